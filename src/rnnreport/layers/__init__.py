@@ -1,0 +1,55 @@
+"""Layers as pairs of pure functions: ``forward -> (out, cache)``, ``backward(dout, cache)``.
+
+Sequences are time first, ``(T, N, D)``. LSTM gates are packed ``f, i, c̃, o`` along the last axis. A
+result has the dtype and device of the arguments: float32 or float64 on CPU and CUDA, complex128 on
+the CPU. There the formulas are continued analytically (no conjugation), so that the complex step
+can check a derivative. No argument is changed.
+"""
+
+from rnnreport.layers._lstm import (
+    LSTMCache,
+    LSTMStepCache,
+    lstm_backward,
+    lstm_forward,
+    lstm_step_backward,
+    lstm_step_forward,
+)
+from rnnreport.layers._rnn import (
+    RNNCache,
+    RNNStepCache,
+    rnn_backward,
+    rnn_forward,
+    rnn_step_backward,
+    rnn_step_forward,
+)
+from rnnreport.layers._temporal import (
+    TemporalFCCache,
+    WordEmbeddingCache,
+    temporal_fc_backward,
+    temporal_fc_forward,
+    temporal_softmax_loss,
+    word_embedding_backward,
+    word_embedding_forward,
+)
+
+__all__ = [
+    "LSTMCache",
+    "LSTMStepCache",
+    "RNNCache",
+    "RNNStepCache",
+    "TemporalFCCache",
+    "WordEmbeddingCache",
+    "lstm_backward",
+    "lstm_forward",
+    "lstm_step_backward",
+    "lstm_step_forward",
+    "rnn_backward",
+    "rnn_forward",
+    "rnn_step_backward",
+    "rnn_step_forward",
+    "temporal_fc_backward",
+    "temporal_fc_forward",
+    "temporal_softmax_loss",
+    "word_embedding_backward",
+    "word_embedding_forward",
+]

@@ -1,0 +1,340 @@
+r"""The LSTM and its derivatives; gates packed in the order :math:`f, i, \tilde c, o`."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, overload
+
+import torch
+from torch import Tensor
+
+from rnnreport.layers._checks import check_alike, check_shapes
+
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+GradientsWithCell = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+class LSTMStepCache(NamedTuple):
+    """What :func:`lstm_step_backward` needs; references, so leave them unchanged until then."""
+
+    x: Tensor
+    prev_h: Tensor
+    prev_c: Tensor
+    Wx: Tensor
+    Wh: Tensor
+    f: Tensor
+    i: Tensor
+    c_tilde: Tensor
+    o: Tensor
+    tanh_c: Tensor
+
+
+class LSTMCache(NamedTuple):
+    r"""What :func:`lstm_backward` needs; references, so leave them unchanged until then.
+
+    ``gates`` has shape (T, N, 4, H) and holds :math:`f, i, \tilde c, o`; ``c`` has shape
+    (T + 1, N, H) and begins with :math:`c_0`, so ``c[-1]`` is the last cell state; ``tanh_c`` has
+    shape (T, N, H).
+    """
+
+    x: Tensor
+    h0: Tensor
+    Wx: Tensor
+    Wh: Tensor
+    gates: Tensor
+    c: Tensor
+    tanh_c: Tensor
+    h: Tensor
+
+
+def lstm_step_forward(
+    x: Tensor, prev_h: Tensor, prev_c: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor
+) -> tuple[Tensor, Tensor, LSTMStepCache]:
+    r"""Advance an LSTM by one time step.
+
+    .. math::
+
+       f_t, i_t, o_t &= \sigma(x_t W_x^g + h_{t-1} W_h^g + b^g), \quad g = f, i, o \\
+       \tilde c_t &= \tanh(x_t W_x^c + h_{t-1} W_h^c + b^c) \\
+       c_t &= f_t \odot c_{t-1} + i_t \odot \tilde c_t \\
+       h_t &= o_t \odot \tanh(c_t)
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, D)
+        Input of this step. float32, float64 or complex128; the other arguments have its dtype and
+        device.
+    prev_h, prev_c : Tensor, shape (N, H)
+        Hidden and cell state before the step.
+    Wx : Tensor, shape (D, 4H)
+        Input weights of the four gates, in the order f, i, c̃, o.
+    Wh : Tensor, shape (H, 4H)
+        Recurrent weights, in the same order.
+    b : Tensor, shape (4H,)
+        Biases, in the same order.
+
+    Returns
+    -------
+    next_h, next_c : Tensor, shape (N, H)
+        Hidden and cell state after the step.
+    cache : LSTMStepCache
+        Values for :func:`lstm_step_backward`.
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or device does not fit, or an axis is empty.
+    """
+    check_shapes(
+        {
+            "x": (x, "N D"),
+            "prev_h": (prev_h, "N H"),
+            "prev_c": (prev_c, "N H"),
+            "Wx": (Wx, "D 4H"),
+            "Wh": (Wh, "H 4H"),
+            "b": (b, "4H"),
+        }
+    )
+    check_alike(("x", x), prev_h=prev_h, prev_c=prev_c, Wx=Wx, Wh=Wh, b=b)
+    zf, zi, zc, zo = (x @ Wx + prev_h @ Wh + b).chunk(4, dim=1)  # each (N, H)
+    f, i, c_tilde, o = torch.sigmoid(zf), torch.sigmoid(zi), torch.tanh(zc), torch.sigmoid(zo)
+    next_c = f * prev_c + i * c_tilde
+    tanh_c = torch.tanh(next_c)
+    next_h = o * tanh_c
+    return next_h, next_c, LSTMStepCache(x, prev_h, prev_c, Wx, Wh, f, i, c_tilde, o, tanh_c)
+
+
+def lstm_step_backward(dnext_h: Tensor, dnext_c: Tensor, cache: LSTMStepCache) -> GradientsWithCell:
+    r"""Differentiate :func:`lstm_step_forward`; equations (13)-(31).
+
+    Parameters
+    ----------
+    dnext_h : Tensor, shape (N, H)
+        Upstream gradient :math:`\partial L / \partial h_t`.
+    dnext_c : Tensor, shape (N, H)
+        Upstream gradient :math:`\partial L / \partial c_t`: the part that does not pass through
+        :math:`h_t`.
+    cache : LSTMStepCache
+        From the forward step.
+
+    Returns
+    -------
+    dx : Tensor, shape (N, D)
+        Equation (30).
+    dprev_h : Tensor, shape (N, H)
+        Equation (31).
+    dprev_c : Tensor, shape (N, H)
+        Equation (29).
+    dWx : Tensor, shape (D, 4H)
+        Equations (17), (19), (21), (23), summed over the batch.
+    dWh : Tensor, shape (H, 4H)
+        Equations (18), (20), (22), (24), summed over the batch.
+    db : Tensor, shape (4H,)
+        Equations (25)-(28), summed over the batch.
+
+    Raises
+    ------
+    ValueError
+        If the shape, dtype or device of an upstream gradient is not the states'.
+    """
+    x, prev_h, prev_c, Wx, Wh, f, i, c_tilde, o, tanh_c = cache
+    check_shapes(
+        {"next_h": (tanh_c, "N H"), "dnext_h": (dnext_h, "N H"), "dnext_c": (dnext_c, "N H")}
+    )
+    check_alike(("next_h", tanh_c), dnext_h=dnext_h, dnext_c=dnext_c)
+    dc = dnext_c + dnext_h * o * (1 - tanh_c * tanh_c)  # all that reaches c_t
+    df = dc * prev_c  # (13)
+    di = dc * c_tilde  # (14)
+    dc_tilde = dc * i  # (15)
+    do = dnext_h * tanh_c  # (16)
+    dz = torch.cat(  # (N, 4H), before the four nonlinearities
+        [df * f * (1 - f), di * i * (1 - i), dc_tilde * (1 - c_tilde * c_tilde), do * o * (1 - o)],
+        dim=1,
+    )
+    dWx = x.T @ dz  # (D, 4H)  (17), (19), (21), (23)
+    dWh = prev_h.T @ dz  # (H, 4H)  (18), (20), (22), (24)
+    db = dz.sum(0)  # (4H,)    (25)-(28)
+    dprev_c = dc * f  # (N, H)   (29)
+    dx = dz @ Wx.T  # (N, D)   (30)
+    dprev_h = dz @ Wh.T  # (N, H)   (31)
+    return dx, dprev_h, dprev_c, dWx, dWh, db
+
+
+@torch.no_grad()
+def lstm_forward(
+    x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, c0: Tensor | None = None
+) -> tuple[Tensor, LSTMCache]:
+    r"""Run an LSTM over a sequence, time first.
+
+    The inputs of all steps pass through `Wx` in one matrix product before the loop; the gates are
+    formed in place inside it. No autograd graph is recorded: :class:`rnnreport.nn.LSTM` is the
+    module that autograd knows.
+
+    Parameters
+    ----------
+    x : Tensor, shape (T, N, D)
+        Inputs. float32, float64 or complex128; the other arguments have its dtype and device.
+    h0 : Tensor, shape (N, H)
+        Hidden state before the first step.
+    Wx : Tensor, shape (D, 4H)
+        Input weights of the four gates, in the order f, i, c̃, o.
+    Wh : Tensor, shape (H, 4H)
+        Recurrent weights, in the same order.
+    b : Tensor, shape (4H,)
+        Biases, in the same order.
+    c0 : Tensor, shape (N, H), optional
+        Cell state before the first step; zero if not given.
+
+    Returns
+    -------
+    h : Tensor, shape (T, N, H)
+        Hidden state after every step.
+    cache : LSTMCache
+        Values for :func:`lstm_backward`. ``cache.c[-1]`` is the cell state after the last step.
+
+    Raises
+    ------
+    ValueError
+        If a shape, dtype or device does not fit, or an axis (time included) is empty.
+    """
+    if c0 is None:
+        c0 = torch.zeros_like(h0)
+    sizes = check_shapes(
+        {
+            "x": (x, "T N D"),
+            "h0": (h0, "N H"),
+            "Wx": (Wx, "D 4H"),
+            "Wh": (Wh, "H 4H"),
+            "b": (b, "4H"),
+            "c0": (c0, "N H"),
+        }
+    )
+    check_alike(("x", x), h0=h0, Wx=Wx, Wh=Wh, b=b, c0=c0)
+    T, N, D, H = (sizes[axis] for axis in "TNDH")
+    packed = torch.addmm(b, x.reshape(T * N, D), Wx).view(T, N, 4 * H)
+    gates = packed.view(T, N, 4, H)
+    h, tanh_c = x.new_empty(T, N, H), x.new_empty(T, N, H)
+    c = torch.cat([c0[None], x.new_empty(T, N, H)])
+
+    prev_h, prev_c = h0, c0
+    for z, fi, f, i, c_tilde, o, c_t, tanh_c_t, h_t in zip(
+        packed.unbind(0),
+        gates[:, :, :2].unbind(0),  # f and i side by side: one call serves both
+        *(gate.unbind(0) for gate in gates.unbind(2)),
+        c[1:].unbind(0),
+        tanh_c.unbind(0),
+        h.unbind(0),
+        strict=True,
+    ):
+        z.addmm_(prev_h, Wh)
+        fi.sigmoid_()
+        c_tilde.tanh_()
+        o.sigmoid_()
+        torch.mul(f, prev_c, out=c_t).addcmul_(i, c_tilde)
+        torch.tanh(c_t, out=tanh_c_t)
+        torch.mul(o, tanh_c_t, out=h_t)
+        prev_h, prev_c = h_t, c_t
+    return h, LSTMCache(x, h0, Wx, Wh, gates, c, tanh_c, h)
+
+
+@overload
+def lstm_backward(
+    dh: Tensor,
+    cache: LSTMCache,
+    *,
+    dc_T: Tensor | None = None,
+    return_dc0: Literal[False] = False,
+) -> Gradients: ...
+@overload
+def lstm_backward(
+    dh: Tensor, cache: LSTMCache, *, dc_T: Tensor | None = None, return_dc0: Literal[True]
+) -> GradientsWithCell: ...
+@torch.no_grad()
+def lstm_backward(
+    dh: Tensor, cache: LSTMCache, *, dc_T: Tensor | None = None, return_dc0: bool = False
+) -> Gradients | GradientsWithCell:
+    r"""Differentiate :func:`lstm_forward`, through time; equations (32)-(49).
+
+    What depends on the forward values alone is formed for all steps before the loop, so that a step
+    back costs one matrix product and three products with the upstream gradient.
+
+    Parameters
+    ----------
+    dh : Tensor, shape (T, N, H)
+        Upstream gradient of every hidden state: the part of :math:`\partial L / \partial h_t` that
+        does not pass through later states.
+    cache : LSTMCache
+        From the forward pass.
+    dc_T : Tensor, shape (N, H), optional
+        Upstream gradient of the last cell state, for a loss that reads it; zero if not given, as in
+        equation (35).
+    return_dc0 : bool, default False
+        Whether to return the gradient of the first cell state too.
+
+    Returns
+    -------
+    dx : Tensor, shape (T, N, D)
+        Equation (48).
+    dh0 : Tensor, shape (N, H)
+        Equation (49).
+    dWx : Tensor, shape (D, 4H)
+        Equations (36), (38), (40), (42), summed over the batch.
+    dWh : Tensor, shape (H, 4H)
+        Equations (37), (39), (41), (43), summed over the batch.
+    db : Tensor, shape (4H,)
+        Equations (44)-(47), summed over the batch.
+    dc0 : Tensor, shape (N, H)
+        Only with `return_dc0`: equation (33) at :math:`t = 1`.
+
+    Raises
+    ------
+    ValueError
+        If the shape, dtype or device of an upstream gradient is not the states'.
+    """
+    x, h0, Wx, Wh, gates, c, tanh_c, h = cache
+    if dc_T is None:
+        dc_T = torch.zeros_like(h0)
+    T, N, H = check_shapes({"h": (h, "T N H"), "dh": (dh, "T N H"), "dc_T": (dc_T, "N H")}).values()
+    check_alike(("h", h), dh=dh, dc_T=dc_T)
+    f, i, c_tilde, o = gates.unbind(2)
+    WhT = Wh.T.contiguous()
+
+    # Five slots a step. Each first holds the factor that its gradient takes from the forward pass:
+    # for c_{t-1} the gate f_t, for the four pre-activations the derivative of the nonlinearity
+    # times its partner in the cell. The loop multiplies the upstream gradient in.
+    grads = x.new_empty(T, N, 5, H)
+    dprev_c, dzf, dzi, dzc, dzo = grads.unbind(2)
+    dprev_c.copy_(f)
+    torch.addcmul(gates, gates, gates, value=-1, out=grads[:, :, 1:])  # s (1 - s) for f, i, o
+    dzf.mul_(c[:-1])
+    dzi.mul_(c_tilde)
+    dzo.mul_(tanh_c)
+    torch.addcmul(i, i * c_tilde, c_tilde, value=-1, out=dzc)  # i (1 - c̃²)
+    dc = torch.addcmul(o, h, tanh_c, value=-1)  # o (1 - tanh² c), since h = o tanh c
+
+    dz = grads.view(T, N, 5 * H)[:, :, H:]
+    direct = (torch.zeros_like(h0), *dh[:-1].unbind(0))  # of h_0, ..., h_{T-1}
+    dnew_h, dnew_c = dh[-1], dc_T  # (34), (35)
+    for dc_t, cell_t, dprev_c_t, dzo_t, dz_t, dh_t in zip(
+        reversed(dc.unbind(0)),
+        reversed(grads[:, :, :4].unbind(0)),  # all that c_t feeds back
+        reversed(dprev_c.unbind(0)),
+        reversed(dzo.unbind(0)),
+        reversed(dz.unbind(0)),
+        reversed(direct),
+        strict=True,
+    ):
+        dc_t.mul_(dnew_h).add_(dnew_c)
+        cell_t.mul_(dc_t.unsqueeze(1))
+        dzo_t.mul_(dnew_h)
+        dnew_h = torch.addmm(dh_t, dz_t, WhT)  # (32); (49) at the last turn
+        dnew_c = dprev_c_t  # (33)
+
+    flat_dz = grads.view(T * N, 5 * H)[:, H:]
+    flat_x = x.reshape(T * N, -1)
+    dWx = flat_x.T @ flat_dz  # (36), (38), (40), (42)
+    dWh = torch.addmm(h0.T @ flat_dz[:N], h[:-1].reshape(-1, H).T, flat_dz[N:])  # (37) ... (43)
+    db = flat_dz.sum(0)  # (44)-(47)
+    dx = (flat_dz @ Wx.T).view(T, N, -1)  # (48)
+    if return_dc0:
+        return dx, dnew_h, dWx, dWh, db, dnew_c.clone()
+    return dx, dnew_h, dWx, dWh, db
