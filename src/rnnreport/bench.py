@@ -1,0 +1,201 @@
+"""Speed of the sequence layers, as ratios against two peers in one run.
+
+``python -m rnnreport.bench`` times one forward and one backward pass of
+
+- the layers of this package,
+- the step formula in a Python loop, differentiated by ``torch.autograd``,
+- ``torch.nn.RNN`` or ``torch.nn.LSTM``, differentiated by ``torch.autograd``,
+
+in turn, so that all three see the same machine, and prints medians and their ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from rnnreport.layers import lstm_backward, lstm_forward, rnn_backward, rnn_forward
+
+Cell = Literal["rnn", "lstm"]
+Shape = tuple[int, int, int, int]
+
+SHAPES: tuple[Shape, ...] = (
+    (16, 200, 256, 512),
+    (16, 50, 256, 512),
+    (12, 100, 300, 15),
+    (40, 100, 300, 128),
+    (200, 16, 128, 256),
+    (100, 1, 128, 128),
+)
+"""The measured sizes (T, N, D, H)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Median seconds of one forward and backward pass at one shape.
+
+    Attributes
+    ----------
+    cell : {"rnn", "lstm"}
+        Which recurrence.
+    shape : tuple of int
+        (T, N, D, H).
+    layers, loop, torch_nn : float
+        Seconds of the layers, of autograd through a loop of steps and of ``torch.nn``.
+    rounds : int
+        How often each was timed.
+    """
+
+    cell: Cell
+    shape: Shape
+    layers: float
+    loop: float
+    torch_nn: float
+    rounds: int
+
+
+def measure(cell: Cell, shape: Shape, *, seconds: float, dtype: torch.dtype, seed: int = 0) -> Row:
+    """Time the layers and both peers at one shape, in turn.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm"}
+        Which recurrence.
+    shape : tuple of int
+        (T, N, D, H).
+    seconds : float
+        About how long to measure; at least five rounds are taken.
+    dtype : torch.dtype
+        float32 or float64.
+    seed : int
+        Of the random inputs.
+
+    Returns
+    -------
+    Row
+        Medians.
+    """
+    contenders = _contenders(cell, shape, dtype, seed)
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for run in contenders.values():  # warm up: threads, allocator, code paths
+        run()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times["layers"]) < 5:
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return Row(cell, shape, **medians, rounds=len(times["layers"]))
+
+
+def _contenders(
+    cell: Cell, shape: Shape, dtype: torch.dtype, seed: int
+) -> dict[str, Callable[[], object]]:
+    T, N, D, H = shape
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*size: int, fan_in: int = 1) -> Tensor:
+        return torch.randn(*size, generator=generator, dtype=dtype) / math.sqrt(fan_in)
+
+    width = 4 * H if cell == "lstm" else H
+    x, h0, c0, dh = draw(T, N, D), draw(N, H), torch.zeros(N, H, dtype=dtype), draw(T, N, H)
+    Wx, Wh, b = draw(D, width, fan_in=D), draw(H, width, fan_in=H), draw(width)
+    leaves = [tensor.clone().requires_grad_() for tensor in (x, h0, Wx, Wh, b)]
+    module = (torch.nn.LSTM if cell == "lstm" else torch.nn.RNN)(D, H, dtype=dtype)
+
+    def layers() -> object:
+        if cell == "lstm":
+            return lstm_backward(dh, lstm_forward(x, h0, Wx, Wh, b)[1])
+        return rnn_backward(dh, rnn_forward(x, h0, Wx, Wh, b)[1])
+
+    def loop() -> object:
+        return torch.autograd.grad(_loop(cell, c0, *leaves), leaves, dh)
+
+    def torch_nn() -> object:
+        h0_, c0_ = leaves[1].unsqueeze(0), c0.unsqueeze(0)
+        h, _ = module(leaves[0], (h0_, c0_) if cell == "lstm" else h0_)
+        return torch.autograd.grad(h, [*leaves[:2], *module.parameters()], dh)
+
+    return {"layers": layers, "loop": loop, "torch_nn": torch_nn}
+
+
+def _loop(cell: Cell, c: Tensor, x: Tensor, h: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> Tensor:
+    """Write the recurrence as its definition does, one step after the other."""
+    states = []
+    for x_t in x:
+        z = x_t @ Wx + h @ Wh + b
+        if cell == "rnn":
+            h = torch.tanh(z)
+        else:
+            f, i, c_tilde, o = z.chunk(4, dim=1)
+            c = f.sigmoid() * c + i.sigmoid() * c_tilde.tanh()
+            h = o.sigmoid() * c.tanh()
+        states.append(h)
+    return torch.stack(states)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Lay rows of one cell out as text, with geometric means of the ratios.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        At least one.
+
+    Returns
+    -------
+    str
+        One line a row; ratios above 1 mean that the layers are faster.
+    """
+    lines = [
+        (
+            f"{'T, N, D, H':<20}{'layers':>11}{'loop':>11}{'torch.nn':>11}"
+            f"{'loop/layers':>14}{'nn/layers':>12}{'rounds':>9}"
+        )
+    ]
+    for row in rows:
+        milliseconds = (f"{1e3 * s:8.2f} ms" for s in (row.layers, row.loop, row.torch_nn))
+        lines.append(
+            f"{', '.join(map(str, row.shape)):<20}{''.join(milliseconds)}"
+            f"{row.loop / row.layers:14.2f}{row.torch_nn / row.layers:12.2f}{row.rounds:9d}"
+        )
+    loop = statistics.geometric_mean(row.loop / row.layers for row in rows)
+    torch_nn = statistics.geometric_mean(row.torch_nn / row.layers for row in rows)
+    lines.append(f"{'geometric mean':<53}{loop:14.2f}{torch_nn:12.2f}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print the tables of both cells."""
+    parser = argparse.ArgumentParser(prog="python -m rnnreport.bench", description=__doc__)
+    parser.add_argument("--cell", choices=["rnn", "lstm"], action="append", help="default: both")
+    parser.add_argument("--seconds", type=float, default=6.0, help="for each shape (default: 6)")
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    options = parser.parse_args(arguments)
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
+        f"{options.dtype}; forward and backward, medians"
+    )
+    cells: list[Cell] = options.cell or ["lstm", "rnn"]
+    for cell in cells:
+        rows = []
+        for shape in SHAPES:
+            print(f"{cell}: measuring {shape} ...", end="\r", flush=True)
+            rows.append(
+                measure(cell, shape, seconds=options.seconds, dtype=getattr(torch, options.dtype))
+            )
+        print(f"{cell.upper():<50}\n{table(rows)}\n")
+
+
+if __name__ == "__main__":
+    main()
