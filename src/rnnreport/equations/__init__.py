@@ -1,0 +1,44 @@
+r"""The ledger: every numbered equation of the source, and the check that proves or refutes it.
+
+Each of the equations (1)-(49) is an `Equation` in `LEDGER`. Its check draws a random problem in
+float64 and computes one quantity three times, independently:
+
+- from the definition: the forward recurrence is run with a variable moved by
+  :math:`10^{-30} i`, and the derivative of the loss is read off its imaginary part;
+- from the equation: the formula, in the source's convention of columns, where
+  :math:`x_t \in R^d`, :math:`h_t \in R^m` and matrices act from the left;
+- from the code: the function in `rnnreport.layers`, with rows, a batch of one and packed gates.
+
+The loss reads every hidden and every cell state, so that no derivative is zero by accident.
+:math:`\partial L / \partial h_t` on the right of an equation is what the loss reads of
+:math:`h_t` itself. :math:`[\partial L / \partial h_t]_\text{new}` is the derivative of all that
+comes from :math:`h_t` on, the recurrence restarted there with :math:`c_t` held fixed; for
+:math:`c_t` the same, with :math:`h_t` held fixed.
+
+The source writes the chain rule from left to right,
+:math:`[\partial L / \partial h_t]_\text{new}\, \partial h_t / \partial h_{t-1}`, as is right
+for rows; its results are columns, for which the transposed Jacobian stands in front.
+
+Where a line of the source is sloppy, wrong or bound to an assumption, the entry holds that line
+too, with its own residual and a remark. Every entry has deliberate mistakes that its check must
+find.
+"""
+
+from rnnreport.equations._entry import BAR, Equation, Residual, Sizes
+from rnnreport.equations._ledger import LEDGER, check, equation, mistakes
+from rnnreport.equations._table import LedgerRow, LedgerTable, number_text, table
+
+__all__ = [
+    "BAR",
+    "LEDGER",
+    "Equation",
+    "LedgerRow",
+    "LedgerTable",
+    "Residual",
+    "Sizes",
+    "check",
+    "equation",
+    "mistakes",
+    "number_text",
+    "table",
+]

@@ -1,0 +1,170 @@
+"""What a ledger entry is: two sides of an equation, the code, and how far they are apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from rnnreport.proof import relative_residual
+
+BAR = 1e-12
+"""The largest relative residual with which an equation counts as proven in float64."""
+
+Page = Literal["rnn", "lstm"]
+Verdict = Literal["right", "sloppy", "wrong", "conditional"]
+
+P = TypeVar("P")
+
+# Where the exact value nearly cancels, a relative residual measures rounding and not the formula.
+_SMALLEST_LEFT_SIDE = 1e-2
+_REDRAWS = 50
+
+
+class Sizes(NamedTuple):
+    """Sizes of a random problem.
+
+    Attributes
+    ----------
+    T : int
+        Number of time steps; equations of a single step take one step whatever stands here.
+    d : int
+        Size of an input ``x_t``.
+    m : int
+        Size of a state ``h_t`` or ``c_t``.
+    """
+
+    T: int
+    d: int
+    m: int
+
+
+def draw_sizes(generator: torch.Generator, *, ones: bool) -> Sizes:
+    """Draw small sizes: 2 to 4 steps of sizes 2 or 3, or, with `ones`, about half of them 1."""
+    T = 2 + torch.randint(3, (1,), generator=generator)
+    sizes = torch.cat([T, 2 + torch.randint(2, (2,), generator=generator)])
+    if ones:
+        sizes = torch.where(torch.rand(3, generator=generator) < 0.5, 1, sizes)
+    return Sizes(*sizes.tolist())
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Relative residuals of one equation against the derivative that it claims to give.
+
+    Attributes
+    ----------
+    equation : float
+        The formula in its right form.
+    code : float
+        The layer function.
+    printed : float or None
+        The line as the source prints it; None where that line is right.
+    assumed : float or None
+        The line as printed where the assumption that it makes holds; None where it makes none.
+    """
+
+    equation: float
+    code: float
+    printed: float | None = None
+    assumed: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether formula and code both stay within the bar; NaN does not."""
+        return self.equation <= BAR and self.code <= BAR
+
+
+@dataclass(frozen=True)
+class Equation(Generic[P]):
+    r"""One numbered equation of the source, with everything needed to prove or refute it.
+
+    A check draws a problem and computes one quantity on independent ways: `left` differentiates
+    the definition of the recurrence, `right` is the formula, `code` asks the layer function.
+
+    Attributes
+    ----------
+    number : int
+        The source's number, 1 to 49.
+    title : str
+        What the equation gives, in plain words.
+    page : {"rnn", "lstm"}
+        The page that derives it.
+    statement : str
+        The right form, in LaTeX, on one line.
+    layer : str
+        Name of the function in `rnnreport.layers` that computes it.
+    verdict : {"right", "sloppy", "wrong", "conditional"}
+        Of the source's own lines: ``"sloppy"`` has a slip in a step of the derivation and the right
+        result, ``"wrong"`` a wrong result, ``"conditional"`` a result that needs an assumption.
+    problem : callable
+        Draws a random problem from a `torch.Generator` and `Sizes`.
+    left, right, code : callable
+        The quantity of a problem by the derivative's definition, the formula and the layer.
+    wrong : mapping of str to callable
+        Deliberate mistakes in `right`, by what is wrong with them.
+    printed : str or None
+        The source's faulty line, in LaTeX; None where all its lines are right.
+    as_printed : callable or None
+        Every reading of that line; the one closest to the truth is held against it.
+    assumption : callable or None
+        Turns a problem into one where the assumption of a conditional line holds.
+    remark : str or None
+        What is wrong and what is right, or how a line must be read.
+    """
+
+    number: int
+    title: str
+    page: Page
+    statement: str
+    layer: str
+    problem: Callable[[torch.Generator, Sizes], P] = field(repr=False)
+    left: Callable[[P], Tensor] = field(repr=False)
+    right: Callable[[P], Tensor] = field(repr=False)
+    code: Callable[[P], Tensor] = field(repr=False)
+    wrong: Mapping[str, Callable[[P], Tensor]] = field(repr=False)
+    verdict: Verdict = "right"
+    printed: str | None = None
+    as_printed: Callable[[P], Sequence[Tensor]] | None = field(default=None, repr=False)
+    assumption: Callable[[P], P] | None = field(default=None, repr=False)
+    remark: str | None = None
+
+    def draw(self, generator: torch.Generator, sizes: Sizes) -> tuple[P, Tensor]:
+        """Draw a problem and its left side, which does not nearly cancel to zero."""
+        for _ in range(_REDRAWS):
+            problem = self.problem(generator, sizes)
+            left = self.left(problem)
+            if left.abs().max() >= _SMALLEST_LEFT_SIDE:
+                break
+        return problem, left
+
+    def residual(self, problem: P, left: Tensor) -> Residual:
+        """Hold formula, code and printed line of one problem against its left side."""
+        assumed = None
+        if self.assumption is not None:
+            under = self.assumption(problem)
+            assumed = self._printed(under, self.left(under))
+        return Residual(
+            equation=relative_residual(self.right(problem), left),
+            code=relative_residual(self.code(problem), left),
+            printed=self._printed(problem, left),
+            assumed=assumed,
+        )
+
+    def mistakes(self, problem: P, left: Tensor) -> dict[str, float]:
+        """Hold each deliberate mistake against the left side: name to relative residual."""
+        return {name: relative_residual(f(problem), left) for name, f in self.wrong.items()}
+
+    def _printed(self, problem: P, left: Tensor) -> float | None:
+        if self.as_printed is None:
+            return None
+        return min(relative_residual(reading, left) for reading in self.as_printed(problem))
+
+
+def worst(residuals: Sequence[float]) -> float:
+    """Largest of some residuals, where NaN is worse than any number."""
+    return max((math.inf if math.isnan(r) else r for r in residuals), default=0.0)

@@ -1,0 +1,402 @@
+r"""Random problems, and the recurrences from their definition.
+
+Everything here is in the source's convention: x_t ∈ R^d and h_t ∈ R^m are columns without a batch,
+matrices act from the left, the four gates have their own weights. Nothing is shared with `layers`.
+
+A problem is a recurrence with a loss L = Σ_t ℓ_t that reads every state. With
+ℓ_t = u_t·h_t + ½ s_t·h_t² (and the same of c_t) the direct partial derivative is u_t + s_t ⊙ h_t,
+known exactly, and L is analytic: its derivatives can be taken by complex step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Generic, Literal, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from rnnreport.equations._entry import Sizes
+from rnnreport.proof import complex_step_gradient
+
+GATES = ("f", "i", "c", "o")
+
+Gates = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The quantities of one step, by the names that the equations give them.
+
+    `dh` is ∂L/∂h_t, and in the equations of a sequence [∂L/∂h_t]new.
+    """
+
+    x: Tensor
+    h_prev: Tensor
+    h: Tensor
+    dh: Tensor
+
+
+@dataclass(frozen=True)
+class RNNStep(Step):
+    """One RNN step."""
+
+    W_x: Tensor
+    W_h: Tensor
+
+
+@dataclass(frozen=True)
+class LSTMStep(Step):
+    """One LSTM step; `dc` is ∂L/∂c_t or [∂L/∂c_t]new, as `dh` is for h_t."""
+
+    W_x: Gates
+    W_h: Gates
+    c_prev: Tensor
+    f: Tensor
+    i: Tensor
+    c_tilde: Tensor
+    o: Tensor
+    c: Tensor
+    tanh_c: Tensor
+    dc: Tensor
+
+
+S = TypeVar("S", bound=Step)
+
+
+@dataclass(frozen=True)
+class Problem(ABC, Generic[S]):
+    """A recurrence, its inputs and a loss that reads its states.
+
+    Index t of a state runs from 0 to T; x_t, u_t, … are rows t − 1 of their tensors.
+    """
+
+    x: Tensor  # (T, d)
+    h_0: Tensor  # (m,)
+    u: Tensor  # (T, m)
+    s: Tensor  # (T, m)
+
+    @property
+    def T(self) -> int:
+        """Number of steps."""
+        return self.x.shape[0]
+
+    @abstractmethod
+    def loss(self) -> Tensor:
+        """Run the recurrence and return the scalar L."""
+
+    @cached_property
+    @abstractmethod
+    def steps(self) -> Sequence[S]:
+        """Steps 1 to T with the direct partial derivatives of the loss."""
+
+    @cached_property
+    @abstractmethod
+    def new_steps(self) -> Sequence[S]:
+        """Steps 1 to T with the derivatives of the rest of the sequence, by complex step."""
+
+    @cached_property
+    def complex(self) -> Self:
+        """The same problem in complex128: the complex step needs every operand to be complex."""
+        cast: dict[str, Any] = {f.name: _complex(getattr(self, f.name)) for f in fields(self)}
+        return replace(self, **cast)
+
+    def derivative(self, name: str, gate: str | None = None) -> Tensor:
+        """∂L/∂(field `name`), or of one gate's entry in it, by complex step from the definition."""
+
+        def loss(value: Tensor) -> Tensor:
+            moved: Any = value if gate is None else {**getattr(self.complex, name), gate: value}
+            return replace(self.complex, **{name: moved}).loss()
+
+        value = getattr(self, name)
+        return complex_step_gradient(loss, value if gate is None else value[gate])
+
+
+@dataclass(frozen=True)
+class RNNProblem(Problem[RNNStep]):
+    """h_t = tanh(W_x x_t + W_h h_{t−1} + b)."""
+
+    W_x: Tensor  # (m, d)
+    W_h: Tensor  # (m, m)
+    b: Tensor  # (m,)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem."""
+        T, d, m = sizes
+        uniform = _uniform(generator)
+        return cls(
+            x=uniform(T, d, bound=2),
+            h_0=uniform(m, bound=2),
+            u=uniform(T, m, bound=2),
+            s=uniform(T, m, bound=2),
+            W_x=uniform(m, d, bound=d**-0.5),
+            W_h=uniform(m, m, bound=m**-0.5),
+            b=uniform(m, bound=1),
+        )
+
+    @classmethod
+    def draw_step(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw a problem of a single step."""
+        return cls.draw(generator, sizes._replace(T=1))
+
+    def states(self) -> list[Tensor]:
+        """h_0, …, h_T."""
+        h = [self.h_0]
+        for x in self.x:
+            h.append(torch.tanh(self.W_x @ x + self.W_h @ h[-1] + self.b))
+        return h
+
+    def loss(self) -> Tensor:
+        """L = Σ_t ℓ_t(h_t)."""
+        return _read(self.states()[1:], self.u, self.s)
+
+    def tail(self, t: int) -> Self:
+        """Return steps t + 1 to T alone, started in h_t."""
+        return replace(self, x=self.x[t:], h_0=self.h[t], u=self.u[t:], s=self.s[t:])
+
+    @cached_property
+    def h(self) -> list[Tensor]:
+        """h_0, …, h_T, computed once."""
+        return self.states()
+
+    @cached_property
+    def dh(self) -> list[Tensor]:
+        """Direct ∂L/∂h_t for t = 0, …, T; the loss does not read h_0."""
+        return _direct(self.h, self.u, self.s)
+
+    @cached_property
+    def new_dh(self) -> list[Tensor]:
+        """[∂L/∂h_t]new for t = 0, …, T: the recurrence restarted in h_t, which is then varied."""
+
+        def gradient(t: int) -> Tensor:
+            tail = self.complex.tail(t)
+
+            def rest(h: Tensor) -> Tensor:
+                loss = replace(tail, h_0=h).loss()
+                return loss if t == 0 else loss + _read([h], self.u[t - 1 : t], self.s[t - 1 : t])
+
+            return complex_step_gradient(rest, self.h[t])
+
+        return [gradient(t) for t in range(self.T + 1)]
+
+    def _steps(self, dh: Sequence[Tensor]) -> list[RNNStep]:
+        return [
+            RNNStep(self.x[t - 1], self.h[t - 1], self.h[t], dh[t], self.W_x, self.W_h)
+            for t in range(1, self.T + 1)
+        ]
+
+    @cached_property
+    def steps(self) -> Sequence[RNNStep]:
+        """Steps 1 to T with the direct ∂L/∂h_t."""
+        return self._steps(self.dh)
+
+    @cached_property
+    def new_steps(self) -> Sequence[RNNStep]:
+        """Steps 1 to T with [∂L/∂h_t]new."""
+        return self._steps(self.new_dh)
+
+
+@dataclass(frozen=True)
+class LSTMProblem(Problem[LSTMStep]):
+    """f, i, o = σ(W_x x_t + W_h h_{t−1} + b) of each gate and c̃ = tanh(…).
+
+    Then c_t = f ⊙ c_{t−1} + i ⊙ c̃ and h_t = o ⊙ tanh(c_t).
+    """
+
+    W_x: Gates  # of each gate (m, d)
+    W_h: Gates  # of each gate (m, m)
+    b: Gates  # of each gate (m,)
+    c_0: Tensor  # (m,)
+    u_c: Tensor  # (T, m)
+    s_c: Tensor  # (T, m)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem."""
+        T, d, m = sizes
+        uniform = _uniform(generator)
+        return cls(
+            x=uniform(T, d, bound=2),
+            h_0=uniform(m, bound=2),
+            u=uniform(T, m, bound=2),
+            s=uniform(T, m, bound=2),
+            W_x={gate: uniform(m, d, bound=d**-0.5) for gate in GATES},
+            W_h={gate: uniform(m, m, bound=m**-0.5) for gate in GATES},
+            b={gate: uniform(m, bound=1) for gate in GATES},
+            c_0=uniform(m, bound=2),
+            u_c=uniform(T, m, bound=2),
+            s_c=uniform(T, m, bound=2),
+        )
+
+    @classmethod
+    def draw_step(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw a problem of a single step."""
+        return cls.draw(generator, sizes._replace(T=1))
+
+    def without_c(self) -> Self:
+        """Return the same problem with a loss that reads h_t only."""
+        return replace(self, u_c=torch.zeros_like(self.u_c), s_c=torch.zeros_like(self.s_c))
+
+    def gates(self, x: Tensor, h_prev: Tensor) -> dict[str, Tensor]:
+        """f_t, i_t, c̃_t (key ``"c"``) and o_t."""
+        z = {g: self.W_x[g] @ x + self.W_h[g] @ h_prev + self.b[g] for g in GATES}
+        return {"f": _sigma(z["f"]), "i": _sigma(z["i"]), "c": z["c"].tanh(), "o": _sigma(z["o"])}
+
+    @staticmethod
+    def state(gates: Gates, c_prev: Tensor) -> tuple[Tensor, Tensor]:
+        """h_t and c_t of the gates' values."""
+        c = gates["f"] * c_prev + gates["i"] * gates["c"]
+        return gates["o"] * torch.tanh(c), c
+
+    def states(self) -> tuple[list[Tensor], list[Tensor]]:
+        """h_0, …, h_T and c_0, …, c_T."""
+        h, c = [self.h_0], [self.c_0]
+        for x in self.x:
+            next_h, next_c = self.state(self.gates(x, h[-1]), c[-1])
+            h.append(next_h)
+            c.append(next_c)
+        return h, c
+
+    def loss(self) -> Tensor:
+        """L = Σ_t ℓ_t(h_t, c_t)."""
+        h, c = self.states()
+        return _read(h[1:], self.u, self.s) + _read(c[1:], self.u_c, self.s_c)
+
+    def tail(self, t: int) -> Self:
+        """Return steps t + 1 to T alone, started in h_t and c_t."""
+        return replace(
+            self,
+            x=self.x[t:],
+            h_0=self.h[t],
+            u=self.u[t:],
+            s=self.s[t:],
+            c_0=self.c[t],
+            u_c=self.u_c[t:],
+            s_c=self.s_c[t:],
+        )
+
+    @cached_property
+    def _states(self) -> tuple[list[Tensor], list[Tensor]]:
+        return self.states()
+
+    @property
+    def h(self) -> list[Tensor]:
+        """h_0, …, h_T, computed once."""
+        return self._states[0]
+
+    @property
+    def c(self) -> list[Tensor]:
+        """c_0, …, c_T, computed once."""
+        return self._states[1]
+
+    @cached_property
+    def dh(self) -> list[Tensor]:
+        """Direct ∂L/∂h_t for t = 0, …, T; the loss does not read h_0."""
+        return _direct(self.h, self.u, self.s)
+
+    @cached_property
+    def dc(self) -> list[Tensor]:
+        """Direct ∂L/∂c_t for t = 0, …, T; the loss does not read c_0."""
+        return _direct(self.c, self.u_c, self.s_c)
+
+    @cached_property
+    def new_dh(self) -> list[Tensor]:
+        """[∂L/∂h_t]new for t = 0, …, T, with c_t held fixed."""
+        return [self._new(t, "h_0", self.h[t], self.u, self.s) for t in range(self.T + 1)]
+
+    @cached_property
+    def new_dc(self) -> list[Tensor]:
+        """[∂L/∂c_t]new for t = 0, …, T, with h_t held fixed."""
+        return [self._new(t, "c_0", self.c[t], self.u_c, self.s_c) for t in range(self.T + 1)]
+
+    def _new(
+        self, t: int, start: Literal["h_0", "c_0"], value: Tensor, u: Tensor, s: Tensor
+    ) -> Tensor:
+        # The recurrence is restarted in (h_t, c_t), free inputs of which one is varied. What ℓ_t
+        # reads of the other is constant.
+        tail = self.complex.tail(t)
+
+        def rest(state: Tensor) -> Tensor:
+            moved = replace(tail, h_0=state) if start == "h_0" else replace(tail, c_0=state)
+            loss = moved.loss()
+            return loss if t == 0 else loss + _read([state], u[t - 1 : t], s[t - 1 : t])
+
+        return complex_step_gradient(rest, value)
+
+    def gate_derivative(self, gate: str) -> Tensor:
+        """∂L/∂(value of a gate) in a problem of one step: that value is varied, no weight is."""
+        one = self.complex
+        gates = one.gates(one.x[0], one.h_0)
+
+        def loss(value: Tensor) -> Tensor:
+            h, c = self.state({**gates, gate: value}, one.c_0)
+            return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
+
+        return complex_step_gradient(loss, gates[gate].real.contiguous())
+
+    def _steps(self, dh: Sequence[Tensor], dc: Sequence[Tensor]) -> list[LSTMStep]:
+        steps = []
+        for t in range(1, self.T + 1):
+            gates = self.gates(self.x[t - 1], self.h[t - 1])
+            steps.append(
+                LSTMStep(
+                    x=self.x[t - 1],
+                    h_prev=self.h[t - 1],
+                    h=self.h[t],
+                    dh=dh[t],
+                    W_x=self.W_x,
+                    W_h=self.W_h,
+                    c_prev=self.c[t - 1],
+                    f=gates["f"],
+                    i=gates["i"],
+                    c_tilde=gates["c"],
+                    o=gates["o"],
+                    c=self.c[t],
+                    tanh_c=torch.tanh(self.c[t]),
+                    dc=dc[t],
+                )
+            )
+        return steps
+
+    @cached_property
+    def steps(self) -> Sequence[LSTMStep]:
+        """Steps 1 to T with the direct ∂L/∂h_t and ∂L/∂c_t."""
+        return self._steps(self.dh, self.dc)
+
+    @cached_property
+    def new_steps(self) -> Sequence[LSTMStep]:
+        """Steps 1 to T with [∂L/∂h_t]new and [∂L/∂c_t]new."""
+        return self._steps(self.new_dh, self.new_dc)
+
+
+def _sigma(z: Tensor) -> Tensor:
+    return torch.reciprocal(1 + torch.exp(-z))
+
+
+def _read(states: Sequence[Tensor], u: Tensor, s: Tensor) -> Tensor:
+    """Σ_t u_t·h_t + ½ s_t·h_t² over some states; 0 of none."""
+    h = torch.stack(list(states)) if states else torch.zeros_like(u)
+    return (h * (u + s * h / 2)).sum()
+
+
+def _direct(states: Sequence[Tensor], u: Tensor, s: Tensor) -> list[Tensor]:
+    read = [u_t + s_t * state for state, u_t, s_t in zip(states[1:], u, s, strict=True)]
+    return [torch.zeros_like(states[0]), *read]
+
+
+def _complex(value: Tensor | Gates) -> Tensor | Gates:
+    if isinstance(value, Tensor):
+        return value.to(torch.complex128)
+    return {gate: tensor.to(torch.complex128) for gate, tensor in value.items()}
+
+
+def _uniform(generator: torch.Generator) -> Callable[..., Tensor]:
+    # Bounded, so that no tanh saturates: a 1 − h² that is mere rounding cannot be divided by.
+    def uniform(*shape: int, bound: float) -> Tensor:
+        return bound * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+
+    return uniform

@@ -1,0 +1,261 @@
+"""The ledger as a table: plain rows, and their forms in HTML and in text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+
+from rnnreport.equations._entry import BAR, Page, Verdict, worst
+from rnnreport.equations._ledger import LEDGER, check, equation, mistakes
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class LedgerRow(NamedTuple):
+    """One equation of a `LedgerTable`; plain data.
+
+    Attributes
+    ----------
+    number, title, page, statement, layer, verdict, remark
+        As in `Equation`.
+    equation, code, printed, assumed
+        As in `Residual`, the largest over all draws.
+    mistakes : int or None
+        How many deliberate mistakes were made; None where none were asked for.
+    caught : int or None
+        How many of them the check found, by a residual above 1e-3.
+    """
+
+    number: int
+    title: str
+    page: Page
+    statement: str
+    layer: str
+    verdict: Verdict
+    remark: str | None
+    equation: float
+    code: float
+    printed: float | None
+    assumed: float | None
+    mistakes: int | None
+    caught: int | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether formula and code stay within the bar and every mistake made was caught."""
+        return self.equation <= BAR and self.code <= BAR and self.mistakes == self.caught
+
+
+@dataclass(frozen=True)
+class LedgerTable:
+    """Residuals of some equations; shows itself as HTML in a page and as text elsewhere.
+
+    Attributes
+    ----------
+    rows : tuple of LedgerRow
+        In the order asked for.
+    draws : int
+        Random problems behind each residual.
+    bar : float
+        The largest residual that counts as proof.
+    """
+
+    rows: tuple[LedgerRow, ...]
+    draws: int
+    bar: float = BAR
+
+    @property
+    def worst(self) -> float:
+        """The largest residual of any formula or layer in the table."""
+        return worst([residual for row in self.rows for residual in (row.equation, row.code)])
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row holds."""
+        return all(row.ok for row in self.rows)
+
+    @property
+    def remarks(self) -> tuple[tuple[str, str], ...]:
+        """Numbers and text of each remark, one entry for neighbours that share it."""
+        remarked = [row for row in self.rows if row.remark is not None]
+        return tuple(
+            (_numbers([row.number for row in rows]), str(remark))
+            for remark, rows in ((r, list(g)) for r, g in groupby(remarked, lambda x: x.remark))
+        )
+
+    def _columns(self) -> list[_Column]:
+        columns = list(_COLUMNS)
+        if any(row.printed is not None for row in self.rows):
+            columns.append(_PRINTED)
+        if any(row.mistakes is not None for row in self.rows):
+            columns.append(_MISTAKES)
+        return [*columns, _CHECK]
+
+    def _summary(self) -> str:
+        failed = [row.number for row in self.rows if not row.ok]
+        problems = "1 random problem" if self.draws == 1 else f"{self.draws} random problems"
+        largest = f"Largest of {problems} each"
+        if failed:
+            return (
+                f"FAIL: {_numbers(failed)} not proven. {largest}: {number_text(self.worst)}; "
+                f"the bar is {number_text(self.bar)}."
+            )
+        return f"{largest}: {number_text(self.worst)}, within the bar of {number_text(self.bar)}."
+
+    def __str__(self) -> str:
+        columns = self._columns()
+        lines = [[column.head for column in columns]]
+        lines += [[column.text(row) for column in columns] for row in self.rows]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+        text = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        text.insert(1, "  ".join("-" * width for width in widths))
+        remarks = [f"{numbers} {remark}" for numbers, remark in self.remarks]
+        return "\n".join([*text, self._summary(), *remarks])
+
+    def _repr_html_(self) -> str:
+        columns = self._columns()
+        head = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in columns)
+        body = "".join(_html_row(row, columns) for row in self.rows)
+        state = "ledger-ok" if self.ok else "ledger-fail"
+        remarks = "".join(
+            f"<dt>{numbers}</dt><dd>{_html(remark)}</dd>" for numbers, remark in self.remarks
+        )
+        return (
+            f'<div class="ledger {state}">'
+            f'<div class="ledger-scroll"><table class="ledger-table">'
+            f'<caption class="ledger-summary">{escape(self._summary())}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            + (f'<dl class="ledger-remarks">{remarks}</dl>' if remarks else "")
+            + "</div>"
+        )
+
+
+def table(
+    *numbers: int | Iterable[int], draws: int = 10, seed: int = 0, with_mistakes: bool = False
+) -> LedgerTable:
+    """Check equations and set them in a table.
+
+    Parameters
+    ----------
+    *numbers : int or iterable of int
+        Which equations, as in ``table(1, 2)`` or ``table(range(6, 13))``; all 49 if none is given.
+    draws : int, default 10
+        Random problems for each.
+    seed : int, default 0
+        Seed of the problems. An equation's row is the same whatever else is in the table.
+    with_mistakes : bool, default False
+        Whether to make every deliberate mistake too and count those that the check finds.
+
+    Returns
+    -------
+    LedgerTable
+
+    Raises
+    ------
+    ValueError
+        If there is no such equation or no draw.
+    """
+    chosen = [n for item in numbers for n in ([item] if isinstance(item, int) else item)]
+    return LedgerTable(
+        tuple(_row(number, draws, seed, with_mistakes) for number in chosen or LEDGER), draws
+    )
+
+
+def number_text(value: float) -> str:
+    """Write a residual for a reader: ``2.1 × 10⁻¹⁶``, ``0.87``, ``0`` or ``∞``."""
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return "∞"
+    if 1e-2 <= value < 1e3:
+        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    power = str(int(exponent)).translate(_SUPERSCRIPTS)
+    return f"10{power}" if mantissa == "1.0" else f"{mantissa} × 10{power}"
+
+
+def _row(number: int, draws: int, seed: int, with_mistakes: bool) -> LedgerRow:
+    entry = equation(number)
+    generator = torch.Generator().manual_seed(100 * seed + number)
+    residual = check(number, generator=generator, draws=draws)
+    made = mistakes(number, generator=generator) if with_mistakes else None
+    return LedgerRow(
+        number=number,
+        title=entry.title,
+        page=entry.page,
+        statement=entry.statement,
+        layer=entry.layer,
+        verdict=entry.verdict,
+        remark=entry.remark,
+        equation=residual.equation,
+        code=residual.code,
+        printed=residual.printed,
+        assumed=residual.assumed,
+        mistakes=None if made is None else len(made),
+        caught=None if made is None else sum(value > 1e-3 for value in made.values()),
+    )
+
+
+class _Column(NamedTuple):
+    head: str
+    css: str
+    text: Callable[[LedgerRow], str]
+
+
+def _printed_text(row: LedgerRow) -> str:
+    if row.printed is None:
+        return row.verdict
+    condition = ""
+    if row.assumed is not None:
+        condition = f"; {number_text(row.assumed)} under its condition"
+    return f"{number_text(row.printed)} ({row.verdict}{condition})"
+
+
+_COLUMNS = (
+    _Column("Equation", "ledger-equation", lambda row: f"({row.number})"),
+    _Column("Gradient of the loss for", "ledger-title", lambda row: row.title),
+    _Column("Residual of the equation", "ledger-number", lambda row: number_text(row.equation)),
+    _Column("Residual of the code", "ledger-number", lambda row: number_text(row.code)),
+)
+_PRINTED = _Column("Residual as printed", "ledger-printed", _printed_text)
+_MISTAKES = _Column(
+    "Mistakes caught",
+    "ledger-number",
+    lambda row: "" if row.mistakes is None else f"{row.caught} of {row.mistakes}",
+)
+_CHECK = _Column("Check", "ledger-mark", lambda row: "✓ ok" if row.ok else "✗ FAIL")
+
+
+def _html_row(row: LedgerRow, columns: Sequence[_Column]) -> str:
+    link = f'<a href="{row.page}.html#equation-eq-{row.number}">({row.number})</a>'
+    cells = "".join(
+        f'<td class="{column.css}">{_html(column.text(row))}</td>' for column in columns[1:]
+    )
+    state = "ledger-ok" if row.ok else "ledger-fail"
+    return f'<tr class="{state}"><th scope="row" class="{columns[0].css}">{link}</th>{cells}</tr>'
+
+
+def _numbers(numbers: list[int]) -> str:
+    """Write (1), (3)–(5) for 1, 3, 4, 5."""
+    runs = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    ends = [[number for _, number in run] for _, run in runs]
+    return ", ".join(f"({e[0]})" if len(e) == 1 else f"({e[0]})–({e[-1]})" for e in ends)
+
+
+def _html(text: str) -> str:
+    """Escape prose and set its h_{t−1} and h_t as subscripts."""
+    return re.sub(
+        r"_(?:\{([^{}]+)\}|(\w))",
+        lambda found: f"<sub>{found[1] or found[2]}</sub>",
+        escape(text),
+    )

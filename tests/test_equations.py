@@ -1,0 +1,394 @@
+"""The ledger proves all 49 equations, and finds what is broken: formula, layer or printed line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rnnreport import layers
+from rnnreport.equations import (
+    BAR,
+    LEDGER,
+    LedgerTable,
+    Residual,
+    Sizes,
+    _ledger,
+    check,
+    equation,
+    mistakes,
+    number_text,
+    table,
+)
+from rnnreport.equations._lstm import cell
+from rnnreport.equations._recurrences import LSTMProblem, RNNProblem
+
+VISIBLE = 1e-3
+
+numbers = st.sampled_from(sorted(LEDGER))
+seeds = st.integers(0, 2**31)
+sizes = st.builds(Sizes, T=st.integers(1, 5), d=st.integers(1, 5), m=st.integers(1, 5))
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# What the ledger holds.
+
+
+def test_every_equation_has_one_entry_in_order() -> None:
+    assert list(LEDGER) == list(range(1, 50))
+    assert all(entry.number == number for number, entry in LEDGER.items())
+
+
+@pytest.mark.parametrize("entry", LEDGER.values(), ids=str)
+def test_entries_are_complete(entry: Any) -> None:
+    assert entry.page == ("rnn" if entry.number <= 12 else "lstm")
+    assert callable(getattr(layers, entry.layer))
+    for latex in (entry.statement, entry.printed or ""):
+        assert "\n" not in latex
+        assert latex.count("{") == latex.count("}")
+        assert latex.count(r"\left") == latex.count(r"\right")
+    assert len(entry.wrong) >= 2
+    assert (entry.verdict == "right") == (entry.printed is None) == (entry.as_printed is None)
+    assert entry.verdict == "right" or entry.remark is not None
+    assert (entry.verdict == "conditional") == (entry.assumption is not None)
+
+
+def test_titles_and_statements_tell_equations_apart() -> None:
+    assert len({entry.title for entry in LEDGER.values()}) == 49
+    assert len({(entry.page, entry.statement) for entry in LEDGER.values()}) == 49
+
+
+def test_verdicts_on_the_source() -> None:
+    faulty = {n: entry.verdict for n, entry in LEDGER.items() if entry.verdict != "right"}
+    sloppy = dict.fromkeys((17, 30, 31), "sloppy")
+    conditional = dict.fromkeys((33, 35), "conditional")
+    assert faulty == {**sloppy, **conditional, **dict.fromkeys(range(36, 48), "wrong")}
+
+
+# The proof, and that it can fail.
+
+
+@pytest.mark.parametrize("number", LEDGER)
+@settings(max_examples=5)
+@given(seed=seeds, sizes=sizes)
+def test_equation_and_code_hold(number: int, seed: int, sizes: Sizes) -> None:
+    residual = check(number, generator=generator(seed), draws=1, sizes=sizes)
+    assert residual.equation <= BAR
+    assert residual.code <= BAR
+    assert residual.ok
+
+
+@pytest.mark.parametrize("number", LEDGER)
+@settings(max_examples=3)
+@given(seed=seeds)
+def test_every_deliberate_mistake_is_caught(number: int, seed: int) -> None:
+    found = mistakes(number, generator=generator(seed))
+    assert list(found) == list(LEDGER[number].wrong)
+    assert {name: value for name, value in found.items() if not value > VISIBLE} == {}
+
+
+@pytest.mark.parametrize("number", [n for n, e in LEDGER.items() if e.printed is not None])
+@settings(max_examples=3)
+@given(seed=seeds)
+def test_faulty_line_fails_where_the_right_one_holds(number: int, seed: int) -> None:
+    residual = check(number, generator=generator(seed), draws=3)
+    assert residual.printed is not None
+    assert residual.printed > VISIBLE
+    assert residual.equation <= BAR
+
+
+@pytest.mark.parametrize("number", [33, 35])
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_conditional_line_is_exact_where_the_loss_reads_no_cell_state(
+    number: int, seed: int, sizes: Sizes
+) -> None:
+    residual = check(number, generator=generator(seed), draws=1, sizes=sizes)
+    assert residual.assumed is not None
+    assert residual.assumed <= BAR
+
+
+@pytest.mark.parametrize("number", range(36, 48))
+def test_lost_sum_does_not_show_in_a_sequence_of_one_step(number: int) -> None:
+    residual = check(number, generator=generator(0), draws=2, sizes=Sizes(T=1, d=2, m=3))
+    assert residual.printed is not None
+    assert residual.printed <= BAR
+
+
+def test_nan_is_no_proof() -> None:
+    assert not Residual(equation=float("nan"), code=0.0).ok
+    assert not Residual(equation=0.0, code=float("nan")).ok
+
+
+# The layers, broken on purpose.
+
+Layer = Callable[..., Any]
+
+
+def negated(layer: Layer) -> Layer:
+    return lambda *args, **options: tuple(-gradient for gradient in layer(*args, **options))
+
+
+def gates_swapped(layer: Layer) -> Layer:
+    """Exchange the gates f and i in the gradients of the packed parameters."""
+
+    def swap(packed: Tensor) -> Tensor:
+        f, i, c, o = packed.chunk(4, dim=-1)
+        return torch.cat([i, f, c, o], dim=-1)
+
+    first = 3 if layer is layers.lstm_step_backward else 2
+
+    def broken(*args: Any, **options: Any) -> tuple[Tensor, ...]:
+        gradients = layer(*args, **options)
+        packed = (swap(gradient) for gradient in gradients[first : first + 3])
+        return (*gradients[:first], *packed, *gradients[first + 3 :])
+
+    return broken
+
+
+def without_dc_T(layer: Layer) -> Layer:
+    return lambda dh, cache, **options: layer(dh, cache, return_dc0=options["return_dc0"])
+
+
+def failing() -> set[int]:
+    """Numbers whose code fails; every formula must hold all the same."""
+    rows = table(draws=1).rows
+    assert max(row.equation for row in rows) <= BAR
+    return {row.number for row in rows if row.code > VISIBLE}
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "expected"),
+    [
+        ("rnn_step_backward", negated, set(range(1, 6))),
+        ("rnn_backward", negated, set(range(6, 13))),
+        ("lstm_step_backward", negated, set(range(13, 32))),
+        ("lstm_backward", negated, set(range(32, 50))),
+        ("lstm_step_backward", gates_swapped, {13, 14, *range(17, 21), 25, 26}),
+        ("lstm_backward", gates_swapped, {*range(36, 40), 44, 45}),
+        ("lstm_backward", without_dc_T, set(range(32, 50)) - {34}),
+    ],
+)
+def test_broken_layer_is_found(
+    monkeypatch: pytest.MonkeyPatch, name: str, broken: Callable[[Layer], Layer], expected: set[int]
+) -> None:
+    working = getattr(layers, name)
+    replacement = broken(working)
+    monkeypatch.setattr(layers, name, replacement)
+    assert failing() == expected
+
+
+def test_broken_forward_pass_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    working = layers.lstm_step_forward
+
+    def broken(*args: Tensor) -> Any:
+        next_h, next_c, cache = working(*args)
+        return next_h, next_c, cache._replace(f=cache.i, i=cache.f)
+
+    monkeypatch.setattr(layers, "lstm_step_forward", broken)
+    # The output gate's equations read neither f_t nor i_t but through c_t, which is right.
+    assert failing() == set(range(13, 32)) - {16, 23, 24, 28}
+
+
+def test_broken_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = LEDGER[12]
+    mistaken = replace(entry, right=entry.wrong["W_h not transposed"])
+    monkeypatch.setattr(_ledger, "LEDGER", {**LEDGER, 12: mistaken})
+    shown = table(12, draws=2)
+    assert not shown.ok
+    assert shown.rows[0].equation > VISIBLE
+    assert shown.rows[0].code <= BAR
+    assert "✗ FAIL" in str(shown)
+
+
+# The problems that the ledger draws, against an oracle of their own.
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_rnn_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
+    problem = RNNProblem.draw(generator(seed), sizes)
+    names = ("x", "h_0", "W_x", "W_h", "b")
+    leaves = {name: getattr(problem, name).clone().requires_grad_() for name in names}
+    traced = replace(problem, **leaves)
+    states = traced.h
+    loss = (traced.u * torch.stack(states[1:])).sum() + (
+        traced.s * torch.stack(states[1:]) ** 2 / 2
+    ).sum()
+    expected = torch.autograd.grad(loss, (*leaves.values(), *states))
+    actual = [*(problem.derivative(name) for name in names), *problem.new_dh]
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_lstm_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
+    problem = LSTMProblem.draw(generator(seed), sizes)
+    names = ("x", "h_0", "c_0")
+    leaves = {name: getattr(problem, name).clone().requires_grad_() for name in names}
+    W_h = {gate: W.clone().requires_grad_() for gate, W in problem.W_h.items()}
+    traced = replace(problem, W_h=W_h, **leaves)
+    h, c = torch.stack(traced.h[1:]), torch.stack(traced.c[1:])
+    loss = (traced.u * h + traced.s * h**2 / 2 + traced.u_c * c + traced.s_c * c**2 / 2).sum()
+    wanted = (*leaves.values(), *W_h.values(), *traced.h, *traced.c)
+    expected = torch.autograd.grad(loss, wanted)
+    # What autograd gives of c_t (t > 0) includes its way through h_t, which [∂L/∂c_t]new leaves
+    # out; cell() adds it.
+    through_h = [problem.new_dc[0], *(cell(step) for step in problem.new_steps)]
+    actual = [
+        *(problem.derivative(name) for name in names),
+        *(problem.derivative("W_h", gate) for gate in W_h),
+        *problem.new_dh,
+        *through_h,
+    ]
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
+
+
+def test_draw_depends_on_the_generator_alone() -> None:
+    first = check(36, generator=generator(3), draws=2)
+    torch.manual_seed(12345)
+    state = torch.get_rng_state()
+    assert check(36, generator=generator(3), draws=2) == first
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# The table.
+
+
+class Tags(HTMLParser):
+    """Collects tags and text, and refuses tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open.append(tag)
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def whole() -> LedgerTable:
+    return table(draws=2, with_mistakes=True)
+
+
+def test_whole_ledger_holds(whole: LedgerTable) -> None:
+    assert whole.ok
+    assert 0 < whole.worst <= BAR
+    assert [row.number for row in whole.rows] == list(LEDGER)
+    assert all(row.mistakes == row.caught == len(LEDGER[row.number].wrong) for row in whole.rows)
+
+
+def test_html_links_every_equation_to_its_page(whole: LedgerTable) -> None:
+    tags = Tags(whole._repr_html_())
+    links = [attributes["href"] for tag, attributes in tags.seen if tag == "a"]
+    assert links == [f"{row.page}.html#equation-eq-{row.number}" for row in whole.rows]
+    scopes = [attributes["scope"] for tag, attributes in tags.seen if tag == "th"]
+    assert scopes == ["col"] * 7 + ["row"] * 49
+    assert all("style" not in attributes for _, attributes in tags.seen)
+    assert tags.text.count("✓ ok") == 49
+    assert "(36)–(47)" in tags.text
+    assert "h_" not in "".join(tags.text)
+
+
+def test_group_without_faulty_line_has_no_column_for_it() -> None:
+    group = table(1, 2, range(3, 6), draws=1)
+    tags = Tags(group._repr_html_())
+    assert "Residual as printed" not in str(group)
+    assert "Residual as printed" not in tags.text
+    assert all(tag != "dl" for tag, _ in tags.seen)
+    assert [row.number for row in group.rows] == [1, 2, 3, 4, 5]
+
+
+def test_row_is_the_same_in_any_table(whole: LedgerTable) -> None:
+    row = table(33, draws=2, with_mistakes=True).rows[0]
+    assert row == whole.rows[32]
+
+
+def test_text_shows_residuals_and_remarks() -> None:
+    shown = str(table(29, 35, draws=1))
+    assert "Residual as printed" in shown
+    assert "1 (conditional; 0 under its condition)" in shown
+    assert "(35) The line and the sentence after it" in shown
+    assert "1 random problem each" in shown
+    assert "✓ ok" in shown
+
+
+def test_failure_is_said_in_words(whole: LedgerTable) -> None:
+    rows = (whole.rows[0]._replace(code=0.5), *whole.rows[1:5])
+    failed = LedgerTable(rows, draws=2)
+    assert not failed.ok
+    assert failed.worst == 0.5
+    for text in (str(failed), failed._repr_html_()):
+        assert "FAIL: (1) not proven" in text
+        assert "✗ FAIL" in text
+    classes = [attributes.get("class") for _, attributes in Tags(failed._repr_html_()).seen]
+    assert "ledger ledger-fail" in classes
+    assert classes.count("ledger-fail") == 1
+
+
+def test_mistake_that_escapes_fails_its_row(whole: LedgerTable) -> None:
+    row = whole.rows[0]
+    assert row.mistakes is not None
+    assert not row._replace(caught=row.mistakes - 1).ok
+    assert not row._replace(equation=float("nan")).ok
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (2.06e-16, "2.1 × 10⁻¹⁶"),
+        (1e-12, "10⁻¹²"),
+        (0.0096, "9.6 × 10⁻³"),
+        (0.874, "0.87"),
+        (1.0, "1"),
+        (16.4, "16"),
+        (123.4, "123"),
+        (4.5e12, "4.5 × 10¹²"),
+        (float("inf"), "∞"),
+        (float("nan"), "∞"),
+    ],
+)
+def test_number_text(value: float, text: str) -> None:
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize("number", [0, 50, -1])
+def test_unknown_number_is_refused(number: int) -> None:
+    message = rf"number must be that of an equation, 1 to 49, got {number}"
+    for call in (
+        lambda: equation(number),
+        lambda: check(number, generator=generator(0)),
+        lambda: mistakes(number, generator=generator(0)),
+        lambda: table(number),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_no_draw_is_refused() -> None:
+    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
+        check(1, generator=generator(0), draws=0)
