@@ -181,7 +181,7 @@ def number_text(value: float) -> str:
         return f"{value:.2g}" if value < 100 else f"{value:.0f}"
     mantissa, exponent = f"{value:.1e}".split("e")
     power = str(int(exponent)).translate(_SUPERSCRIPTS)
-    return f"10{power}" if mantissa == "1.0" else f"{mantissa} × 10{power}"
+    return f"10{power}" if value == float(f"1e{exponent}") else f"{mantissa} × 10{power}"
 
 
 def _row(number: int, draws: int, seed: int, with_mistakes: bool) -> LedgerRow:

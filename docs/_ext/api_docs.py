@@ -1,0 +1,107 @@
+"""The API reference: everything public of a module in one go, and links to equations.
+
+``.. api-module:: rnnreport.layers`` in reStructuredText gives the module's docstring, a table of
+its public names and their entries, in the order of the source, tuples of values last. The option
+``order`` names submodules whose content comes first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata
+
+_NUMBER = r"\([A-Z]?\d+[a-z]?\)"
+_EQUATIONS = re.compile(rf"\b[Ee]quations?\s+{_NUMBER}(?:\s*(?:[-–,]|and|to)\s*{_NUMBER})*")
+
+
+class ApiModule(SphinxDirective):
+    """The directive ``api-module``."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Callable[[str], Any]]] = {"order": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        """Hand the entries to autodoc."""
+        name = self.arguments[0]
+        module = importlib.import_module(name)
+        entries = _public(module, self.options.get("order", "").split())
+        lines = [f".. automodule:: {name}", ""]
+        if len(entries) > 1:
+            lines += [f".. currentmodule:: {name}", "", ".. autosummary::", "   :nosignatures:", ""]
+            lines += [f"   {entry}" for entry in entries] + [""]
+        for entry, value in entries.items():
+            lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {entry}")
+            if inspect.isclass(value) and not _is_record(value):
+                lines.append("   :members:")
+            lines.append("")
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(lines, source=name), self.content_offset, parent)
+        return list(parent.children)
+
+
+def _public(module: ModuleType, order: list[str]) -> dict[str, Any]:
+    """Functions and classes of ``__all__``, or what the module defines without underscore."""
+
+    def place(item: tuple[str, Any]) -> tuple[int, str, bool, int]:
+        home = item[1].__module__
+        last = home.rpartition(".")[2]
+        rank = order.index(last) if last in order else len(order)
+        return rank, home, _is_record(item[1]), inspect.getsourcelines(item[1])[1]
+
+    own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+    names = getattr(module, "__all__", [name for name in own if not name.startswith("_")])
+    values = {name: getattr(module, name) for name in names}
+    found = [(n, v) for n, v in values.items() if inspect.isroutine(v) or inspect.isclass(v)]
+    return dict(sorted(found, key=place))
+
+
+def _is_record(value: Any) -> bool:
+    """Whether a class is a NamedTuple: its docstring and signature say everything."""
+    return inspect.isclass(value) and issubclass(value, tuple) and hasattr(value, "_fields")
+
+
+def _improve(
+    app: Sphinx,  # noqa: ARG001
+    what: str,  # noqa: ARG001
+    name: str,
+    obj: Any,  # noqa: ARG001
+    options: Any,  # noqa: ARG001
+    lines: list[str],
+) -> None:
+    if not name.startswith("rnnreport"):
+        return
+    # "equations (1)-(5)" becomes links; in the source it stays easy to read.
+    text = _EQUATIONS.sub(
+        lambda found: re.sub(r"\((\w+)\)", r":eq:`eq-\1`", found[0]), "\n".join(lines)
+    )
+    # In a type like "Tensor, shape (T, N, D)" the letters are no names to look up.
+    text = re.sub(r"^(:type \w+:) (.*\bshape\b.*)$", r"\1 *\2*", text, flags=re.MULTILINE)
+    lines[:] = text.split("\n")
+
+
+def _own_sources_only(_app: Sphinx, env: BuildEnvironment) -> None:
+    """Keep viewcode from listing modules of Python that it takes our cached properties for."""
+    sources: dict[str, Any] = getattr(env, "_viewcode_modules", {})
+    for name in [name for name in sources if not name.startswith("rnnreport")]:
+        del sources[name]
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register with Sphinx."""
+    app.add_directive("api-module", ApiModule)
+    # After napoleon has turned the sections into fields.
+    app.connect("autodoc-process-docstring", _improve, priority=600)
+    app.connect("env-updated", _own_sources_only)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

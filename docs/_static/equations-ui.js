@@ -1,0 +1,73 @@
+/* Shows an equation beside a reference to it, on hover or focus; Escape puts it away.
+   Also lets the keyboard scroll an equation that is wider than its column. */
+(() => {
+  "use strict";
+  const card = document.createElement("div");
+  card.id = "equation-preview";
+  card.setAttribute("role", "tooltip");
+  card.hidden = true;
+  let shownFor = null;
+  let timer = 0;
+
+  const tex = (link) => {
+    const at = link.href.indexOf("#equation-");
+    return at < 0 ? undefined : (window.rnnreportEquations || {})[link.href.slice(at + 1)];
+  };
+
+  const hide = () => {
+    clearTimeout(timer);
+    card.hidden = true;
+    shownFor?.removeAttribute("aria-describedby");
+    shownFor = null;
+  };
+
+  const show = async (link) => {
+    if (shownFor === link) return;
+    hide();
+    const jax = window.MathJax;
+    if (!jax?.tex2svgPromise) return;
+    shownFor = link;
+    await jax.startup.promise;
+    const drawn = await jax.tex2svgPromise(tex(link), { display: true });
+    if (shownFor !== link) return; // the reader has moved on
+    card.replaceChildren(drawn);
+    card.hidden = false;
+    link.setAttribute("aria-describedby", card.id);
+    const spot = link.getBoundingClientRect();
+    const width = document.documentElement.clientWidth;
+    const left = Math.max(8, Math.min(spot.left, width - card.offsetWidth - 8));
+    const below = spot.bottom + card.offsetHeight + 8 < innerHeight;
+    card.style.left = `${left + scrollX}px`;
+    card.style.top = `${scrollY + (below ? spot.bottom : spot.top - card.offsetHeight)}px`;
+  };
+
+  const later = (action, delay) => {
+    clearTimeout(timer);
+    timer = setTimeout(action, delay);
+  };
+
+  const reach = () => {
+    for (const box of document.querySelectorAll("div.math > mjx-container")) {
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    window.MathJax?.startup?.promise?.then(reach);
+    addEventListener("resize", reach);
+    document.body.append(card);
+    card.addEventListener("mouseenter", () => clearTimeout(timer));
+    card.addEventListener("mouseleave", () => later(hide, 200));
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") hide();
+    });
+    for (const link of document.querySelectorAll("article a[href*='#equation-']:not(.headerlink)")) {
+      if (tex(link) === undefined) continue;
+      link.addEventListener("mouseenter", () => later(() => show(link), 200));
+      link.addEventListener("mouseleave", () => later(hide, 200));
+      link.addEventListener("focus", () => link.matches(":focus-visible") && show(link));
+      link.addEventListener("blur", hide);
+    }
+  });
+})();

@@ -1,0 +1,132 @@
+"""The project's commands: ``nox -s docs`` builds the report, ``nox -s tests`` verifies it."""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import hashlib
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "tests", "docs"]
+nox.options.default_venv_backend = "none"  # see install()
+
+ROOT = Path(__file__).resolve().parent
+DOCS = ROOT / "docs"
+BUILD = DOCS / "_build"
+HTML = BUILD / "html"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; what follows -- goes to pytest."""
+    python = install(session)
+    # The workers share the cores, so each computes on one.
+    env = {"OMP_NUM_THREADS": "1"}
+    run(session, python, "-m", "pytest", "--numprocesses", "auto", *session.posargs, env=env)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run what has not run yet and build the pages; -- --help tells more."""
+    options = docs_options(session)
+    build(session, options)
+    # nox reports the session's success first, and the address shall be the last line.
+    atexit.register(print, f"Open {(HTML / 'index.html').as_uri()}", flush=True)
+
+
+@nox.session
+def serve(session: nox.Session) -> None:
+    """Build the pages and serve them on this machine; -- --port 8000 chooses the port."""
+    options = docs_options(session)
+    python = build(session, options)
+    session.log(f"Open http://127.0.0.1:{options.port}/ (Ctrl-C ends it)")
+    where = ("--bind", "127.0.0.1", "--directory", str(HTML))
+    run(session, python, "-m", "http.server", str(options.port), *where)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and types."""
+    python = install(session)
+    run(session, python, "-m", "ruff", "check", ".")
+    run(session, python, "-m", "ruff", "format", "--check", ".")
+    run(session, python, "-m", "mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Time the layers against two peers; what follows -- goes to rnnreport.bench."""
+    python = install(session)
+    run(session, python, "-m", "rnnreport.bench", *session.posargs)
+
+
+def install(session: nox.Session) -> Path:
+    """Make the environment of all sessions where it is missing or outdated; return its Python.
+
+    One environment and not one for each session, because PyTorch alone takes up to several
+    gigabytes. It is installed in one go, so that all packages are chosen to fit each other, and
+    left alone until pyproject.toml changes: then nothing here needs a network.
+    """
+    pyproject = ROOT / "pyproject.toml"
+    folder = session.cache_dir.parent / f"report-{platform.python_version()}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "installed"
+    wanted = hashlib.sha256(f"{ROOT}\n{pyproject.read_text('utf-8')}".encode()).hexdigest()
+    if python.is_file() and stamp.is_file() and stamp.read_text("utf-8") == wanted:
+        return python
+    session.log(f"Installing into {folder}")
+    table = nox.project.load_toml(pyproject)
+    packages = nox.project.dependency_groups(table, *table["dependency-groups"])
+    if not python.is_file():
+        run(session, sys.executable, "-m", "virtualenv", "--quiet", str(folder))
+    run(session, python, "-m", "pip", "install", "--editable", str(ROOT), *packages)
+    stamp.write_text(wanted, "utf-8")
+    return python
+
+
+def build(session: nox.Session, options: argparse.Namespace) -> Path:
+    """Run the experiments, then build the pages from them; return the environment's Python."""
+    python = install(session)
+    if options.fresh:
+        shutil.rmtree(BUILD, ignore_errors=True)
+    env = {}
+    if options.profile is not None:
+        env["RNNREPORT_PROFILE"] = options.profile
+    if "RNNREPORT_PROGRESS" not in os.environ and os.name == "posix" and sys.stderr.isatty():
+        # A page's cells have no terminal; this one is for their progress bars.
+        env["RNNREPORT_PROGRESS"] = os.ttyname(sys.stderr.fileno())
+    run(session, python, "-m", "rnnreport", "run", env=env)
+    # -T tells which cell failed, and how.
+    strict = ("-T", "-b", "html", "-n", "-W", "--keep-going", "-j", "auto")
+    places = ("-d", str(BUILD / "doctrees"), str(DOCS), str(HTML))
+    run(session, python, "-m", "sphinx", *strict, *places, env=env)
+    return python
+
+
+def docs_options(session: nox.Session) -> argparse.Namespace:
+    """Read what follows -- on the command line of docs and serve."""
+    parser = argparse.ArgumentParser(prog=f"nox -s {session.name} --")
+    parser.add_argument(
+        "--profile",
+        choices=("sample", "full", "auto"),
+        help="data to run on: drawn by the package, real, or real where it is there (default)",
+    )
+    parser.add_argument("--fresh", action="store_true", help="forget what was built before")
+    if session.name == "serve":
+        parser.add_argument("--port", type=int, default=8000, help="default: 8000")
+    return parser.parse_args(session.posargs)
+
+
+def run(
+    session: nox.Session, program: str | Path, *args: str, env: dict[str, str] | None = None
+) -> None:
+    """Run a program; a failure of it fails the session."""
+    env = {"MPLBACKEND": "Agg", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **(env or {})}
+    session.run(str(program), *args, env=env, external=True)
