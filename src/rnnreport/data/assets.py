@@ -1,0 +1,266 @@
+"""Assets: files that the report uses and does not contain.
+
+An asset is looked for in the folder that the environment variable ``RNNREPORT_DATA`` names, then
+in the user's cache folder. Nothing here touches the network. Which data an experiment runs on is
+its *profile*:
+
+``full``
+    the real data; a missing asset is an error.
+``sample``
+    data that the package generates: no file is needed.
+``auto``
+    ``full`` where all assets of the experiment are there, else ``sample``.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import platformdirs
+
+__all__ = [
+    "ASSETS",
+    "Asset",
+    "DataFormatError",
+    "MissingDataError",
+    "Profile",
+    "ResolvedProfile",
+    "SettingError",
+    "find",
+    "fingerprint",
+    "require",
+    "resolve",
+    "search_folders",
+]
+
+Profile = Literal["full", "sample", "auto"]
+ResolvedProfile = Literal["full", "sample"]
+
+
+class MissingDataError(FileNotFoundError):
+    """An asset, or a folder that should hold assets, is not there."""
+
+    def __str__(self) -> str:
+        # OSError shows only the number and the text of the C library when it has two arguments.
+        return str(self.args[0])
+
+
+class DataFormatError(ValueError):
+    """A data file is there and cannot be read; the message names the file and the place in it."""
+
+
+class SettingError(ValueError):
+    """An environment variable holds something that it must not."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file or folder that the report uses and does not contain.
+
+    Attributes
+    ----------
+    name
+        What the asset is called in the code and in messages.
+    candidates
+        Where it may lie, relative to a data folder; the first that exists is used.
+    description
+        What it is, in which layout.
+    origin
+        The public address that it comes from.
+    terms
+        The terms under which it may be used.
+    """
+
+    name: str
+    candidates: tuple[str, ...]
+    description: str
+    origin: str
+    terms: str
+
+
+ASSETS: dict[str, Asset] = {
+    asset.name: asset
+    for asset in (
+        Asset(
+            name="flickr8k",
+            candidates=("flickr8k_900", "flickr8k"),
+            description=(
+                "Flickr8k, or a part of it: photographs with five captions each, as a folder "
+                "with Images/*.jpg and captions.txt (CSV with the header image,caption)"
+            ),
+            origin="https://github.com/jbrownlee/Datasets/releases",
+            terms="research use",
+        ),
+        Asset(
+            name="mobilenet_v2",
+            candidates=(
+                "weights/mobilenet_v2_imagenet_from_quant.safetensors",
+                "weights/mobilenet_v2-b0353104.pth",
+                "weights/mobilenet_v2-7ebf99e0.pth",
+            ),
+            description=(
+                "MobileNetV2 trained on ImageNet: torchvision's weight file, or the same names "
+                "in a safetensors file"
+            ),
+            origin="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+            terms="torchvision's file: BSD-3-Clause; the de-quantised one: Apache-2.0",
+        ),
+    )
+}
+
+
+def search_folders() -> list[Path]:
+    """Return the folders that are searched for assets, in order.
+
+    Returns
+    -------
+    list of Path
+        The folder named by ``RNNREPORT_DATA``, where it is set, then the user's cache folder,
+        which need not exist.
+
+    Raises
+    ------
+    MissingDataError
+        If ``RNNREPORT_DATA`` names something that is not a folder.
+    """
+    folders = [platformdirs.user_cache_path("rnnreport") / "data"]
+    named = os.environ.get("RNNREPORT_DATA", "")
+    if named:
+        if not Path(named).is_dir():
+            raise MissingDataError(
+                f"RNNREPORT_DATA is set to {named!r}, which is not a folder: set it to the folder "
+                "that holds the data sets, or unset it"
+            )
+        folders.insert(0, Path(named))
+    return folders
+
+
+def find(name: str) -> Path | None:
+    """Return the path of an asset, or None where it is not there.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`ASSETS`.
+
+    Returns
+    -------
+    Path or None
+        The first candidate that exists, in the order of :func:`search_folders`.
+
+    Raises
+    ------
+    ValueError
+        If no asset is called so.
+    MissingDataError
+        If ``RNNREPORT_DATA`` names something that is not a folder.
+    """
+    asset = _asset(name)
+    for folder in search_folders():
+        for candidate in asset.candidates:
+            if (folder / candidate).exists():
+                return folder / candidate
+    return None
+
+
+def require(name: str) -> Path:
+    """Return the path of an asset that must be there.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`ASSETS`.
+
+    Returns
+    -------
+    Path
+        As from :func:`find`.
+
+    Raises
+    ------
+    ValueError
+        If no asset is called so.
+    MissingDataError
+        If it is not there; the message says where it was looked for and where it comes from.
+    """
+    path = find(name)
+    if path is not None:
+        return path
+    asset = _asset(name)
+    searched = "\n".join(
+        f"  {folder / candidate}" for folder in search_folders() for candidate in asset.candidates
+    )
+    raise MissingDataError(
+        f"the asset {name!r} is missing ({asset.description}). Searched:\n{searched}\n"
+        f"Its public origin is {asset.origin} (terms: {asset.terms}). Put it into one of these "
+        "places; RNNREPORT_DATA names the first folder. `rnnreport data` lists all assets, and "
+        "the profile 'sample' needs none."
+    )
+
+
+def resolve(profile: str, *assets: str) -> ResolvedProfile:
+    """Decide which data an experiment runs on.
+
+    Parameters
+    ----------
+    profile
+        ``"full"``, ``"sample"`` or ``"auto"``; for ``"auto"`` the environment variable
+        ``RNNREPORT_PROFILE`` is taken instead where it is set.
+    *assets
+        The names of the assets that the experiment needs in the profile ``full``.
+
+    Returns
+    -------
+    {"full", "sample"}
+        What to run on.
+
+    Raises
+    ------
+    ValueError
+        If the profile is unknown; a :class:`SettingError` if it stands in ``RNNREPORT_PROFILE``.
+    MissingDataError
+        If the profile is ``full`` and an asset is missing.
+    """
+    known = get_args(Profile)
+    if profile not in known:
+        raise ValueError(f"profile must be one of {', '.join(known)}, got {profile!r}")
+    if profile == "auto":
+        profile = os.environ.get("RNNREPORT_PROFILE", "") or "auto"
+        if profile not in known:
+            raise SettingError(
+                f"RNNREPORT_PROFILE must be one of {', '.join(known)}, got {profile!r}"
+            )
+    if profile == "auto":
+        return "full" if all(find(name) is not None for name in assets) else "sample"
+    if profile == "full":
+        for name in assets:
+            require(name)
+    return cast("ResolvedProfile", profile)
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Return one hash over the content of files.
+
+    Parameters
+    ----------
+    paths
+        The files. Their order counts, their names and places do not.
+
+    Returns
+    -------
+    str
+        A SHA-256 in hexadecimal digits.
+    """
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _asset(name: str) -> Asset:
+    if name not in ASSETS:
+        raise ValueError(f"name must be one of {', '.join(ASSETS)}, got {name!r}")
+    return ASSETS[name]

@@ -1,0 +1,218 @@
+"""Image features: one vector of numbers for each image.
+
+Real photographs get the features of MobileNetV2 trained on ImageNet. Where its weights are not
+there, and for the generated scenes, an image is described by the colours of a coarse grid laid
+over it: features that no network has learned, and that are called pixel features wherever they
+are used.
+"""
+
+import pickle
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from rnnreport.data.assets import DataFormatError
+
+__all__ = [
+    "Statistics",
+    "load_mobilenet_v2",
+    "mobilenet_v2_features",
+    "pixel_features",
+    "standardise",
+    "statistics",
+]
+
+
+class Statistics(NamedTuple):
+    """Mean and spread of each feature over some images.
+
+    Attributes
+    ----------
+    mean : Tensor, (F,)
+        Mean of each feature.
+    std : Tensor, (F,)
+        Its standard deviation; 1 where the feature is the same for all images.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+
+def load_mobilenet_v2(path: Path) -> nn.Module:
+    """Build MobileNetV2 and load its weights.
+
+    Parameters
+    ----------
+    path
+        A state dict under torchvision's names: a safetensors file, or torchvision's own ``.pth``
+        file, which is read without executing anything that it holds.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``torchvision.models.mobilenet_v2()`` with the weights, on the CPU, in evaluation mode and
+        without gradients.
+
+    Raises
+    ------
+    DataFormatError
+        If the file cannot be read, or does not hold exactly the network's parameters.
+    """
+    from rnnreport._torchvision import torchvision
+
+    try:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise DataFormatError(f"{path}: not a file of weights ({error})") from error
+    network: nn.Module = torchvision.models.mobilenet_v2()
+    try:
+        network.load_state_dict(state, strict=True)
+    except (RuntimeError, TypeError) as error:
+        raise DataFormatError(f"{path}: not the weights of MobileNetV2 ({error})") from error
+    return network.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def mobilenet_v2_features(
+    images: Iterable[Image.Image], network: nn.Module, *, batch_size: int = 25
+) -> Tensor:
+    """Compute the features that MobileNetV2's classifier sees.
+
+    Images pass through torchvision's standard preprocessing: the short side to 256 pixels, the
+    224 × 224 pixels in the middle, ImageNet's mean and standard deviation. The last feature map
+    is averaged over its places.
+
+    Parameters
+    ----------
+    images
+        N images in RGB, of any size; read one batch at a time.
+    network
+        From :func:`load_mobilenet_v2`, on any device.
+    batch_size
+        How many images pass through the network at once.
+
+    Returns
+    -------
+    Tensor, float32, (N, 1280)
+        The features, on the network's device.
+
+    Raises
+    ------
+    ValueError
+        If there is no image.
+    """
+    from rnnreport._torchvision import torchvision
+
+    preprocess = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
+    trunk = network.get_submodule("features")
+    device = next(network.parameters()).device
+    parts = [
+        trunk(torch.stack([preprocess(image) for image in batch]).to(device)).mean((2, 3))
+        for batch in _batches(images, batch_size)
+    ]
+    if not parts:
+        raise ValueError("images must hold at least one image, got none")
+    return torch.cat(parts)
+
+
+def pixel_features(images: Tensor, *, grid: int = 12) -> Tensor:
+    """Describe images by the mean colour of each cell of a grid.
+
+    Parameters
+    ----------
+    images : Tensor, (N, 3, S, S)
+        Images; S is a multiple of `grid`.
+    grid
+        Cells along a side.
+
+    Returns
+    -------
+    Tensor, (N, 3 · grid²)
+        The mean colours, channel by channel, row by row.
+
+    Raises
+    ------
+    ValueError
+        If the images have another shape, or S is not a multiple of `grid`.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
+        raise ValueError(f"images must have shape (N, 3, S, S), got {tuple(images.shape)}")
+    side = images.shape[2]
+    if grid < 1 or side % grid:
+        raise ValueError(f"grid must be a divisor of the images' side {side}, got {grid}")
+    return nn.functional.avg_pool2d(images, side // grid).flatten(1)
+
+
+def statistics(features: Tensor) -> Statistics:
+    """Return the mean and the standard deviation of each feature.
+
+    Parameters
+    ----------
+    features : Tensor, (N, F)
+        Features of N images, at least one.
+
+    Returns
+    -------
+    Statistics
+        Two tensors of shape (F,).
+
+    Raises
+    ------
+    ValueError
+        If `features` is not a matrix with at least one row.
+    """
+    _check_matrix(features)
+    std, mean = torch.std_mean(features, dim=0, correction=0)
+    # Rounding leaves a constant feature a tiny spread, and dividing by that would blow it up.
+    constant = std <= 1e-6 * features.abs().amax(dim=0)
+    return Statistics(mean, torch.where(constant, torch.ones_like(std), std))
+
+
+def standardise(features: Tensor, known: Statistics) -> Tensor:
+    """Shift and scale features by the statistics of (usually) the training images.
+
+    Parameters
+    ----------
+    features : Tensor, (N, F)
+        Features of any images.
+    known
+        From :func:`statistics`.
+
+    Returns
+    -------
+    Tensor, (N, F)
+        ``(features - mean) / std``.
+
+    Raises
+    ------
+    ValueError
+        If `features` is not a matrix of as many columns as the statistics have entries.
+    """
+    _check_matrix(features)
+    if features.shape[1:] != known.mean.shape:
+        raise ValueError(
+            f"features must have {known.mean.numel()} columns as the statistics have entries, got "
+            f"{features.shape[1]}"
+        )
+    return (features - known.mean) / known.std
+
+
+def _check_matrix(features: Tensor) -> None:
+    if features.ndim != 2 or not features.shape[0]:
+        raise ValueError(f"features must have shape (N, F), N > 0, got {tuple(features.shape)}")
+
+
+def _batches(images: Iterable[Image.Image], size: int) -> Iterator[list[Image.Image]]:
+    rest = iter(images)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -1,0 +1,189 @@
+"""Flickr8k: photographs with five captions each.
+
+The layout is the one in which the data set is usually passed on: a folder with ``Images/*.jpg``
+and ``captions.txt``, a CSV file with the header ``image,caption`` and one line for each caption.
+Any part of the data set in this layout will do.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.vocabulary import tokenise
+
+__all__ = ["Flickr8k", "load_flickr8k", "split_by_name"]
+
+_HEADER = ["image", "caption"]
+
+
+@dataclass(frozen=True)
+class Flickr8k:
+    """The photographs and captions of a folder.
+
+    Attributes
+    ----------
+    root
+        The folder.
+    captions
+        The captions of each image, as lists of words (:func:`~rnnreport.data.vocabulary.tokenise`),
+        by the name of the image file; both in the order of ``captions.txt``.
+    """
+
+    root: Path
+    captions: dict[str, tuple[tuple[str, ...], ...]]
+
+    @property
+    def captions_path(self) -> Path:
+        """The file of the captions."""
+        return self.root / "captions.txt"
+
+    def path(self, name: str) -> Path:
+        """Return the file of an image.
+
+        Parameters
+        ----------
+        name
+            A key of :attr:`captions`.
+        """
+        return self.root / "Images" / name
+
+    def image(self, name: str) -> Image.Image:
+        """Read an image.
+
+        Parameters
+        ----------
+        name
+            A key of :attr:`captions`.
+
+        Returns
+        -------
+        PIL.Image.Image
+            The image, in RGB.
+
+        Raises
+        ------
+        DataFormatError
+            If the file is not an image that can be read.
+        """
+        try:
+            with Image.open(self.path(name)) as image:
+                return image.convert("RGB")
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise DataFormatError(f"{self.path(name)}: not a readable image ({error})") from error
+
+
+def load_flickr8k(root: Path) -> Flickr8k:
+    """Read and check the captions of a folder in Flickr8k's layout.
+
+    Parameters
+    ----------
+    root
+        The folder with ``Images`` and ``captions.txt``.
+
+    Returns
+    -------
+    Flickr8k
+        The captions; images are read on demand.
+
+    Raises
+    ------
+    MissingDataError
+        If ``Images`` or ``captions.txt`` is not there.
+    DataFormatError
+        If the file is not UTF-8, has another header, or a line of it has not two fields, names no
+        image file of the folder or has a caption without a word; or if an image has no caption.
+        The message names the file and the line.
+    """
+    path, folder = root / "captions.txt", root / "Images"
+    if not path.is_file():
+        raise MissingDataError(f"{path} is missing: expected the captions as CSV image,caption")
+    if not folder.is_dir():
+        raise MissingDataError(f"{folder} is missing: expected a folder of JPEG images")
+    there = {image.name for image in folder.glob("*.jpg")}
+
+    captions: dict[str, list[tuple[str, ...]]] = {}
+    for line, row in _rows(path):
+        if len(row) != len(_HEADER):
+            raise DataFormatError(
+                f"{path}, line {line}: expected 2 fields, image and caption, got {len(row)} (a "
+                "caption that holds a comma stands in double quotes)"
+            )
+        name, sentence = row
+        if name not in there:
+            raise DataFormatError(f"{path}, line {line}: {folder} has no image {name!r}")
+        words = tuple(tokenise(sentence))
+        if not words:
+            raise DataFormatError(f"{path}, line {line}: the caption {sentence!r} has no word")
+        captions.setdefault(name, []).append(words)
+
+    without = sorted(there - captions.keys())
+    if without:
+        raise DataFormatError(
+            f"{path}: no caption for {len(without)} of {len(there)} images of {folder}, the first "
+            f"is {without[0]}"
+        )
+    if not captions:
+        raise DataFormatError(f"{path}: no caption after the header")
+    return Flickr8k(root, {name: tuple(sentences) for name, sentences in captions.items()})
+
+
+def split_by_name(
+    names: Iterable[str], val_fraction: float = 1 / 9
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split images into training and validation images by a hash of the file name.
+
+    The split depends on nothing but the names: not on their order, on captions or on a seed.
+
+    Parameters
+    ----------
+    names
+        Distinct names of images.
+    val_fraction
+        The share of validation images, rounded to a whole number of images.
+
+    Returns
+    -------
+    train, val : tuple of str
+        The names of the two parts, each sorted; no name stands in both.
+
+    Raises
+    ------
+    ValueError
+        If a name stands twice or `val_fraction` is not between 0 and 1.
+    """
+    every = list(names)
+    if len(set(every)) < len(every):
+        raise ValueError("names must hold every name once")
+    if not 0 <= val_fraction <= 1:
+        raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
+    by_hash = sorted(every, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
+    n_val = round(val_fraction * len(every))
+    return tuple(sorted(by_hash[n_val:])), tuple(sorted(by_hash[:n_val]))
+
+
+def _rows(path: Path) -> Iterable[tuple[int, list[str]]]:
+    """Yield the line number and the fields of each row after the header."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataFormatError(f"{path}, line {line}: not UTF-8 ({error.reason})") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        if header != _HEADER:
+            raise DataFormatError(
+                f"{path}, line 1: expected the header 'image,caption', got {','.join(header)!r}"
+            )
+        for row in reader:
+            if row:  # a blank line is an empty row
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise DataFormatError(f"{path}, line {reader.line_num}: not CSV ({error})") from error

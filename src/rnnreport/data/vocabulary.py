@@ -1,0 +1,187 @@
+"""Words and their indices."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+__all__ = ["END", "NULL", "SPECIAL", "START", "UNK", "Vocabulary", "tokenise"]
+
+NULL, START, END, UNK = SPECIAL = ("<NULL>", "<START>", "<END>", "<UNK>")
+
+# A word may hold hyphens and apostrophes inside; a possessive 's is a word of its own, whether it
+# was already split off ("dog 's") or not ("dog's").
+_WORD = re.compile(r"'s\b|[^\W_]+(?:(?!['’]s\b)['’-][^\W_]+)*")
+
+
+def tokenise(sentence: str) -> list[str]:
+    """Split a sentence into lower-case words; punctuation is dropped.
+
+    Parameters
+    ----------
+    sentence
+        Any text.
+
+    Returns
+    -------
+    list of str
+        The words; empty where there are none.
+
+    Examples
+    --------
+    >>> tokenise("A tri-colored dog 's ball , on the grass .")
+    ['a', 'tri-colored', 'dog', "'s", 'ball', 'on', 'the', 'grass']
+    """
+    return _WORD.findall(sentence.lower().replace("’", "'"))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words in a fixed order; the index of a word is its place.
+
+    Attributes
+    ----------
+    words
+        All words, ``<NULL>``, ``<START>``, ``<END>`` and ``<UNK>`` first.
+
+    Raises
+    ------
+    ValueError
+        If the four special words are not the first four, or a word stands twice.
+    """
+
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.words[: len(SPECIAL)] != SPECIAL:
+            raise ValueError(f"words must begin with {SPECIAL}, got {self.words[: len(SPECIAL)]}")
+        twice = [word for word, count in Counter(self.words).items() if count > 1]
+        if twice:
+            raise ValueError(f"words must hold every word once, got {twice[0]!r} twice")
+
+    @classmethod
+    def build(cls, captions: Iterable[Sequence[str]], min_count: int = 1) -> "Vocabulary":
+        """Collect the words of captions.
+
+        Parameters
+        ----------
+        captions
+            Captions as lists of words.
+        min_count
+            How often a word must stand in the captions to be taken; at least 1.
+
+        Returns
+        -------
+        Vocabulary
+            The words, frequent ones first, equally frequent ones in alphabetical order.
+
+        Raises
+        ------
+        ValueError
+            If `min_count` is below 1, a caption is a string instead of a list of words, or a
+            caption holds a special word.
+        """
+        if min_count < 1:
+            raise ValueError(f"min_count must be at least 1, got {min_count}")
+        counts: Counter[str] = Counter()
+        for row, caption in enumerate(captions):
+            _check_caption(caption, row)
+            counts.update(caption)
+        kept = [word for word, count in counts.items() if count >= min_count]
+        return cls(SPECIAL + tuple(sorted(kept, key=lambda word: (-counts[word], word))))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def word_to_idx(self) -> dict[str, int]:
+        """The index of each word."""
+        return {word: idx for idx, word in enumerate(self.words)}
+
+    def encode(self, captions: Sequence[Sequence[str]], length: int) -> torch.Tensor:
+        """Turn captions into rows of word indices.
+
+        Parameters
+        ----------
+        captions
+            N captions as lists of words.
+        length
+            Length of a row: at least the number of words of the longest caption plus 2.
+
+        Returns
+        -------
+        Tensor, int64, (N, length)
+            Each row is ``<START>``, the caption, ``<END>``, then ``<NULL>`` to the end; words
+            that the vocabulary does not have are ``<UNK>``.
+
+        Raises
+        ------
+        ValueError
+            If a caption has no word, is too long, is a string instead of a list of words, or
+            holds a special word.
+        """
+        index = self.word_to_idx
+        rows = torch.full((len(captions), length), index[NULL], dtype=torch.int64)
+        for row, caption in enumerate(captions):
+            _check_caption(caption, row)
+            if not caption:
+                raise ValueError(f"captions[{row}] must have at least one word, got none")
+            if len(caption) + 2 > length:
+                raise ValueError(
+                    f"captions[{row}] must have at most {length - 2} words to fit with <START> and "
+                    f"<END> into length {length}, got {len(caption)}: {' '.join(caption)!r}"
+                )
+            words = [START, *caption, END]
+            rows[row, : len(words)] = torch.tensor([index.get(word, index[UNK]) for word in words])
+        return rows
+
+    def decode(self, indices: torch.Tensor) -> list[list[str]]:
+        """Turn rows of word indices back into captions.
+
+        Parameters
+        ----------
+        indices : Tensor, int64, (N, L)
+            Word indices, with or without ``<START>``, ``<END>`` and ``<NULL>``.
+
+        Returns
+        -------
+        list of list of str
+            For each row its words up to ``<END>``, without ``<START>`` and ``<NULL>``. ``<UNK>``
+            stays.
+
+        Raises
+        ------
+        ValueError
+            If `indices` is not a matrix of integers, or an index is out of range.
+        """
+        if indices.ndim != 2 or indices.dtype != torch.int64:
+            raise ValueError(
+                "indices must have shape (N, L) and dtype torch.int64, got "
+                f"{tuple(indices.shape)} and {indices.dtype}"
+            )
+        captions = []
+        for number, row in enumerate(indices.tolist()):
+            words: list[str] = []
+            for idx in row:
+                if not 0 <= idx < len(self.words):
+                    raise ValueError(
+                        f"indices[{number}] must hold 0 to {len(self.words) - 1}, got {idx}"
+                    )
+                word = self.words[idx]
+                if word == END:
+                    break
+                if word not in (START, NULL):
+                    words.append(word)
+            captions.append(words)
+        return captions
+
+
+def _check_caption(caption: Sequence[str], row: int) -> None:
+    if isinstance(caption, str):
+        raise ValueError(f"captions[{row}] must be a list of words, got the string {caption!r}")
+    special = set(SPECIAL).intersection(caption)
+    if special:
+        raise ValueError(f"captions[{row}] must hold no special word, got {min(special)}")

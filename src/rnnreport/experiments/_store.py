@@ -1,0 +1,373 @@
+"""Results and where they are kept.
+
+A result is stored under a key made of everything that decides it: the configuration, the data, and
+the source of the modules that compute it. Whatever of these changes, the experiment runs again;
+otherwise the stored result is given back. Comments, formatting and docstrings do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ClassVar
+
+import platformdirs
+import torch
+
+__all__ = [
+    "Outcome",
+    "Result",
+    "describe_device",
+    "key_of",
+    "source_modules",
+    "store_folder",
+    "stored_or_computed",
+]
+
+Json = Any  # what json.loads returns
+
+_PACKAGE = "rnnreport"
+_SOURCE = Path(__file__).parents[1]
+_LIBRARIES = ("numpy", "pillow", "rnnreport", "torch", "torchvision")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What an experiment itself finds out; the rest of a :class:`Result` is added around it.
+
+    Attributes
+    ----------
+    history
+        Series of numbers, such as the loss of each iteration.
+    metrics
+        Single numbers.
+    details
+        Anything else that JSON can hold, such as captions.
+    """
+
+    history: dict[str, list[float]]
+    metrics: dict[str, float]
+    details: dict[str, Json]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The result of an experiment: plain data, the same whether just computed or stored.
+
+    Attributes
+    ----------
+    experiment
+        The experiment's name.
+    config
+        The configuration that it ran with; ``profile`` is ``full`` or ``sample``.
+    data
+        What it ran on, in words and numbers; ``fingerprint`` is a hash of it.
+    versions
+        Of Python and the libraries.
+    device
+        What it ran on.
+    seeds
+        All seeds, by their use.
+    history
+        Series of numbers, such as the loss of each iteration.
+    metrics
+        Single numbers.
+    details
+        Anything else, such as captions.
+    wall_time
+        Seconds that it took.
+    date
+        When it ended, in UTC, as ISO 8601.
+    """
+
+    experiment: str
+    config: dict[str, Json]
+    data: dict[str, Json]
+    versions: dict[str, str]
+    device: str
+    seeds: dict[str, int]
+    history: dict[str, list[float]]
+    metrics: dict[str, float]
+    details: dict[str, Json]
+    wall_time: float
+    date: str
+
+    _TYPES: ClassVar[dict[str, type]] = {
+        "experiment": str,
+        "config": dict,
+        "data": dict,
+        "versions": dict,
+        "device": str,
+        "seeds": dict,
+        "history": dict,
+        "metrics": dict,
+        "details": dict,
+        "wall_time": float,
+        "date": str,
+    }
+
+    def to_json(self) -> str:
+        """Return the result as JSON text.
+
+        Raises
+        ------
+        ValueError
+            If a number is not finite.
+        """
+        return json.dumps(dataclasses.asdict(self), allow_nan=False, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Read a result back.
+
+        Parameters
+        ----------
+        text
+            From :meth:`to_json`.
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON or does not hold a result.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or fields.keys() != cls._TYPES.keys():
+            raise ValueError("not a result: other fields than a result's")
+        for name, kind in cls._TYPES.items():
+            if not isinstance(fields[name], kind):
+                raise ValueError(f"not a result: {name} is a {type(fields[name]).__name__}")
+        return cls(**fields)
+
+
+def store_folder() -> Path:
+    """Return the folder of stored results.
+
+    Returns
+    -------
+    Path
+        What ``RNNREPORT_STORE`` names, else a folder in the user's cache; it need not exist.
+    """
+    named = os.environ.get("RNNREPORT_STORE", "")
+    return Path(named) if named else platformdirs.user_cache_path("rnnreport") / "results"
+
+
+def source_modules(module: str) -> dict[str, Path]:
+    """Find the modules of this package that a module imports, itself included.
+
+    The source is read, not executed: every import statement counts, wherever it stands, and the
+    packages above a module count too.
+
+    Parameters
+    ----------
+    module
+        The full name of a module of this package.
+
+    Returns
+    -------
+    dict of str to Path
+        The file of each module, by its name, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module.
+    """
+    found: dict[str, Path] = {}
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        path = _path_of(name)
+        if path is None or name in found:
+            continue
+        found[name] = path
+        pending += _imports(name, path)
+    if module not in found:
+        raise ValueError(f"module must be a module of {_PACKAGE}, got {module!r}")
+    return dict(sorted(found.items()))
+
+
+def key_of(config: object, fingerprint: str, module: str) -> str:
+    """Return the key that a result is stored under.
+
+    Parameters
+    ----------
+    config
+        The configuration, an instance of a dataclass.
+    fingerprint
+        A hash of the data.
+    module
+        The full name of the experiment's module.
+
+    Returns
+    -------
+    str
+        A SHA-256 in hexadecimal digits.
+    """
+    parts = {
+        "config": _as_dict(config),
+        "data": fingerprint,
+        "source": {name: _meaning(path) for name, path in source_modules(module).items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def stored_or_computed(
+    module: str,
+    config: object,
+    *,
+    data: dict[str, Json],
+    seeds: dict[str, int],
+    device: str,
+    compute: Callable[[], Outcome],
+) -> Result:
+    """Give back the stored result of an experiment, or compute and store it.
+
+    Parameters
+    ----------
+    module
+        The full name of the experiment's module; its last part names the experiment.
+    config
+        The configuration, an instance of a dataclass.
+    data
+        What the experiment runs on; ``data["fingerprint"]`` is a hash of it.
+    seeds
+        All seeds, by their use.
+    device
+        From :func:`describe_device`.
+    compute
+        Runs the experiment.
+
+    Returns
+    -------
+    Result
+        The result, stored.
+
+    Raises
+    ------
+    OSError
+        If the result cannot be written; this is found out before anything is computed.
+    """
+    experiment = module.rpartition(".")[2]
+    key = key_of(config, str(data["fingerprint"]), module)
+    path = store_folder() / f"{experiment}-{key[:20]}.json"
+    known = _read(path)
+    if known is not None:
+        return known
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+    start = time.perf_counter()
+    outcome = compute()
+    result = Result(
+        experiment=experiment,
+        config=_as_dict(config),
+        data=data,
+        versions={"python": platform.python_version()}
+        | {library: metadata.version(library) for library in _LIBRARIES},
+        device=device,
+        seeds=seeds,
+        history=outcome.history,
+        metrics=outcome.metrics,
+        details=outcome.details,
+        wall_time=round(time.perf_counter() - start, 3),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    text = result.to_json()
+    _write(path, text)
+    return Result.from_json(text)  # tuples are lists now, as they are when the result is read
+
+
+def describe_device(device: torch.device | str) -> str:
+    """Say in words what an experiment runs on.
+
+    Parameters
+    ----------
+    device
+        Where its tensors live.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()}), {torch.get_num_threads()} threads"
+
+
+def _as_dict(config: object) -> dict[str, Json]:
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return dataclasses.asdict(config)
+    raise TypeError(f"config must be an instance of a dataclass, got {config!r}")
+
+
+def _read(path: Path) -> Result | None:
+    """Return the result in a file; None where there is none that can be used."""
+    try:
+        return Result.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that it is there as a whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _path_of(module: str) -> Path | None:
+    """Return the file of a module of this package, None for anything else."""
+    first, *rest = module.split(".")
+    if first != _PACKAGE:
+        return None
+    base = _SOURCE.joinpath(*rest)
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """Yield the names that a module imports, and the packages above each of them."""
+    yield from _and_above(module)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _and_above(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1]
+            origin = ".".join([*(base if node.level else []), *filter(None, [node.module])])
+            yield from _and_above(origin)
+            for alias in node.names:  # may be a module or anything in it: _path_of decides
+                yield f"{origin}.{alias.name}"
+
+
+def _and_above(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    for length in range(1, len(parts) + 1):
+        yield ".".join(parts[:length])
+
+
+def _meaning(path: Path) -> str:
+    """Hash what a source file does: its syntax tree without docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

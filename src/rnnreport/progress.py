@@ -1,0 +1,56 @@
+"""Progress bars, drawn where a person can see them.
+
+A bar inside an executed page would end up as dozens of lines in the page. So the bar goes to the
+file or terminal that the environment variable ``RNNREPORT_PROGRESS`` names; where it is not set,
+to the terminal if there is one, and else nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+from tqdm import tqdm
+
+__all__ = ["track"]
+
+_T = TypeVar("_T")
+
+
+def track(items: Iterable[_T], label: str = "", *, total: int | None = None) -> Iterator[_T]:
+    """Yield the items of a loop and draw a progress bar meanwhile.
+
+    Parameters
+    ----------
+    items
+        What to loop over.
+    label
+        What stands before the bar.
+    total
+        How many items there are, where `items` has no length.
+
+    Yields
+    ------
+    object
+        The items.
+
+    Raises
+    ------
+    OSError
+        If the file that ``RNNREPORT_PROGRESS`` names cannot be written.
+    """
+    target = os.environ.get("RNNREPORT_PROGRESS", "")
+    if target:
+        with Path(target).open("a", buffering=1, encoding="utf-8") as file:
+            yield from _bar(items, label, total, file)
+    elif sys.stderr.isatty():
+        yield from _bar(items, label, total, sys.stderr)
+    else:
+        yield from items
+
+
+def _bar(items: Iterable[_T], label: str, total: int | None, file: TextIO) -> Iterator[_T]:
+    yield from tqdm(items, desc=label, total=total, file=file, ncols=80, mininterval=0.5)

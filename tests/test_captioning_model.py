@@ -1,0 +1,308 @@
+"""The captioning network: its gradients against two oracles, and how it writes captions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rnnreport.models import captioning
+from rnnreport.models.captioning import CaptioningRNN, CellType
+
+WORDS = ("<NULL>", "<START>", "<END>", "<UNK>", "a", "red", "ball", "lies", "here")
+NULL, START, END, UNK = range(4)
+INDEX = {word: idx for idx, word in enumerate(WORDS)}
+CELLS: tuple[CellType, ...] = ("rnn", "lstm")
+PARAMS = ("W_proj", "b_proj", "W_embed", "Wx", "Wh", "b", "W_vocab", "b_vocab")
+
+
+def _model(
+    cell: CellType,
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+    width: int = 5,
+    D: int = 3,
+    H: int = 4,
+) -> CaptioningRNN:
+    generator = torch.Generator().manual_seed(seed)
+    model = CaptioningRNN(
+        INDEX,
+        input_dim=width,
+        wordvec_dim=D,
+        hidden_dim=H,
+        cell_type=cell,
+        dtype=dtype,
+        generator=generator,
+    )
+    for name in ("b_proj", "b", "b_vocab"):  # zero at first, which would hide errors
+        param = model.params[name]
+        param.copy_(torch.randn(param.shape, dtype=torch.float64, generator=generator) * 0.3)
+    return model
+
+
+def _features(count: int, width: int = 5, *, seed: int = 7) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, width, dtype=torch.float64, generator=generator)
+
+
+def _captions(lengths: list[int], total: int, *, seed: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.full((len(lengths), total), NULL)
+    for row, length in enumerate(lengths):
+        words = torch.randint(UNK, len(WORDS), (length,), generator=generator).tolist()
+        rows[row, : length + 2] = torch.tensor([START, *words, END])
+    return rows
+
+
+def _plain_loss(model: CaptioningRNN, params: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """Compute the loss once more, from torch's own parts and nothing of ours."""
+    h = F.linear(x, params["W_proj"].T, params["b_proj"])
+    c = torch.zeros_like(h)
+    total = x.new_zeros(())
+    for t in range(y.shape[1] - 1):
+        word = F.embedding(y[:, t], params["W_embed"])
+        z = F.linear(word, params["Wx"].T, params["b"]) + F.linear(h, params["Wh"].T)
+        if model.cell_type == "rnn":
+            h = z.tanh()
+        else:
+            f, i, g, o = z.chunk(4, dim=1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        scores = F.linear(h, params["W_vocab"].T, params["b_vocab"])
+        total = total + F.cross_entropy(scores, y[:, t + 1], ignore_index=NULL, reduction="sum")
+    return total / len(x)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@given(
+    lengths=st.lists(st.integers(0, 4), min_size=1, max_size=3),
+    extra=st.integers(0, 2),
+    sizes=st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4)),
+    seed=st.integers(0, 1000),
+)
+def test_loss_and_gradients_against_autograd(
+    cell: CellType, lengths: list[int], extra: int, sizes: tuple[int, int, int], seed: int
+) -> None:
+    width, D, H = sizes
+    model = _model(cell, seed=seed, width=width, D=D, H=H)
+    x = _features(len(lengths), width, seed=seed)
+    y = _captions(lengths, max(lengths) + 2 + extra, seed=seed)
+    loss, grads = model.loss(x, y)
+    leaves = {name: param.clone().requires_grad_() for name, param in model.params.items()}
+    expected = _plain_loss(model, leaves, x, y)
+    expected.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=1e-12)
+    assert tuple(grads) == tuple(model.params) == PARAMS
+    for name, leaf in leaves.items():
+        torch.testing.assert_close(grads[name], leaf.grad, rtol=1e-10, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("name", PARAMS)
+def test_gradients_against_the_complex_step(cell: CellType, name: str) -> None:
+    real, model = _model(cell), _model(cell, dtype=torch.complex128)
+    x, y = _features(3), _captions([4, 1, 2], total=6)
+    _, grads = real.loss(x, y)
+    step = 1e-30
+    imaginary = torch.view_as_real(model.params[name]).view(-1, 2)[:, 1]
+    derivative = torch.zeros_like(grads[name])
+    for position in range(derivative.numel()):
+        imaginary[position] = step
+        loss, _ = model.loss(x.to(torch.complex128), y)
+        derivative.view(-1)[position] = loss.imag / step
+        imaginary[position] = 0
+    assert derivative.abs().max() > 0
+    error = (derivative - grads[name]).abs().max() / derivative.abs().max()
+    assert error < 1e-13
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_padding_changes_nothing(cell: CellType) -> None:
+    model, x, y = _model(cell), _features(3), _captions([4, 1, 2], total=6)
+    loss, grads = model.loss(x, y)
+    longer = torch.cat([y, torch.full((3, 5), NULL)], dim=1)
+    padded_loss, padded_grads = model.loss(x, longer)
+    torch.testing.assert_close(padded_loss, loss, rtol=1e-14, atol=0)
+    for name, grad in grads.items():
+        torch.testing.assert_close(padded_grads[name], grad, rtol=1e-12, atol=1e-15, msg=name)
+    assert not grads["W_embed"][NULL].any()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_loss_is_the_mean_over_captions(cell: CellType) -> None:
+    model, x, y = _model(cell), _features(3), _captions([4, 1, 2], total=6)
+    loss, grads = model.loss(x, y)
+    alone = [model.loss(x[n : n + 1], y[n : n + 1]) for n in range(3)]
+    torch.testing.assert_close(loss, torch.stack([one for one, _ in alone]).mean())
+    for name, grad in grads.items():
+        mean = torch.stack([grads_of_one[name] for _, grads_of_one in alone]).mean(0)
+        torch.testing.assert_close(grad, mean, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_autograd_is_never_asked(cell: CellType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("autograd was asked for a gradient")
+
+    for owner, name in (
+        (torch.autograd, "backward"),
+        (torch.autograd, "grad"),
+        (torch.Tensor, "backward"),
+    ):
+        monkeypatch.setattr(owner, name, refuse)
+    model, x, y = _model(cell), _features(2).requires_grad_(), _captions([2, 3], total=5)
+    for param in model.params.values():
+        assert not param.requires_grad
+        param.requires_grad_()  # even where a caller asks for a graph, none is built
+    loss, grads = model.loss(x, y)
+    assert loss.grad_fn is None
+    assert not any(grad.requires_grad for grad in grads.values())
+    assert "autograd" not in vars(captioning)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_loss_twice_agrees_and_changes_nothing(cell: CellType) -> None:
+    model, x, y = _model(cell, dtype=torch.float32), _features(2).float(), _captions([2, 3], 5)
+    before = {name: param.clone() for name, param in model.params.items()}
+    arguments = x.clone(), y.clone()
+    (loss, grads), (again, grads_again) = model.loss(x, y), model.loss(x, y)
+    assert torch.equal(loss, again)
+    assert all(torch.equal(grads[name], grads_again[name]) for name in PARAMS)
+    assert all(torch.equal(before[name], model.params[name]) for name in PARAMS)
+    assert torch.equal(arguments[0], x)
+    assert torch.equal(arguments[1], y)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_first_weights(cell: CellType) -> None:
+    state = torch.random.get_rng_state()
+    model = CaptioningRNN(
+        INDEX,
+        input_dim=400,
+        wordvec_dim=100,
+        hidden_dim=200,
+        cell_type=cell,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert torch.equal(state, torch.random.get_rng_state())
+    gates = {"rnn": 1, "lstm": 4}[cell]
+    shapes = {
+        "W_proj": (400, 200),
+        "b_proj": (200,),
+        "W_embed": (9, 100),
+        "Wx": (100, gates * 200),
+        "Wh": (200, gates * 200),
+        "b": (gates * 200,),
+        "W_vocab": (200, 9),
+        "b_vocab": (9,),
+    }
+    assert {name: tuple(param.shape) for name, param in model.params.items()} == shapes
+    assert model.num_parameters == sum(param.numel() for param in model.params.values())
+    for name, param in model.params.items():
+        assert param.dtype == torch.float32
+        if param.ndim == 1:
+            assert not param.any()
+        else:
+            std = 1.0 if name == "W_embed" else param.shape[0] ** -0.5
+            assert abs(float(param.std()) / std - 1) < 0.1
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_sampling_follows_the_highest_score(cell: CellType) -> None:
+    # Written out with torch's own cells, whose gates stand in the order i, f, g, o.
+    model, x = _model(cell, seed=5), _features(6)
+    p = model.params
+    kind = nn.RNNCell if cell == "rnn" else nn.LSTMCell
+    own = kind(3, 4, dtype=torch.float64)
+    order = list(range(4)) if cell == "rnn" else [*range(4, 8), *range(4), *range(8, 16)]
+    with torch.no_grad():
+        own.weight_ih.copy_(p["Wx"].T[order])
+        own.weight_hh.copy_(p["Wh"].T[order])
+        own.bias_ih.copy_(p["b"][order])
+        own.bias_hh.zero_()
+        expected = torch.full((6, 8), NULL)
+        for row in range(6):
+            h = x[row : row + 1] @ p["W_proj"] + p["b_proj"]
+            c, word = torch.zeros_like(h), START
+            for step in range(8):
+                vector = p["W_embed"][word][None]
+                if isinstance(own, nn.RNNCell):
+                    h = own(vector, h)
+                else:
+                    h, c = own(vector, (h, c))
+                scores = (h @ p["W_vocab"] + p["b_vocab"])[0]
+                word = max((END, *range(4, len(WORDS))), key=lambda w: float(scores[w]))
+                expected[row, step] = word
+                if word == END:
+                    break
+    sampled = model.sample(x, max_length=8)
+    assert sampled.dtype == torch.int64
+    assert torch.equal(sampled, expected)
+    assert torch.equal(model.sample(x, max_length=8), sampled)
+    assert torch.equal(model.sample(x[2:3], max_length=8), sampled[2:3])
+    assert torch.equal(model.sample(x, max_length=3), sampled[:, :3])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_sampling_ends_with_end_and_null(cell: CellType) -> None:
+    model, x = _model(cell), _features(4)
+    model.params["W_vocab"].zero_()
+    model.params["b_vocab"].zero_()[[NULL, START, UNK]] = 9.0  # never to be written
+    model.params["b_vocab"][INDEX["ball"]] = 1.0
+    assert (model.sample(x, max_length=5) == INDEX["ball"]).all()
+    model.params["b_vocab"][END] = 2.0
+    assert model.sample(x, max_length=5).tolist() == [[END] + [NULL] * 4] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cell_type": "gru"}, "cell_type must be 'rnn' or 'lstm', got 'gru'"),
+        ({"input_dim": 0}, "input_dim must be at least 1, got 0"),
+        ({"wordvec_dim": -1}, "wordvec_dim must be at least 1, got -1"),
+        ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0"),
+        ({"word_to_idx": {"<NULL>": 0, "<START>": 1}}, "word_to_idx must hold <END>"),
+        ({"word_to_idx": INDEX | {"a": 99}}, "each index from 0 to 8 once"),
+    ],
+)
+def test_refuses_bad_models(change: dict[str, object], message: str) -> None:
+    arguments: dict[str, object] = {
+        "word_to_idx": INDEX,
+        "input_dim": 5,
+        "wordvec_dim": 3,
+        "hidden_dim": 4,
+        "generator": torch.Generator(),
+    }
+    with pytest.raises(ValueError, match=message):
+        CaptioningRNN(**(arguments | change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("features", "captions", "message"),
+    [
+        (_features(2, 4), _captions([1, 1], 4), r"features must have shape .*5\), got \(2, 4\)"),
+        (_features(2)[0], _captions([1, 1], 4), r"features must have shape .* got \(5,\)"),
+        (_features(2)[:0], _captions([1], 3)[:0], r"features must have shape .* got \(0, 5\)"),
+        (_features(2).float(), _captions([1, 1], 4), r"features must have dtype torch\.float64"),
+        (_features(2), _captions([1], 4), r"captions must have shape .* got \(1, 4\)"),
+        (_features(2), _captions([1, 1], 4)[:, :1], r"captions must have shape .* got \(2, 1\)"),
+        (_features(2), _captions([1, 1], 4)[0], r"captions must have shape .* got \(4,\)"),
+        (_features(2), _captions([1, 1], 4).int(), r"captions must have dtype torch\.int64"),
+        (_features(2), _captions([1, 1], 4) + 6, r"indices in \[0, 9\), got 6 to 1\d"),
+        (_features(2), _captions([1, 1], 4) - 1, r"indices in \[0, 9\), got -1 to"),
+    ],
+)
+def test_loss_refuses_bad_input(features: Tensor, captions: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _model("rnn").loss(features, captions)
+
+
+def test_sample_refuses_bad_input() -> None:
+    with pytest.raises(ValueError, match="max_length must be at least 1, got 0"):
+        _model("rnn").sample(_features(2), max_length=0)
+    with pytest.raises(ValueError, match="features must have shape"):
+        _model("rnn").sample(_features(2, 6))

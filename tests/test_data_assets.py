@@ -1,0 +1,131 @@
+"""Assets are found in order, missing ones are named, profiles resolve."""
+
+from pathlib import Path
+
+import pytest
+
+from rnnreport.data import assets
+from rnnreport.data.assets import (
+    MissingDataError,
+    SettingError,
+    find,
+    fingerprint,
+    require,
+    resolve,
+)
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Return an empty data folder and an empty cache folder, and look nowhere else."""
+    named, cache = tmp_path / "named", tmp_path / "cache"
+    named.mkdir()
+    monkeypatch.setenv("RNNREPORT_DATA", str(named))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: cache)
+    return named, cache / "data"
+
+
+def test_named_folder_comes_before_cache(folders: tuple[Path, Path]) -> None:
+    named, cache = folders
+    assert find("flickr8k") is None
+    (cache / "flickr8k").mkdir(parents=True)
+    assert find("flickr8k") == cache / "flickr8k"
+    (named / "flickr8k").mkdir()
+    assert find("flickr8k") == named / "flickr8k"
+    (named / "flickr8k_900").mkdir()  # the earlier candidate
+    assert find("flickr8k") == require("flickr8k") == named / "flickr8k_900"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_named_folder_only_the_cache(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    if value is None:
+        monkeypatch.delenv("RNNREPORT_DATA")
+    else:
+        monkeypatch.setenv("RNNREPORT_DATA", value)
+    assert assets.search_folders() == [folders[1]]
+
+
+def test_missing_asset_says_where_and_how(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(MissingDataError) as raised:
+        require("mobilenet_v2")
+    message = str(raised.value)
+    for part in (
+        "'mobilenet_v2'",
+        str(folders[0] / "weights"),
+        str(folders[1] / "weights"),
+        assets.ASSETS["mobilenet_v2"].origin,
+        "`rnnreport data`",
+    ):
+        assert part in message
+    assert isinstance(raised.value, FileNotFoundError)
+
+
+def test_named_folder_that_is_none(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNREPORT_DATA", str(folders[0] / "nowhere"))
+    for call in (
+        assets.search_folders,
+        lambda: find("flickr8k"),
+        lambda: resolve("auto", "flickr8k"),
+    ):
+        with pytest.raises(MissingDataError, match=r"RNNREPORT_DATA is set to .*nowhere"):
+            call()
+
+
+def test_unknown_asset() -> None:
+    with pytest.raises(ValueError, match=r"one of flickr8k, mobilenet_v2, got 'imagenet'"):
+        require("imagenet")
+
+
+@pytest.mark.usefixtures("folders")
+def test_profiles_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve("auto", "flickr8k") == "sample"
+    assert resolve("auto") == "full"  # nothing is needed, nothing is missing
+    assert resolve("sample", "flickr8k") == "sample"
+    with pytest.raises(MissingDataError):
+        resolve("full", "flickr8k")
+    monkeypatch.setenv("RNNREPORT_PROFILE", "full")
+    with pytest.raises(MissingDataError):
+        resolve("auto", "flickr8k")
+    assert resolve("sample", "flickr8k") == "sample"  # what is said in code wins
+
+
+def test_profiles_with_data(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    (folders[0] / "flickr8k").mkdir()
+    assert resolve("auto", "flickr8k") == "full"
+    assert resolve("full", "flickr8k") == "full"
+    assert resolve("auto", "flickr8k", "mobilenet_v2") == "sample"  # one is missing
+    monkeypatch.setenv("RNNREPORT_PROFILE", "sample")
+    assert resolve("auto", "flickr8k") == "sample"
+    assert resolve("full", "flickr8k") == "full"
+
+
+def test_unknown_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="profile must be one of full, sample, auto, got 'half'"):
+        resolve("half")
+    monkeypatch.setenv("RNNREPORT_PROFILE", "half")
+    with pytest.raises(SettingError, match=r"RNNREPORT_PROFILE must be .* got 'half'"):
+        resolve("auto")
+
+
+def test_every_asset_says_what_it_is() -> None:
+    for name, asset in assets.ASSETS.items():
+        assert asset.name == name
+        assert asset.candidates
+        assert asset.origin.startswith("https://")
+        assert all([asset.description, asset.terms])
+        assert not any(Path(candidate).is_absolute() for candidate in asset.candidates)
+
+
+def test_fingerprint_follows_content(tmp_path: Path) -> None:
+    a, b, c = (tmp_path / name for name in "abc")
+    a.write_bytes(b"one")
+    b.write_bytes(b"two")
+    c.write_bytes(b"one")
+    assert fingerprint([a, b]) == fingerprint([c, b])
+    assert fingerprint([a, b]) != fingerprint([b, a])
+    assert fingerprint([a]) != fingerprint([a, a])

@@ -1,0 +1,164 @@
+"""Image features: pixel features by hand, MobileNetV2 with random and with real weights."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from real_data import needs
+from torch import nn
+
+from rnnreport._torchvision import torchvision
+from rnnreport.data.assets import DataFormatError, require
+from rnnreport.data.features import (
+    load_mobilenet_v2,
+    mobilenet_v2_features,
+    pixel_features,
+    standardise,
+    statistics,
+)
+from rnnreport.data.flickr8k import load_flickr8k
+
+
+def test_pixel_features_are_mean_colours() -> None:
+    images = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    features = pixel_features(images, grid=3)
+    assert features.shape == (2, 27)
+    cell = images[1, 2, 4:6, 2:4].mean()  # channel 2, row 2, column 1
+    torch.testing.assert_close(features[1, 2 * 9 + 2 * 3 + 1], cell)
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid", "message"),
+    [
+        ((3, 6, 6), 3, r"shape \(N, 3, S, S\), got \(3, 6, 6\)"),
+        ((1, 1, 6, 6), 3, r"got \(1, 1, 6, 6\)"),
+        ((1, 3, 6, 8), 2, r"got \(1, 3, 6, 8\)"),
+        ((1, 3, 6, 6), 4, "grid must be a divisor of the images' side 6, got 4"),
+        ((1, 3, 6, 6), 0, "got 0"),
+    ],
+)
+def test_pixel_features_refuse(shape: tuple[int, ...], grid: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pixel_features(torch.zeros(shape), grid=grid)
+
+
+def test_standardise() -> None:
+    features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 5 + 2
+    features[:, 1] = 0.1  # the same for all: only shifted
+    known = statistics(features)
+    scaled = standardise(features, known)
+    torch.testing.assert_close(scaled.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scaled.std(0, correction=0), torch.tensor([1.0, 0.0, 1.0]))
+    other = torch.full((1, 3), 7.0)
+    torch.testing.assert_close(standardise(other, known), (other - known.mean) / known.std)
+
+
+def test_standardise_refuses() -> None:
+    known = statistics(torch.rand(4, 3))
+    with pytest.raises(ValueError, match="features must have 3 columns"):
+        standardise(torch.rand(4, 2), known)
+    for bad in (torch.rand(3), torch.rand(0, 3)):
+        with pytest.raises(ValueError, match=r"features must have shape \(N, F\)"):
+            statistics(bad)
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # torchvision's constructor takes no generator
+        built: nn.Module = torchvision.models.mobilenet_v2()
+    return built.eval()
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_loads_weights(tmp_path: Path, network: nn.Module, suffix: str) -> None:
+    path = tmp_path / f"weights.{suffix}"
+    if suffix == "pth":
+        torch.save(network.state_dict(), path)
+    else:
+        safetensors.torch.save_file(network.state_dict(), path)
+    loaded = load_mobilenet_v2(path)
+    assert not loaded.training
+    assert not any(param.requires_grad for param in loaded.parameters())
+    for name, value in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x80\x02}no pickle"])
+def test_refuses_other_files(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"weights.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DataFormatError, match=r"weights\.\w+: not a file of weights"):
+        load_mobilenet_v2(path)
+
+
+def test_refuses_weights_of_another_network(tmp_path: Path, network: nn.Module) -> None:
+    state = network.state_dict()
+    state.pop("classifier.1.bias")
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(state, path)
+    with pytest.raises(DataFormatError, match=r"(?s)not the weights of MobileNetV2.*classifier"):
+        load_mobilenet_v2(path)
+
+
+class _Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path(os.environ["RNNREPORT_TEST_BOMB"]),)  # type: ignore[return-value]
+
+
+def test_executes_nothing_that_a_file_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNREPORT_TEST_BOMB", str(tmp_path / "went off"))
+    path = tmp_path / "weights.pth"
+    torch.save({"features.0.0.weight": _Bomb()}, path)
+    with pytest.raises(DataFormatError, match="not a file of weights"):
+        load_mobilenet_v2(path)
+    assert not (tmp_path / "went off").exists()
+
+
+def _pictures(count: int) -> Iterator[Image.Image]:
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        yield Image.fromarray(random.integers(0, 256, (240, 300, 3), dtype=np.uint8))
+
+
+def test_features_are_what_the_classifier_sees(network: nn.Module) -> None:
+    features = mobilenet_v2_features(_pictures(3), network, batch_size=2)
+    assert features.shape == (3, 1280)
+    preprocess = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
+    with torch.no_grad():
+        whole = network(torch.stack([preprocess(image) for image in _pictures(3)]))
+        torch.testing.assert_close(network.get_submodule("classifier")(features), whole)
+
+
+def test_no_image(network: nn.Module) -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        mobilenet_v2_features([], network)
+
+
+@needs("mobilenet_v2", "flickr8k")
+def test_the_real_network_tells_dogs_from_the_rest() -> None:
+    data = load_flickr8k(require("flickr8k"))
+
+    def mentions(name: str) -> int:
+        return sum("dog" in caption or "dogs" in caption for caption in data.captions[name])
+
+    dogs = [name for name in data.captions if mentions(name) == 5][:20]
+    rest = [name for name in data.captions if mentions(name) == 0][:20]
+    network = load_mobilenet_v2(require("mobilenet_v2"))
+    features = mobilenet_v2_features(map(data.image, dogs + rest), network)
+    assert features.shape == (40, 1280)
+    assert features.min() >= 0  # after ReLU6
+    assert (features.std(0) > 0).float().mean() > 0.9
+    with torch.no_grad():
+        best = network.get_submodule("classifier")(features).argmax(1)
+    is_dog = (best >= 151) & (best <= 268)  # ImageNet's breeds of dog
+    assert is_dog[:20].float().mean() >= 0.7
+    assert is_dog[20:].float().mean() <= 0.1

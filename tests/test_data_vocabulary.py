@@ -1,0 +1,115 @@
+"""Words, their indices, and back."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnreport.data.vocabulary import END, NULL, SPECIAL, START, UNK, Vocabulary, tokenise
+
+WORDS = st.lists(st.sampled_from(["a", "red", "ball", "on", "the", "grass"]), min_size=1)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("A dog , running .", ["a", "dog", "running"]),
+        ("the dog 's ball", ["the", "dog", "'s", "ball"]),
+        ("the dog's ball", ["the", "dog", "'s", "ball"]),
+        ("the dog’s t-shirt", ["the", "dog", "'s", "t-shirt"]),
+        ("they don't 'quote' -- 5 men", ["they", "don't", "quote", "5", "men"]),
+        ("Été à Zürich", ["été", "à", "zürich"]),
+        ("slip n 'slide", ["slip", "n", "slide"]),
+        (" .,!?-'\"_ ", []),
+        ("", []),
+    ],
+)
+def test_tokenise(sentence: str, words: list[str]) -> None:
+    assert tokenise(sentence) == words
+
+
+@given(st.text())
+def test_tokenise_gives_lower_case_words(text: str) -> None:
+    for word in tokenise(text):
+        assert any(map(str.isalnum, word))
+        assert not any(map(str.isspace, word))
+        assert tokenise(word) == [word]
+
+
+def test_build_orders_by_count_then_alphabet() -> None:
+    vocabulary = Vocabulary.build([["b", "a"], ["c", "b"], ["a", "b"]])
+    assert vocabulary.words == (*SPECIAL, "b", "a", "c")
+    assert Vocabulary.build([["b", "a"], ["c", "b"], ["a", "b"]], min_count=2).words[4:] == (
+        "b",
+        "a",
+    )
+    assert len(vocabulary) == 7
+    assert vocabulary.word_to_idx["b"] == 4
+
+
+def test_encode() -> None:
+    vocabulary = Vocabulary.build([["a", "b"]])
+    rows = vocabulary.encode([["b", "a"], ["z"]], length=5)
+    null, start, end, unk, a, b = range(6)
+    assert rows.dtype == torch.int64
+    assert rows.tolist() == [[start, b, a, end, null], [start, unk, end, null, null]]
+    assert vocabulary.decode(rows) == [["b", "a"], [UNK]]
+
+
+@given(captions=st.lists(WORDS, min_size=1, max_size=5), extra=st.integers(0, 4))
+def test_decode_undoes_encode(captions: list[list[str]], extra: int) -> None:
+    vocabulary = Vocabulary.build(captions)
+    length = max(map(len, captions)) + 2 + extra
+    rows = vocabulary.encode(captions, length)
+    assert rows.shape == (len(captions), length)
+    assert vocabulary.decode(rows) == captions
+    assert vocabulary.decode(rows[:, 1:]) == captions  # as a network writes them
+
+
+def test_decode_stops_at_the_end() -> None:
+    vocabulary = Vocabulary.build([["a", "b"]])
+    index = vocabulary.word_to_idx
+    row = [index[word] for word in (START, "a", NULL, "b", END, "a")]
+    assert vocabulary.decode(torch.tensor([row])) == [["a", "b"]]
+    assert vocabulary.decode(torch.empty(0, 3, dtype=torch.int64)) == []
+
+
+@pytest.mark.parametrize(
+    ("captions", "length", "message"),
+    [
+        ([["a"], []], 5, r"captions\[1\] must have at least one word"),
+        ([["a", "b", "a"]], 4, r"captions\[0\] must have at most 2 words .* got 3: 'a b a'"),
+        (["a b"], 9, r"captions\[0\] must be a list of words, got the string 'a b'"),
+        ([["a", END]], 9, r"captions\[0\] must hold no special word, got <END>"),
+    ],
+)
+def test_encode_refuses(captions: list[list[str]], length: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Vocabulary.build([["a", "b"]]).encode(captions, length)
+
+
+def test_build_refuses() -> None:
+    with pytest.raises(ValueError, match="min_count must be at least 1, got 0"):
+        Vocabulary.build([["a"]], min_count=0)
+    with pytest.raises(ValueError, match=r"captions\[1\] must be a list of words"):
+        Vocabulary.build([["a"], "a b"])
+    with pytest.raises(ValueError, match=r"captions\[0\] must hold no special word, got <NULL>"):
+        Vocabulary.build([[NULL]])
+    with pytest.raises(ValueError, match="words must begin with"):
+        Vocabulary(("a", "b"))
+    with pytest.raises(ValueError, match="words must hold every word once, got 'a' twice"):
+        Vocabulary((*SPECIAL, "a", "a"))
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        (torch.zeros(3, dtype=torch.int64), r"shape \(N, L\)"),
+        (torch.zeros(1, 3), r"dtype torch\.int64, got .*float32"),
+        (torch.tensor([[0], [5]]), r"indices\[1\] must hold 0 to 4, got 5"),
+        (torch.tensor([[-1]]), r"indices\[0\] must hold 0 to 4, got -1"),
+    ],
+)
+def test_decode_refuses(indices: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Vocabulary.build([["a"]]).decode(indices)

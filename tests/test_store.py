@@ -1,0 +1,236 @@
+"""The result store: what is valid is given back, anything else is computed again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rnnreport.experiments import _store
+from rnnreport.experiments._store import Outcome, Result, source_modules, stored_or_computed
+
+
+@dataclass(frozen=True)
+class Config:
+    size: int = 3
+    shape: tuple[int, ...] = (1, 2)
+
+
+class Computer:
+    """Counts how often it computes."""
+
+    def __init__(self, loss: float = 0.1) -> None:
+        self.count = 0
+        self.loss = loss
+
+    def __call__(self) -> Outcome:
+        self.count += 1
+        return Outcome({"loss": [self.loss, 1 / 3]}, {"n": 2}, {"pairs": [("ä", 1)]})
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a toy experiment of a package made up for the purpose."""
+    source = tmp_path / "rnnreport"
+    for path, text in {
+        "__init__.py": "",
+        "experiments/__init__.py": "",
+        "experiments/toy.py": "def run():\n    from rnnreport.data import used\n    return used\n",
+        "data/__init__.py": "",
+        "data/used.py": '"""Say."""\nfrom ..deep.below import value as v\n\nx = v + 1\n',
+        "data/unused.py": "x = 1\n",
+        "deep/__init__.py": "from . import sibling\n",
+        "deep/sibling.py": "import rnnreport.deep.below, os.path\n",
+        "deep/below.py": "value = 1\n",
+    }.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(_store, "_SOURCE", source)
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+
+    def toy(compute: Computer, config: object = None, fingerprint: str = "f") -> Result:
+        return stored_or_computed(
+            "rnnreport.experiments.toy",
+            config or Config(),
+            data={"fingerprint": fingerprint},
+            seeds={"model": 0},
+            device="CPU",
+            compute=compute,
+        )
+
+    return toy
+
+
+def test_stored_result_is_given_back(run: Run, tmp_path: Path) -> None:
+    compute = Computer()
+    first, second = run(compute), run(compute)
+    assert compute.count == 1
+    assert first == second
+    assert first.experiment == "toy"
+    assert first.config == {"size": 3, "shape": [1, 2]}
+    assert first.history == {"loss": [0.1, 1 / 3]}
+    assert first.details == {"pairs": [["ä", 1]]}
+    assert first.versions.keys() >= {"python", "torch", "torchvision", "numpy", "rnnreport"}
+    assert first.wall_time >= 0
+    assert first.date.endswith("+00:00")
+    (stored,) = (tmp_path / "store").iterdir()
+    assert stored.suffix == ".json"
+    assert Result.from_json(stored.read_text(encoding="utf-8")) == first
+
+
+def test_config_and_data_count(run: Run) -> None:
+    compute = Computer()
+    run(compute)
+    run(compute, Config(size=4))
+    run(compute, Config(shape=(2, 1)))
+    run(compute, fingerprint="g")
+    assert compute.count == 4
+    run(compute)
+    run(compute, Config(size=4))
+    assert compute.count == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reruns"),
+    [
+        ("experiments/toy.py", "def run():\n    from rnnreport.data import used\n", True),
+        ("data/used.py", '"""Say."""\nfrom ..deep.below import value as v\n\nx = v + 2\n', True),
+        ("deep/below.py", "value = 2\n", True),
+        ("deep/sibling.py", "import rnnreport.deep.below\n", True),  # a package above a module
+        ("data/unused.py", "x = 2\n", False),
+        ("new.py", "x = 2\n", False),
+        ("data/used.py", '"""Tell."""\n# Why\nfrom ..deep.below import value as v\nx = v+1', False),
+    ],
+)
+def test_source_counts(run: Run, tmp_path: Path, path: str, text: str, reruns: bool) -> None:
+    compute = Computer()
+    run(compute)
+    (tmp_path / "rnnreport" / path).write_text(text, encoding="utf-8")
+    run(compute)
+    assert compute.count == 1 + reruns
+
+
+def test_source_modules(run: Run) -> None:  # noqa: ARG001
+    assert list(source_modules("rnnreport.experiments.toy")) == [
+        "rnnreport",
+        "rnnreport.data",
+        "rnnreport.data.used",
+        "rnnreport.deep",
+        "rnnreport.deep.below",
+        "rnnreport.deep.sibling",
+        "rnnreport.experiments",
+        "rnnreport.experiments.toy",
+    ]
+    with pytest.raises(ValueError, match=r"got 'rnnreport\.nowhere'"):
+        source_modules("rnnreport.nowhere")
+    with pytest.raises(ValueError, match=r"got 'os\.path'"):
+        source_modules("os.path")
+
+
+def test_source_modules_of_the_real_package() -> None:
+    modules = source_modules("rnnreport.experiments.captioning")
+    assert modules.keys() >= {
+        "rnnreport.layers._rnn",
+        "rnnreport.layers._lstm",
+        "rnnreport.layers._temporal",
+        "rnnreport.models.captioning",
+        "rnnreport.data.scenes",
+        "rnnreport.data.features",
+        "rnnreport._torchvision",
+    }
+    assert not modules.keys() & {"rnnreport.nn", "rnnreport.figures", "rnnreport.__main__"}
+    assert not any(name.startswith("rnnreport.equations") for name in modules)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_half_an_entry_is_computed_again(run: Run, tmp_path: Path, share: float) -> None:
+    compute = Computer()
+    first = run(compute)
+    (stored,) = (tmp_path / "store").iterdir()
+    text = stored.read_text(encoding="utf-8")
+    stored.write_text(text[: int(share * len(text))], encoding="utf-8")
+    again = run(compute)
+    assert compute.count == 2
+    assert again.history == first.history
+    assert run(compute) == again
+    assert compute.count == 2
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"{}", b"[]", b"null", b"\x00" * 500])
+def test_another_files_content_is_computed_again(run: Run, tmp_path: Path, content: bytes) -> None:
+    compute = Computer()
+    run(compute)
+    (stored,) = (tmp_path / "store").iterdir()
+    stored.write_bytes(content)
+    run(compute)
+    assert compute.count == 2
+
+
+def test_an_entry_with_a_wrong_field_is_computed_again(run: Run, tmp_path: Path) -> None:
+    compute = Computer()
+    run(compute)
+    (stored,) = (tmp_path / "store").iterdir()
+    fields = json.loads(stored.read_text(encoding="utf-8"))
+    stored.write_text(json.dumps(fields | {"history": None}), encoding="utf-8")
+    run(compute)
+    assert compute.count == 2
+
+
+def test_killed_while_writing_leaves_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_handle: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(Computer())
+    assert not list((tmp_path / "store").iterdir())
+    compute = Computer()
+    run(compute)
+    assert compute.count == 1
+
+
+def test_a_leftover_of_a_killed_writer_does_not_matter(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "toy-0123.tmp").write_text('{"experiment": "to')
+    compute = Computer()
+    assert run(compute) == run(compute)
+    assert compute.count == 1
+
+
+def test_what_json_cannot_hold_is_not_stored(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run(Computer(loss=float("nan")))
+    assert not list((tmp_path / "store").iterdir())
+
+
+def test_an_unwritable_store_is_found_out_first(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "file" / "store"))
+    compute = Computer()
+    with pytest.raises(OSError, match="file"):
+        run(compute)
+    assert compute.count == 0
+
+
+def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RNNREPORT_STORE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
+    assert _store.store_folder() == tmp_path / "rnnreport" / "results"
+
+
+def test_config_must_be_a_dataclass(run: Run) -> None:
+    for config in ({"size": 3}, Config):
+        with pytest.raises(TypeError, match="config must be an instance of a dataclass"):
+            run(Computer(), config)
