@@ -30,7 +30,7 @@ class Provenance:
         real = first.data["profile"] == "full"
         heading = "Real data" if real else "Generated sample, not real data"
         amount = (
-            f"{first.data['n_train']} images for training and {first.data['n_val']} for validation, "
+            f"{first.data['n_train']} images for training, {first.data['n_val']} for validation, "
             f"of {first.data['n_images']}"
         )
         last = max(result.date for result in self.results)[:16].replace("T", " ")
