@@ -86,7 +86,8 @@ def install(session: nox.Session) -> Path:
     packages = nox.project.dependency_groups(table, *table["dependency-groups"])
     if not python.is_file():
         run(session, sys.executable, "-m", "virtualenv", "--quiet", str(folder))
-    run(session, python, "-m", "pip", "install", "--editable", str(ROOT), *packages)
+    itself = f"nox{nox.needs_version}"  # mypy reads this file too
+    run(session, python, "-m", "pip", "install", "--editable", str(ROOT), *packages, itself)
     stamp.write_text(wanted, "utf-8")
     return python
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -22,6 +23,7 @@ from rnnreport.equations import (
     Sizes,
     _ledger,
     check,
+    corrections,
     equation,
     mistakes,
     number_text,
@@ -392,3 +394,15 @@ def test_unknown_number_is_refused(number: int) -> None:
 def test_no_draw_is_refused() -> None:
     with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
         check(1, generator=generator(0), draws=0)
+
+
+def test_corrections_hold_every_faulty_line_beside_the_right_one() -> None:
+    faulty = [entry.number for entry in LEDGER.values() if entry.verdict != "right"]
+    shown = corrections()
+    assert [entry.number for entry in shown.entries] == faulty
+    html = shown._repr_html_()
+    assert html.count("<details>") == len(faulty)
+    for entry in shown.entries:
+        assert entry.printed is not None
+        assert escape(entry.printed) in html
+        assert escape(entry.statement.split(" + (W")[0]) in html

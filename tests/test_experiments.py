@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,6 +32,15 @@ TINY = CaptioningConfig(
     batch_size=3,
     learning_rate=0.01,
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: several wait for each other where other programs run beside them."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(count)
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +180,13 @@ def test_the_fingerprint_of_photographs_follows_what_is_used(made_up_data: Path)
         return str(run(replace(TINY, profile="full", n_val=1, epochs=1)).data["fingerprint"])
 
     first = fingerprint()
+    assert fingerprint() == first
+    used = run(replace(TINY, profile="full", n_val=1, epochs=1)).details["train"][0]["image"]
+    path = made_up_data / "flickr8k" / "Images" / used
+    content = path.read_bytes()
+    Image.new("RGB", (50, 40)).save(path)
+    assert fingerprint() != first
+    path.write_bytes(content)
     assert fingerprint() == first
     captions = made_up_data / "flickr8k" / "captions.txt"
     captions.write_text(captions.read_text("utf-8").replace("number 3", "number 9"), "utf-8")

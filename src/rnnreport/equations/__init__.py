@@ -26,17 +26,26 @@ find.
 
 from rnnreport.equations._entry import BAR, Equation, Residual, Sizes
 from rnnreport.equations._ledger import LEDGER, check, equation, mistakes
-from rnnreport.equations._table import LedgerRow, LedgerTable, number_text, table
+from rnnreport.equations._table import (
+    Corrections,
+    LedgerRow,
+    LedgerTable,
+    corrections,
+    number_text,
+    table,
+)
 
 __all__ = [
     "BAR",
     "LEDGER",
+    "Corrections",
     "Equation",
     "LedgerRow",
     "LedgerTable",
     "Residual",
     "Sizes",
     "check",
+    "corrections",
     "equation",
     "mistakes",
     "number_text",

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
-from rnnreport.equations._entry import BAR, Page, Verdict, worst
+from rnnreport.equations._entry import BAR, Equation, Page, Verdict, worst
 from rnnreport.equations._ledger import LEDGER, check, equation, mistakes
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -91,12 +91,13 @@ class LedgerTable:
         )
 
     def _columns(self) -> list[_Column]:
-        columns = list(_COLUMNS)
+        equation_column, *others = _COLUMNS
+        columns = [equation_column, _CHECK, *others]  # a phone shows the first ones
         if any(row.printed is not None for row in self.rows):
             columns.append(_PRINTED)
         if any(row.mistakes is not None for row in self.rows):
             columns.append(_MISTAKES)
-        return [*columns, _CHECK]
+        return columns
 
     def _summary(self) -> str:
         failed = [row.number for row in self.rows if not row.ok]
@@ -169,6 +170,39 @@ def table(
     return LedgerTable(
         tuple(_row(number, draws, seed, with_mistakes) for number in chosen or LEDGER), draws
     )
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """The source's faulty lines beside the right ones; shows itself as HTML in a page.
+
+    Attributes
+    ----------
+    entries : tuple of Equation
+        Those with a line of the source that is sloppy, wrong or bound to a condition.
+    """
+
+    entries: tuple[Equation[Any], ...]
+
+    def _repr_html_(self) -> str:
+        items = "".join(
+            f"<details><summary>({entry.number}), {entry.verdict}: {_html(entry.title)}</summary>"
+            f"<p>The source prints:</p>{_display(str(entry.printed))}"
+            f"<p>What holds:</p>{_display(entry.statement)}</details>"
+            for entry in self.entries
+        )
+        return f'<div class="ledger-corrections">{items}</div>'
+
+
+def corrections() -> Corrections:
+    """Collect the source's faulty lines.
+
+    Returns
+    -------
+    Corrections
+        In the order of the source.
+    """
+    return Corrections(tuple(entry for entry in LEDGER.values() if entry.printed is not None))
 
 
 def number_text(value: float) -> str:
@@ -250,6 +284,13 @@ def _numbers(numbers: list[int]) -> str:
     runs = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
     ends = [[number for _, number in run] for _, run in runs]
     return ", ".join(f"({e[0]})" if len(e) == 1 else f"({e[0]})–({e[-1]})" for e in ends)
+
+
+def _display(latex: str) -> str:
+    # One term a line, where there is one for each gate.
+    lines = escape(latex.replace(" + (W", r" \\ {} + (W"))
+    gathered = rf"\begin{{gathered}}{lines}\end{{gathered}}"
+    return f'<div class="math notranslate nohighlight">\\[{gathered}\\]</div>'
 
 
 def _html(text: str) -> str:

@@ -138,7 +138,7 @@ def run(config: CaptioningConfig | None = None) -> Result:
         If the loss stops being finite.
     """
     config = config or CaptioningConfig()
-    profile = resolve(config.profile, *Photographs.assets)
+    profile = resolve(config.profile, *_Photographs.assets)
     config = replace(config, profile=profile)
     source = _source(config)
     train, val = _choose(source, config)
@@ -213,7 +213,7 @@ class _Source(Protocol):
         ...
 
 
-class Photographs:
+class _Photographs:
     """Flickr8k with features of MobileNetV2."""
 
     assets = ("flickr8k", "mobilenet_v2")
@@ -255,7 +255,7 @@ class Photographs:
         return self._data.image(name)
 
 
-class DrawnScenes:
+class _DrawnScenes:
     """Generated scenes with pixel features: the first ones for training, the rest to validate."""
 
     _GRID = 12
@@ -298,7 +298,7 @@ class DrawnScenes:
 
 
 def _source(config: CaptioningConfig) -> _Source:
-    return Photographs() if config.profile == "full" else DrawnScenes(config)
+    return _Photographs() if config.profile == "full" else _DrawnScenes(config)
 
 
 def _choose(source: _Source, config: CaptioningConfig) -> tuple[Captions, Captions]:
