@@ -89,7 +89,7 @@ def execution_cache() -> Path:
     return cache
 
 
-def quiet_kernels() -> None:
+def prepare_kernels() -> None:
     """Give the kernels settings of their own: no warning of theirs, no reader's start-up files."""
     home = BUILD / "ipython"
     profile = home / "profile_default"
@@ -102,9 +102,11 @@ def quiet_kernels() -> None:
         filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH")))
     )
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # Pages run side by side and compute little: more threads only stand in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-quiet_kernels()
+prepare_kernels()
 # The execution cache notes times without a zone, and reads them as local ones.
 os.environ["TZ"] = "UTC"
 if hasattr(time, "tzset"):

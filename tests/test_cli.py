@@ -11,8 +11,8 @@ import pytest
 from rnnreport.__main__ import main
 from rnnreport.data.assets import ASSETS, DataFormatError
 from rnnreport.experiments import captioning
-from rnnreport.experiments._store import Result
 from rnnreport.experiments.captioning import CaptioningConfig
+from rnnreport.experiments.store import Result
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from rnnreport.experiments import Result, provenance
+from rnnreport.experiments.provenance import provenance
+from rnnreport.experiments.store import Result
 
 
 def result(profile: str = "sample", fingerprint: str = "a") -> Result:

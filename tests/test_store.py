@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnreport.experiments import _store
-from rnnreport.experiments._store import Outcome, Result, source_modules, stored_or_computed
+from rnnreport.experiments import store
+from rnnreport.experiments.store import Outcome, Result, source_modules, stored_or_computed
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     }.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         (source / path).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(_store, "_SOURCE", source)
+    monkeypatch.setattr(store, "_SOURCE", source)
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
 
     def toy(compute: Computer, config: object = None, fingerprint: str = "f") -> Result:
@@ -227,7 +227,7 @@ def test_an_unwritable_store_is_found_out_first(
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("RNNREPORT_STORE", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
-    assert _store.store_folder() == tmp_path / "rnnreport" / "results"
+    assert store.store_folder() == tmp_path / "rnnreport" / "results"
 
 
 def test_config_must_be_a_dataclass(run: Run) -> None:

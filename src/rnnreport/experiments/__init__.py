@@ -1,12 +1,7 @@
 """Experiments: ``run(config) -> Result`` is the only way to a number.
 
 Each module here holds one experiment: a frozen configuration and a function ``run``. What it
-returns is a :class:`~rnnreport.experiments._store.Result`, plain data that figures and tables are
-drawn from. Import the module that you need; :func:`provenance` says
-what results rest on.
+returns is a :class:`~rnnreport.experiments.store.Result`, plain data that figures and tables are
+drawn from. Import the module that you need; :mod:`rnnreport.experiments.provenance` says in a page
+what its results rest on.
 """
-
-from rnnreport.experiments._provenance import Provenance, provenance
-from rnnreport.experiments._store import Result
-
-__all__ = ["Provenance", "Result", "provenance"]

@@ -29,7 +29,7 @@ from rnnreport.data.features import (
 from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.scenes import Scenes, draw, generate
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments._store import Outcome, Result, describe_device, stored_or_computed
+from rnnreport.experiments.store import Outcome, Result, describe_device, stored_or_computed
 from rnnreport.models.captioning import CaptioningRNN, CellType
 from rnnreport.progress import track
 

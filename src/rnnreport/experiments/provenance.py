@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from rnnreport.experiments._store import Result
+from rnnreport.experiments.store import Result
+
+__all__ = ["Provenance", "provenance"]
 
 
 @dataclass(frozen=True)
