@@ -206,7 +206,7 @@ def corrections() -> Corrections:
 
 
 def number_text(value: float) -> str:
-    """Write a residual for a reader: ``2.1 × 10⁻¹⁶``, ``0.87``, ``0`` or ``∞``."""
+    """Write a residual for a reader: ``2.1 × 10⁻¹⁶`` without a break, ``0.87``, ``0`` or ``∞``."""
     if value == 0:
         return "0"
     if not math.isfinite(value):
@@ -214,8 +214,10 @@ def number_text(value: float) -> str:
     if 1e-2 <= value < 1e3:
         return f"{value:.2g}" if value < 100 else f"{value:.0f}"
     mantissa, exponent = f"{value:.1e}".split("e")
-    power = str(int(exponent)).translate(_SUPERSCRIPTS)
-    return f"10{power}" if value == float(f"1e{exponent}") else f"{mantissa} × 10{power}"
+    power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+    if value == float(f"1e{exponent}"):
+        return power
+    return f"{mantissa} × {power}".replace(" ", "\N{NO-BREAK SPACE}")  # not torn apart on a phone
 
 
 def _row(number: int, draws: int, seed: int, with_mistakes: bool) -> LedgerRow:
