@@ -129,5 +129,11 @@ def run(
     session: nox.Session, program: str | Path, *args: str, env: dict[str, str] | None = None
 ) -> None:
     """Run a program; a failure of it fails the session."""
-    env = {"MPLBACKEND": "Agg", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **(env or {})}
+    # Pages run in a folder of their own, where a relative path would lead elsewhere.
+    paths = {
+        name: str(Path(os.environ[name]).absolute())
+        for name in ("RNNREPORT_DATA", "RNNREPORT_STORE")
+        if os.environ.get(name)
+    }
+    env = {"MPLBACKEND": "Agg", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **paths, **(env or {})}
     session.run(str(program), *args, env=env, external=True)

@@ -102,10 +102,6 @@ def prepare_kernels() -> None:
         filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH")))
     )
     os.environ.setdefault("MPLBACKEND", "Agg")
-    # A kernel works in the page's folder, where a relative path would lead elsewhere.
-    for name in ("RNNREPORT_DATA", "RNNREPORT_STORE"):
-        if os.environ.get(name):
-            os.environ[name] = str(Path(os.environ[name]).absolute())
     # Pages run side by side and compute little: more threads only stand in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
