@@ -9,6 +9,7 @@ from rnnreport.proof import (
     central_difference,
     complex_step,
     complex_step_gradient,
+    gradient_residuals,
     relative_residual,
 )
 
@@ -52,3 +53,23 @@ def test_bad_input_is_named() -> None:
         complex_step_gradient(torch.tanh, double)
     with pytest.raises(ValueError, match="actual must have the shape of expected"):
         relative_residual(double, double[:1])
+
+
+def test_gradient_residuals_tell_a_right_gradient_from_a_wrong_one() -> None:
+    values = {
+        "a": torch.tensor([0.5, -1.5], dtype=torch.float64),
+        "b": torch.tensor([2.0, 3.0], dtype=torch.float64),
+    }
+    right = {"a": values["b"] * (1 - torch.tanh(values["a"]) ** 2), "b": torch.tanh(values["a"])}
+
+    def loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (torch.tanh(a) * b).sum()
+
+    assert max(gradient_residuals(loss, values, right).values()) < 1e-15
+    wrong = gradient_residuals(loss, values, right | {"b": -right["b"]})
+    assert wrong["a"] < 1e-15
+    assert wrong["b"] == pytest.approx(2)
+    with pytest.raises(ValueError, match="gradients must have the names of values"):
+        gradient_residuals(loss, values, {"a": right["a"]})
+    with pytest.raises(ValueError, match="actual must have the shape of expected"):
+        gradient_residuals(loss, values, right | {"a": right["a"][:1]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -110,6 +110,45 @@ def complex_step_gradient(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         gradient.view(-1)[index] = slope.reshape(())
         direction.view(-1)[index] = 0
     return gradient
+
+
+def gradient_residuals(
+    loss: Callable[..., Tensor], values: Mapping[str, Tensor], gradients: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Hold gradients against the complex step, one argument of a loss after the other.
+
+    Parameters
+    ----------
+    loss
+        Takes `values` by name, as complex128, and returns a complex128 scalar; analytic.
+    values : mapping of str to Tensor, float64
+        The point.
+    gradients : mapping of str to Tensor, float64
+        The gradient of each value, under the same names.
+
+    Returns
+    -------
+    dict of str to float
+        The relative residual of each gradient.
+
+    Raises
+    ------
+    ValueError
+        If the names differ, or a gradient has not the shape of its value.
+    """
+    if values.keys() != gradients.keys():
+        raise ValueError(
+            f"gradients must have the names of values, {list(values)}, got {list(gradients)}"
+        )
+    point = {name: value.to(torch.complex128) for name, value in values.items()}
+
+    def along(name: str) -> Callable[[Tensor], Tensor]:
+        return lambda z: loss(**point | {name: z})
+
+    return {
+        name: relative_residual(gradients[name], complex_step_gradient(along(name), value))
+        for name, value in values.items()
+    }
 
 
 def central_difference(

@@ -83,8 +83,20 @@ def check_alike(reference: tuple[str, Tensor], **tensors: Tensor) -> None:
             raise ValueError(
                 f"{other} must have dtype {like.dtype} as {name} has, got {tensor.dtype}"
             )
-        if tensor.device != like.device:
-            raise ValueError(f"{other} must be on {like.device} as {name} is, got {tensor.device}")
+        check_device(other, tensor, reference)
+
+
+def check_device(name: str, tensor: Tensor, reference: tuple[str, Tensor]) -> None:
+    """Refuse a tensor on another device than the reference's.
+
+    Raises
+    ------
+    ValueError
+        If the devices differ.
+    """
+    other, like = reference
+    if tensor.device != like.device:
+        raise ValueError(f"{name} must be on {like.device} as {other} is, got {tensor.device}")
 
 
 def check_indices(name: str, indices: Tensor, limit: int, meaning: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnreport.layers._checks import check_alike, check_indices, check_shapes
+from rnnreport.layers._checks import check_alike, check_device, check_indices, check_shapes
 
 
 class WordEmbeddingCache(NamedTuple):
@@ -50,7 +50,7 @@ def word_embedding_forward(x: Tensor, W: Tensor) -> tuple[Tensor, WordEmbeddingC
     """
     sizes = check_shapes({"x": (x, "T N"), "W": (W, "V D")})
     check_alike(("W", W))
-    _check_device("x", x, "W", W)
+    check_device("x", x, ("W", W))
     check_indices("x", x, sizes["V"], "word indices")
     return W[x], WordEmbeddingCache(x, W)
 
@@ -183,16 +183,17 @@ def temporal_softmax_loss(x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, T
     """
     sizes = check_shapes({"x": (x, "T N V"), "y": (y, "T N"), "mask": (mask, "T N")})
     check_alike(("x", x))
-    _check_device("y", y, "x", x)
-    _check_device("mask", mask, "x", x)
+    check_device("y", y, ("x", x))
+    check_device("mask", mask, ("x", x))
     if mask.dtype != torch.bool:
         if not ((mask == 0) | (mask == 1)).all():
             raise ValueError(
                 "mask must hold booleans, or numbers that are 0 or 1; got other numbers"
             )
         mask = mask.bool()
-    check_indices("y", torch.where(mask, y, 0), sizes["V"], "labels")
-    label = torch.where(mask, y, 0).long().unsqueeze(2)  # (T, N, 1); a masked label is never read
+    label = torch.where(mask, y, 0)  # a masked label is never read
+    check_indices("y", label, sizes["V"], "labels")
+    label = label.long().unsqueeze(2)  # (T, N, 1)
 
     z = x - x.real.amax(dim=2, keepdim=True)  # the shift cancels, and keeps exp finite
     log_p = z - z.exp().sum(2, keepdim=True).log()  # (T, N, V)
@@ -203,8 +204,3 @@ def temporal_softmax_loss(x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, T
     dx.scatter_add_(2, label, torch.full_like(dx[:, :, :1], -1))
     dx = torch.where(counts, dx / N, 0)  # (T8)
     return loss, dx
-
-
-def _check_device(name: str, tensor: Tensor, other: str, like: Tensor) -> None:
-    if tensor.device != like.device:
-        raise ValueError(f"{name} must be on {like.device} as {other} is, got {tensor.device}")
