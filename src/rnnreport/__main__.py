@@ -9,6 +9,7 @@ from typing import get_args
 
 from rnnreport.data.assets import (
     ASSETS,
+    NEEDS,
     DataFormatError,
     Profile,
     SettingError,
@@ -130,7 +131,9 @@ def _data(_arguments: argparse.Namespace) -> None:
         print(f"  where   {path or 'as ' + ' or '.join(asset.candidates)}")
         print(f"  origin  {asset.origin}")
         print(f"  terms   {asset.terms}")
-    print(f"\nThe profile 'auto' now means {resolve('auto', *ASSETS)!r} for captioning.")
+    print()
+    for experiment, needs in NEEDS.items():
+        print(f"The profile 'auto' now means {resolve('auto', *needs)!r} for {experiment}.")
 
 
 _EXPERIMENTS: dict[str, Callable[[argparse.Namespace], None]] = {"captioning": _captioning}

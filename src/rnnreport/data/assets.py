@@ -23,6 +23,7 @@ import platformdirs
 
 __all__ = [
     "ASSETS",
+    "NEEDS",
     "Asset",
     "DataFormatError",
     "MissingDataError",
@@ -110,6 +111,9 @@ ASSETS: dict[str, Asset] = {
         ),
     )
 }
+
+NEEDS: dict[str, tuple[str, ...]] = {"captioning": ("flickr8k", "mobilenet_v2")}
+"""The assets that each experiment needs in the profile ``full``."""
 
 
 def search_folders() -> list[Path]:

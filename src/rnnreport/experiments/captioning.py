@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport.data.assets import Profile, fingerprint, require, resolve
+from rnnreport.data.assets import NEEDS, Profile, fingerprint, require, resolve
 from rnnreport.data.features import (
     load_mobilenet_v2,
     mobilenet_v2_features,
@@ -138,7 +138,7 @@ def run(config: CaptioningConfig | None = None) -> Result:
         If the loss stops being finite.
     """
     config = config or CaptioningConfig()
-    profile = resolve(config.profile, *_Photographs.assets)
+    profile = resolve(config.profile, *NEEDS["captioning"])
     config = replace(config, profile=profile)
     source = _source(config)
     train, val = _choose(source, config)
@@ -215,8 +215,6 @@ class _Source(Protocol):
 
 class _Photographs:
     """Flickr8k with features of MobileNetV2."""
-
-    assets = ("flickr8k", "mobilenet_v2")
 
     def __init__(self) -> None:
         self._weights = require("mobilenet_v2")
