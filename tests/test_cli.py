@@ -37,6 +37,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[CaptioningConfig]:
         record = {"image": "x.jpg", "caption": "a dog", "truth": ["a cat", "cats"], "exact": False}
         return Result(
             experiment="captioning",
+            key="",
             config={},
             data={"name": "pretended data", "profile": "sample", "features": "pixels"},
             versions={},
@@ -45,6 +46,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[CaptioningConfig]:
             history={},
             metrics={"iterations": 7, "exact": 49, "n_train": 50, "last_loss": 0.25},
             details={"train": [record], "val": [record]},
+            tensors="",
             wall_time=1.5,
             date="2030-01-01T00:00:00+00:00",
         )

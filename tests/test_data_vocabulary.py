@@ -5,7 +5,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnreport.data.vocabulary import END, NULL, SPECIAL, START, UNK, Vocabulary, tokenise
+from rnnreport.data.vocabulary import (
+    END,
+    NULL,
+    START,
+    UNK,
+    CaptionVocabulary,
+    Vocabulary,
+    tokenise,
+)
+
+SPECIAL = CaptionVocabulary.SPECIAL
 
 WORDS = st.lists(st.sampled_from(["a", "red", "ball", "on", "the", "grass"]), min_size=1)
 
@@ -37,9 +47,9 @@ def test_tokenise_gives_lower_case_words(text: str) -> None:
 
 
 def test_build_orders_by_count_then_alphabet() -> None:
-    vocabulary = Vocabulary.build([["b", "a"], ["c", "b"], ["a", "b"]])
+    vocabulary = CaptionVocabulary.build([["b", "a"], ["c", "b"], ["a", "b"]])
     assert vocabulary.words == (*SPECIAL, "b", "a", "c")
-    assert Vocabulary.build([["b", "a"], ["c", "b"], ["a", "b"]], min_count=2).words[4:] == (
+    assert CaptionVocabulary.build([["b", "a"], ["c", "b"], ["a", "b"]], min_count=2).words[4:] == (
         "b",
         "a",
     )
@@ -48,7 +58,7 @@ def test_build_orders_by_count_then_alphabet() -> None:
 
 
 def test_encode() -> None:
-    vocabulary = Vocabulary.build([["a", "b"]])
+    vocabulary = CaptionVocabulary.build([["a", "b"]])
     rows = vocabulary.encode([["b", "a"], ["z"]], length=5)
     null, start, end, unk, a, b = range(6)
     assert rows.dtype == torch.int64
@@ -58,7 +68,7 @@ def test_encode() -> None:
 
 @given(captions=st.lists(WORDS, min_size=1, max_size=5), extra=st.integers(0, 4))
 def test_decode_undoes_encode(captions: list[list[str]], extra: int) -> None:
-    vocabulary = Vocabulary.build(captions)
+    vocabulary = CaptionVocabulary.build(captions)
     length = max(map(len, captions)) + 2 + extra
     rows = vocabulary.encode(captions, length)
     assert rows.shape == (len(captions), length)
@@ -67,7 +77,7 @@ def test_decode_undoes_encode(captions: list[list[str]], extra: int) -> None:
 
 
 def test_decode_stops_at_the_end() -> None:
-    vocabulary = Vocabulary.build([["a", "b"]])
+    vocabulary = CaptionVocabulary.build([["a", "b"]])
     index = vocabulary.word_to_idx
     row = [index[word] for word in (START, "a", NULL, "b", END, "a")]
     assert vocabulary.decode(torch.tensor([row])) == [["a", "b"]]
@@ -85,20 +95,20 @@ def test_decode_stops_at_the_end() -> None:
 )
 def test_encode_refuses(captions: list[list[str]], length: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Vocabulary.build([["a", "b"]]).encode(captions, length)
+        CaptionVocabulary.build([["a", "b"]]).encode(captions, length)
 
 
 def test_build_refuses() -> None:
     with pytest.raises(ValueError, match="min_count must be at least 1, got 0"):
-        Vocabulary.build([["a"]], min_count=0)
-    with pytest.raises(ValueError, match=r"captions\[1\] must be a list of words"):
-        Vocabulary.build([["a"], "a b"])
-    with pytest.raises(ValueError, match=r"captions\[0\] must hold no special word, got <NULL>"):
-        Vocabulary.build([[NULL]])
+        CaptionVocabulary.build([["a"]], min_count=0)
+    with pytest.raises(ValueError, match=r"sentences\[1\] must be a list of words"):
+        CaptionVocabulary.build([["a"], "a b"])
+    with pytest.raises(ValueError, match=r"sentences\[0\] must hold no special word, got <NULL>"):
+        CaptionVocabulary.build([[NULL]])
     with pytest.raises(ValueError, match="words must begin with"):
-        Vocabulary(("a", "b"))
+        CaptionVocabulary(("a", "b"))
     with pytest.raises(ValueError, match="words must hold every word once, got 'a' twice"):
-        Vocabulary((*SPECIAL, "a", "a"))
+        CaptionVocabulary((*SPECIAL, "a", "a"))
 
 
 @pytest.mark.parametrize(
@@ -112,4 +122,17 @@ def test_build_refuses() -> None:
 )
 def test_decode_refuses(indices: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Vocabulary.build([["a"]]).decode(indices)
+        CaptionVocabulary.build([["a"]]).decode(indices)
+
+
+def test_a_vocabulary_without_marks() -> None:
+    vocabulary = Vocabulary.build([["b", "a"], ["c", "b"], ["a", "b"]], min_count=2)
+    assert vocabulary.words == (NULL, UNK, "b", "a")
+    assert vocabulary.indices(["a", "c", "b", START]) == [3, 1, 2, 1]
+    assert vocabulary.indices([]) == []
+    with pytest.raises(ValueError, match="sentence must hold no special word, got <UNK>"):
+        vocabulary.indices([UNK])
+    with pytest.raises(ValueError, match="sentence must be a list of words, got the string 'a'"):
+        vocabulary.indices("a")
+    with pytest.raises(ValueError, match="words must begin with"):
+        Vocabulary(("<NULL>", "a"))

@@ -13,6 +13,7 @@ from rnnreport.experiments.store import Result
 def result(profile: str = "sample", fingerprint: str = "a") -> Result:
     return Result(
         experiment="captioning",
+        key="",
         config={},
         data={
             "profile": profile,
@@ -29,6 +30,7 @@ def result(profile: str = "sample", fingerprint: str = "a") -> Result:
         history={},
         metrics={},
         details={},
+        tensors="",
         wall_time=12.4,
         date="2026-02-03T04:05:06+00:00",
     )

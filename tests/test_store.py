@@ -9,9 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from rnnreport.experiments import store
-from rnnreport.experiments.store import Outcome, Result, source_modules, stored_or_computed
+from rnnreport.experiments.store import (
+    Outcome,
+    Result,
+    load_tensors,
+    source_modules,
+    stored_or_computed,
+)
 
 
 @dataclass(frozen=True)
@@ -23,13 +31,15 @@ class Config:
 class Computer:
     """Counts how often it computes."""
 
-    def __init__(self, loss: float = 0.1) -> None:
+    def __init__(self, loss: float = 0.1, tensors: dict[str, Tensor] | None = None) -> None:
         self.count = 0
         self.loss = loss
+        self.tensors = tensors or {}
 
     def __call__(self) -> Outcome:
         self.count += 1
-        return Outcome({"loss": [self.loss, 1 / 3]}, {"n": 2}, {"pairs": [("ä", 1)]})
+        history = {"loss": [self.loss, 1 / 3]}
+        return Outcome(history, {"n": 2}, {"pairs": [("ä", 1)]}, self.tensors)
 
 
 Run = Callable[..., Result]
@@ -234,3 +244,35 @@ def test_config_must_be_a_dataclass(run: Run) -> None:
     for config in ({"size": 3}, Config):
         with pytest.raises(TypeError, match="config must be an instance of a dataclass"):
             run(Computer(), config)
+
+
+def test_tensors_come_back(run: Run, tmp_path: Path) -> None:
+    weights = {"W": torch.arange(6.0).view(2, 3).T, "b": torch.tensor([True])}
+    compute = Computer(tensors=weights)
+    result = run(compute)
+    assert run(compute) == result
+    assert compute.count == 1
+    loaded = load_tensors(result)
+    assert loaded.keys() == weights.keys()
+    assert all(torch.equal(loaded[name], weights[name]) for name in weights)
+    assert sorted(path.suffix for path in (tmp_path / "store").iterdir()) == [
+        ".json",
+        ".safetensors",
+    ]
+    assert load_tensors(run(Computer(), Config(size=9))) == {}
+
+
+def test_a_result_without_its_tensors_is_computed_again(run: Run, tmp_path: Path) -> None:
+    compute = Computer(tensors={"W": torch.ones(3)})
+    result = run(compute)
+    (stored,) = (tmp_path / "store").glob("*.safetensors")
+    stored.write_bytes(stored.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"\.safetensors has changed since"):
+        load_tensors(result)
+    run(compute)
+    stored.unlink()
+    with pytest.raises(OSError, match="safetensors"):
+        load_tensors(result)
+    run(compute)
+    assert compute.count == 3
+    assert torch.equal(load_tensors(result)["W"], torch.ones(3))

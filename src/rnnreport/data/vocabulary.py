@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar, Self
 
 import torch
 
-__all__ = ["END", "NULL", "SPECIAL", "START", "UNK", "Vocabulary", "tokenise"]
+__all__ = ["END", "NULL", "START", "UNK", "CaptionVocabulary", "Vocabulary", "tokenise"]
 
-NULL, START, END, UNK = SPECIAL = ("<NULL>", "<START>", "<END>", "<UNK>")
+NULL, START, END, UNK = "<NULL>", "<START>", "<END>", "<UNK>"
 
 # A word may hold hyphens and apostrophes inside; a possessive 's is a word of its own, whether it
 # was already split off ("dog 's") or not ("dog's").
@@ -45,33 +46,37 @@ class Vocabulary:
     Attributes
     ----------
     words
-        All words, ``<NULL>``, ``<START>``, ``<END>`` and ``<UNK>`` first.
+        All words, the special ones first: ``<NULL>``, which pads, and ``<UNK>``, which stands for
+        any word that is not here.
 
     Raises
     ------
     ValueError
-        If the four special words are not the first four, or a word stands twice.
+        If the special words are not the first, or a word stands twice.
     """
 
     words: tuple[str, ...]
 
+    SPECIAL: ClassVar[tuple[str, ...]] = (NULL, UNK)
+
     def __post_init__(self) -> None:
-        if self.words[: len(SPECIAL)] != SPECIAL:
-            raise ValueError(f"words must begin with {SPECIAL}, got {self.words[: len(SPECIAL)]}")
+        first = self.words[: len(self.SPECIAL)]
+        if first != self.SPECIAL:
+            raise ValueError(f"words must begin with {self.SPECIAL}, got {first}")
         twice = [word for word, count in Counter(self.words).items() if count > 1]
         if twice:
             raise ValueError(f"words must hold every word once, got {twice[0]!r} twice")
 
     @classmethod
-    def build(cls, captions: Iterable[Sequence[str]], min_count: int = 1) -> "Vocabulary":
-        """Collect the words of captions.
+    def build(cls, sentences: Iterable[Sequence[str]], min_count: int = 1) -> Self:
+        """Collect the words of sentences.
 
         Parameters
         ----------
-        captions
-            Captions as lists of words.
+        sentences
+            Sentences as lists of words.
         min_count
-            How often a word must stand in the captions to be taken; at least 1.
+            How often a word must stand in the sentences to be taken; at least 1.
 
         Returns
         -------
@@ -81,17 +86,17 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If `min_count` is below 1, a caption is a string instead of a list of words, or a
-            caption holds a special word.
+            If `min_count` is below 1, a sentence is a string instead of a list of words, or a
+            sentence holds a special word.
         """
         if min_count < 1:
             raise ValueError(f"min_count must be at least 1, got {min_count}")
         counts: Counter[str] = Counter()
-        for row, caption in enumerate(captions):
-            _check_caption(caption, row)
-            counts.update(caption)
+        for row, sentence in enumerate(sentences):
+            cls._check(sentence, f"sentences[{row}]")
+            counts.update(sentence)
         kept = [word for word, count in counts.items() if count >= min_count]
-        return cls(SPECIAL + tuple(sorted(kept, key=lambda word: (-counts[word], word))))
+        return cls(cls.SPECIAL + tuple(sorted(kept, key=lambda word: (-counts[word], word))))
 
     def __len__(self) -> int:
         return len(self.words)
@@ -100,6 +105,45 @@ class Vocabulary:
     def word_to_idx(self) -> dict[str, int]:
         """The index of each word."""
         return {word: idx for idx, word in enumerate(self.words)}
+
+    def indices(self, sentence: Sequence[str], name: str = "sentence") -> list[int]:
+        """Return the index of each word of a sentence, that of ``<UNK>`` for an unknown word.
+
+        Parameters
+        ----------
+        sentence
+            A sentence as a list of words.
+        name
+            What errors call it.
+
+        Raises
+        ------
+        ValueError
+            If the sentence is a string instead of a list of words, or holds a special word.
+        """
+        self._check(sentence, name)
+        unknown = self.word_to_idx[UNK]
+        return [self.word_to_idx.get(word, unknown) for word in sentence]
+
+    @classmethod
+    def _check(cls, sentence: Sequence[str], name: str) -> None:
+        if isinstance(sentence, str):
+            raise ValueError(f"{name} must be a list of words, got the string {sentence!r}")
+        special = set(cls.SPECIAL).intersection(sentence)
+        if special:
+            raise ValueError(f"{name} must hold no special word, got {min(special)}")
+
+
+class CaptionVocabulary(Vocabulary):
+    """A vocabulary that also marks where a caption begins and ends.
+
+    Attributes
+    ----------
+    words
+        All words, ``<NULL>``, ``<START>``, ``<END>`` and ``<UNK>`` first.
+    """
+
+    SPECIAL: ClassVar[tuple[str, ...]] = (NULL, START, END, UNK)
 
     def encode(self, captions: Sequence[Sequence[str]], length: int) -> torch.Tensor:
         """Turn captions into rows of word indices.
@@ -126,7 +170,7 @@ class Vocabulary:
         index = self.word_to_idx
         rows = torch.full((len(captions), length), index[NULL], dtype=torch.int64)
         for row, caption in enumerate(captions):
-            _check_caption(caption, row)
+            indices = self.indices(caption, f"captions[{row}]")
             if not caption:
                 raise ValueError(f"captions[{row}] must have at least one word, got none")
             if len(caption) + 2 > length:
@@ -134,8 +178,7 @@ class Vocabulary:
                     f"captions[{row}] must have at most {length - 2} words to fit with <START> and "
                     f"<END> into length {length}, got {len(caption)}: {' '.join(caption)!r}"
                 )
-            words = [START, *caption, END]
-            rows[row, : len(words)] = torch.tensor([index.get(word, index[UNK]) for word in words])
+            rows[row, : len(caption) + 2] = torch.tensor([index[START], *indices, index[END]])
         return rows
 
     def decode(self, indices: torch.Tensor) -> list[list[str]]:
@@ -177,11 +220,3 @@ class Vocabulary:
                     words.append(word)
             captions.append(words)
         return captions
-
-
-def _check_caption(caption: Sequence[str], row: int) -> None:
-    if isinstance(caption, str):
-        raise ValueError(f"captions[{row}] must be a list of words, got the string {caption!r}")
-    special = set(SPECIAL).intersection(caption)
-    if special:
-        raise ValueError(f"captions[{row}] must hold no special word, got {min(special)}")

@@ -28,7 +28,7 @@ from rnnreport.data.features import (
 )
 from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.scenes import Scenes, draw, generate
-from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.store import Outcome, Result, describe_device, stored_or_computed
 from rnnreport.models.captioning import CaptioningRNN, CellType
 from rnnreport.progress import track
@@ -325,7 +325,7 @@ def _learn_and_tell(
     n_train = len(train)
     features = standardise(features, statistics(features[:n_train])).to(config.device)
     learned = [captions[0] for captions in train.values()]
-    vocabulary = Vocabulary.build(learned)
+    vocabulary = CaptionVocabulary.build(learned)
     length = max(map(len, learned)) + 2
     generator = torch.Generator().manual_seed(config.seed)
     model = CaptioningRNN(

@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
 import platformdirs
+import safetensors.torch
 import torch
+from torch import Tensor
 
 __all__ = [
     "Outcome",
     "Result",
     "describe_device",
     "key_of",
+    "load_tensors",
     "source_modules",
     "store_folder",
     "stored_or_computed",
@@ -53,11 +57,14 @@ class Outcome:
         Single numbers.
     details
         Anything else that JSON can hold, such as captions.
+    tensors
+        What a trained model consists of, by name; kept in a file of its own.
     """
 
     history: dict[str, list[float]]
     metrics: dict[str, float]
     details: dict[str, Json]
+    tensors: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +75,8 @@ class Result:
     ----------
     experiment
         The experiment's name.
+    key
+        What it is stored under; a hash of all that decides it.
     config
         The configuration that it ran with; ``profile`` is ``full`` or ``sample``.
     data
@@ -84,6 +93,9 @@ class Result:
         Single numbers.
     details
         Anything else, such as captions.
+    tensors
+        The SHA-256 of the file of its tensors, which :func:`load_tensors` reads; empty where it
+        has none.
     wall_time
         Seconds that it took.
     date
@@ -91,6 +103,7 @@ class Result:
     """
 
     experiment: str
+    key: str
     config: dict[str, Json]
     data: dict[str, Json]
     versions: dict[str, str]
@@ -99,11 +112,13 @@ class Result:
     history: dict[str, list[float]]
     metrics: dict[str, float]
     details: dict[str, Json]
+    tensors: str
     wall_time: float
     date: str
 
     _TYPES: ClassVar[dict[str, type]] = {
         "experiment": str,
+        "key": str,
         "config": dict,
         "data": dict,
         "versions": dict,
@@ -112,6 +127,7 @@ class Result:
         "history": dict,
         "metrics": dict,
         "details": dict,
+        "tensors": str,
         "wall_time": float,
         "date": str,
     }
@@ -259,17 +275,20 @@ def stored_or_computed(
     """
     experiment = module.rpartition(".")[2]
     key = key_of(config, str(data["fingerprint"]), module)
-    path = store_folder() / f"{experiment}-{key[:20]}.json"
+    path = _path(experiment, key)
     known = _read(path)
-    if known is not None:
+    if known is not None and (not known.tensors or _hash_of(_tensors(path)) == known.tensors):
         return known
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent):
         pass
     start = time.perf_counter()
     outcome = compute()
+    tensors = {name: tensor.contiguous() for name, tensor in outcome.tensors.items()}
+    packed = safetensors.torch.save(tensors) if tensors else b""
     result = Result(
         experiment=experiment,
+        key=key,
         config=_as_dict(config),
         data=data,
         versions={"python": platform.python_version()}
@@ -279,12 +298,44 @@ def stored_or_computed(
         history=outcome.history,
         metrics=outcome.metrics,
         details=outcome.details,
+        tensors=hashlib.sha256(packed).hexdigest() if packed else "",
         wall_time=round(time.perf_counter() - start, 3),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     text = result.to_json()
-    _write(path, text)
+    if packed:
+        _write(_tensors(path), packed)
+    _write(path, text.encode())  # last: a result without its tensors is none
     return Result.from_json(text)  # tuples are lists now, as they are when the result is read
+
+
+def load_tensors(result: Result) -> dict[str, Tensor]:
+    """Read the tensors of a result, such as the weights of a trained model.
+
+    Parameters
+    ----------
+    result
+        From :func:`stored_or_computed`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By name, on the CPU; empty where the result has none.
+
+    Raises
+    ------
+    OSError
+        If their file is gone.
+    ValueError
+        If the file is not the one that was written with the result.
+    """
+    if not result.tensors:
+        return {}
+    path = _tensors(_path(result.experiment, result.key))
+    packed = path.read_bytes()
+    if hashlib.sha256(packed).hexdigest() != result.tensors:
+        raise ValueError(f"{path} has changed since its result was stored: delete it and run again")
+    return safetensors.torch.load(packed)
 
 
 def describe_device(device: torch.device | str) -> str:
@@ -306,6 +357,23 @@ def _as_dict(config: object) -> dict[str, Json]:
     raise TypeError(f"config must be an instance of a dataclass, got {config!r}")
 
 
+def _path(experiment: str, key: str) -> Path:
+    return store_folder() / f"{experiment}-{key[:20]}.json"
+
+
+def _tensors(path: Path) -> Path:
+    """Return the file of the tensors beside that of a result."""
+    return path.with_suffix(".safetensors")
+
+
+def _hash_of(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
 def _read(path: Path) -> Result | None:
     """Return the result in a file; None where there is none that can be used."""
     try:
@@ -314,12 +382,12 @@ def _read(path: Path) -> Result | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a file so that it is there as a whole or not at all."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
@@ -344,11 +412,12 @@ def _imports(module: str, path: Path) -> Iterator[str]:
     """Yield the names that a module imports, and the packages above each of them."""
     yield from _and_above(module)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    _, imports = _parse(path.read_text(encoding="utf-8"))
+    for node in imports:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _and_above(alias.name)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = package.split(".")[: len(package.split(".")) - node.level + 1]
             origin = ".".join([*(base if node.level else []), *filter(None, [node.module])])
             yield from _and_above(origin)
@@ -363,11 +432,20 @@ def _and_above(module: str) -> Iterator[str]:
 
 
 def _meaning(path: Path) -> str:
-    """Hash what a source file does: its syntax tree without docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    """Hash what a source file does."""
+    return _parse(path.read_text(encoding="utf-8"))[0]
+
+
+@functools.cache  # a page asks for dozens of results of the same modules
+def _parse(source: str) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
+    """Return a hash of the syntax tree without docstrings, and the import statements."""
+    tree = ast.parse(source)
+    imports = []
     for node in ast.walk(tree):
-        if isinstance(
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        elif isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         ) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imports)
