@@ -60,7 +60,7 @@ def test_a_small_sample_is_learned_by_heart(cell: CellType) -> None:
     assert result.config == asdict(config)
     assert result.data["profile"] == "sample"
     assert result.data["name"] == "generated scenes"
-    assert (result.data["n_train"], result.data["n_val"]) == (5, 3)
+    assert result.data["amount"].startswith("5 images for training, 3 for validation, of 8. ")
     assert result.seeds == {"data": 0, "model": 0}
     metrics, history = result.metrics, result.history
     assert metrics["exact"] == metrics["n_train"] == 5

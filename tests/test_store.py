@@ -100,7 +100,7 @@ def test_config_and_data_count(run: Run) -> None:
     run(compute)
     run(compute, Config(size=4))
     run(compute, Config(shape=(2, 1)))
-    run(compute, fingerprint="g")
+    run(compute, fingerprint="g")  # all that is said of the data counts, its hash too
     assert compute.count == 4
     run(compute)
     run(compute, Config(size=4))

@@ -1,11 +1,11 @@
-"""The command line: ``rnnreport run`` and ``rnnreport data``."""
+"""The command line: ``rnnreport run``, ``rnnreport classify`` and ``rnnreport data``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from typing import get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, get_args
 
 from rnnreport.data.assets import (
     ASSETS,
@@ -79,6 +79,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    classify = commands.add_parser(
+        "classify",
+        help="say how positive sentences are",
+        description=(
+            "Read sentences from standard input, one a line, and print for each the probability "
+            "that it is positive, as a model of `rnnreport run text` has learned it."
+        ),
+    )
+    classify.add_argument(
+        "--model", choices=_TEXT_MODELS, default="lstm", help="which model (default: lstm)"
+    )
+    classify.add_argument(
+        "--profile",
+        choices=get_args(Profile),
+        default="auto",
+        help="trained on which data; by default on real data where such a model is stored",
+    )
+    classify.set_defaults(command=_classify)
+
     data = commands.add_parser(
         "data",
         help="list the data sets and whether they are there",
@@ -119,6 +138,58 @@ def _captioning(arguments: argparse.Namespace) -> None:
         print()
 
 
+def _text(arguments: argparse.Namespace) -> None:
+    from rnnreport.experiments.text_summary import study
+
+    done = study(profile=arguments.profile)
+    print(f"text, on {done.data.name} (profile {done.data.profile}): {done.data.about['amount']}")
+    print(f"  {'':<26}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")
+    for row in done.rows():
+        interval = f"{row.interval[0]:.4f} {row.interval[1]:.4f}"
+        p_bag = "" if row.p_bag is None else f"{row.p_bag:.1g}"
+        source = "" if row.source is None else f"{row.source:.3f}"
+        seconds = sum(result.wall_time for result in done.results[row.model])
+        print(
+            f"  {row.name:<26}{row.mean:7.4f}{row.deviation:8.4f}{interval:>18}{p_bag:>10}"
+            f"{source:>9}{seconds:7.0f}"
+        )
+    print()
+
+
+def _classify(arguments: argparse.Namespace) -> None:
+    from rnnreport.data.sentiment import tokenise_review
+    from rnnreport.experiments.text import TrainedClassifier, latest
+
+    result = latest(arguments.model, arguments.profile)
+    classifier = TrainedClassifier(result)
+    print(
+        f"rnnreport: {arguments.model}, trained on {result.data['name']} ({result.date[:10]})",
+        file=sys.stderr,
+    )
+    for number, line in enumerate(_lines_of(sys.stdin.buffer), 1):
+        tokens = tokenise_review(line)
+        if not tokens:
+            print(f"rnnreport: line {number} is empty and left out", file=sys.stderr)
+            continue
+        unknown = classifier.unknown(tokens)
+        if unknown:
+            which = "no word" if len(unknown) == len(tokens) else f"not {' '.join(unknown)}"
+            print(f"rnnreport: line {number}: the model knows {which}", file=sys.stderr)
+        p = float(classifier.probabilities([tokens])[0])
+        print(f"{p:.3f} {'positive' if p > 0.5 else 'negative'}  {' '.join(tokens)}", flush=True)
+
+
+def _lines_of(stream: BinaryIO) -> Iterator[str]:
+    """Yield the lines of a stream as they come."""
+    for number, line in enumerate(stream, 1):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError as error:
+            raise DataFormatError(
+                f"standard input, line {number}: not UTF-8 ({error.reason})"
+            ) from error
+
+
 def _data(_arguments: argparse.Namespace) -> None:
     folders = search_folders()
     print("Searched, in this order:")
@@ -136,7 +207,12 @@ def _data(_arguments: argparse.Namespace) -> None:
         print(f"The profile 'auto' now means {resolve('auto', *needs)!r} for {experiment}.")
 
 
-_EXPERIMENTS: dict[str, Callable[[argparse.Namespace], None]] = {"captioning": _captioning}
+_EXPERIMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "captioning": _captioning,
+    "text": _text,
+}
+# Those of rnnreport.experiments.text, which would load torch.
+_TEXT_MODELS = ("bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm")
 
 
 if __name__ == "__main__":

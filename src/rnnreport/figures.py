@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
     from PIL.Image import Image
 
-__all__ = ["PALETTES", "Figure", "Gallery", "gallery", "loss_curves"]
+__all__ = ["PALETTES", "Figure", "Gallery", "gallery", "line_plot", "loss_curves"]
 
 Style = Literal["light", "dark"]
 Caption = str | Mapping[str, str]
@@ -203,39 +203,108 @@ def loss_curves(
         If ``alt`` is empty, there is no line or there are more than four, or a line has no positive
         finite value. Other values that are not positive and finite leave a gap.
     """
-    lines = {name: np.asarray(values, dtype=np.float64) for name, values in histories.items()}
-    limit = len(PALETTES["light"])
-    if not 1 <= len(lines) <= limit:
-        raise ValueError(f"histories must hold 1 to {limit} lines, got {len(lines)}")
-    for name, values in lines.items():
+    lines = {}
+    _check_count("histories", histories)
+    for name, series in histories.items():
+        values = np.asarray(series, dtype=np.float64)
         if values.ndim != 1:
             raise ValueError(f"histories[{name!r}] must be one row of numbers, got {values.shape}")
         good = np.isfinite(values) & (values > 0)
         if not good.any():
             raise ValueError(f"histories[{name!r}] has no positive finite value")
-        lines[name] = np.where(good, values, np.nan)
+        lines[name] = (np.arange(1, len(values) + 1), np.where(good, values, np.nan))
+    return _named_lines(lines, alt, xlabel, ylabel, figsize, log=True)
+
+
+def line_plot(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    alt: str,
+    xlabel: str,
+    ylabel: str,
+    markers: bool = False,
+    figsize: tuple[float, float] = (_WIDTH, 3.3),
+) -> Figure:
+    """Plot lines on linear axes, each named at its end.
+
+    Parameters
+    ----------
+    curves
+        One to four lines by name, each as its places along the x-axis and its values.
+    alt
+        What the curves show, in words; never empty.
+    xlabel, ylabel
+        Names of the axes.
+    markers
+        Whether to mark each point.
+    figsize
+        Width and height in inches.
+
+    Returns
+    -------
+    Figure
+        To be shown as a cell's last value.
+
+    Raises
+    ------
+    ValueError
+        If ``alt`` is empty, there is no line or there are more than four, or a line is empty, has
+        not as many places as values or holds a number that is not finite.
+    """
+    _check_count("curves", curves)
+    lines = {}
+    for name, (places, values) in curves.items():
+        x, y = np.asarray(places, dtype=np.float64), np.asarray(values, dtype=np.float64)
+        if x.shape != y.shape or x.ndim != 1 or not len(x):
+            raise ValueError(
+                f"curves[{name!r}] must be two rows of equal length, got {x.shape} and {y.shape}"
+            )
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise ValueError(f"curves[{name!r}] must be finite, got other numbers")
+        lines[name] = (x, y)
+    return _named_lines(lines, alt, xlabel, ylabel, figsize, log=False, markers=markers)
+
+
+def _check_count(name: str, lines: Mapping[str, object]) -> None:
+    limit = len(PALETTES["light"])
+    if not 1 <= len(lines) <= limit:
+        raise ValueError(f"{name} must hold 1 to {limit} lines, got {len(lines)}")
+
+
+def _named_lines(
+    lines: Mapping[str, tuple[Any, Any]],
+    alt: str,
+    xlabel: str,
+    ylabel: str,
+    figsize: tuple[float, float],
+    *,
+    log: bool,
+    markers: bool = False,
+) -> Figure:
+    """Plot lines with their names at their ends; a value may be missing, all of a line may not."""
 
     def draw(_: MplFigure, ax: Axes) -> None:
         ends = {}
-        for i, (name, values) in enumerate(lines.items()):
-            steps = np.arange(1, len(values) + 1)
+        for i, (name, (places, values)) in enumerate(lines.items()):
             single = np.isfinite(values).sum() == 1
-            ax.plot(steps, values, color=f"C{i}", marker="o" if single else "")
+            ax.plot(places, values, color=f"C{i}", marker="o" if markers or single else "", ms=5)
             last = int(np.flatnonzero(np.isfinite(values))[-1])
-            ends[name] = (float(steps[last]), float(values[last]), f"C{i}")
-        ax.set_yscale("log")
+            ends[name] = (float(places[last]), float(values[last]), f"C{i}")
+        if log:
+            ax.set_yscale("log")
         ax.set_xlabel(xlabel)
         ax.set_ylabel(ylabel)
         ax.margins(x=0.02)
-        low, high = (math.log(v) for v in ax.get_ylim())
+        to, back = (math.log, math.exp) if log else (float, float)
+        low, high = (to(v) for v in ax.get_ylim())
         # One label a line of text: closer ends are pushed apart.
         gap = 1.5 * _points(figsize[0]) / 72 / figsize[1] * (high - low)
-        spots = _spread([math.log(y) for _, y, _ in ends.values()], gap, low, high)
+        spots = _spread([to(y) for _, y, _ in ends.values()], gap, low, high)
         for (name, (x, y, colour)), spot in zip(ends.items(), spots, strict=True):
             ax.annotate(
                 name,
                 (x, y),
-                xytext=(1.02, math.exp(spot)),
+                xytext=(1.02, back(spot)),
                 textcoords=("axes fraction", "data"),
                 color=colour,
                 fontweight="bold",

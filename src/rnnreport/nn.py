@@ -1,7 +1,8 @@
-"""The hand-derived layers as modules that stand where ``torch.nn.RNN`` and ``torch.nn.LSTM`` do.
+"""The hand-derived layers as modules and functions that ``torch.autograd`` knows.
 
-Each module inherits parameters, initialisation, ``state_dict`` and representation from its
-counterpart in :mod:`torch.nn`, and runs :mod:`rnnreport.layers` forward and backward in its place.
+:class:`RNN` and :class:`LSTM` stand where :class:`torch.nn.RNN` and :class:`torch.nn.LSTM` do. Each
+inherits parameters, initialisation, ``state_dict`` and representation from its counterpart, and
+runs :mod:`rnnreport.layers` forward and backward in its place.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnreport.layers import (
+    AveragePoolCache,
     LSTMCache,
+    MaxPoolCache,
     RNNCache,
+    average_pool_backward,
+    average_pool_forward,
     lstm_backward,
     lstm_forward,
+    max_pool_backward,
+    max_pool_forward,
     rnn_backward,
     rnn_forward,
 )
+from rnnreport.layers import sigmoid_loss as _sigmoid_loss
 
 # torch.nn packs the gates i, f, g, o; the layers pack them f, i, c̃, o. The swap is its own
 # inverse.
@@ -55,6 +63,105 @@ class _LSTMFunction(torch.autograd.Function):
         cache = LSTMCache(*ctx.saved_tensors)
         dx, dh0, dWx, dWh, db, dc0 = lstm_backward(dh, cache, dc_T=dc_T, return_dc0=True)
         return dx, dh0, dc0, dWx, dWh, db
+
+
+class _AveragePoolFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lengths: Tensor) -> Tensor:
+        out, cache = average_pool_forward(x, lengths)
+        ctx.save_for_backward(*cache)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+        return average_pool_backward(dout, AveragePoolCache(*ctx.saved_tensors)), None
+
+
+class _MaxPoolFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lengths: Tensor) -> Tensor:
+        out, cache = max_pool_forward(x, lengths)
+        ctx.save_for_backward(cache.where)
+        ctx.steps = cache.steps
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+        (where,) = ctx.saved_tensors
+        return max_pool_backward(dout, MaxPoolCache(where, ctx.steps)), None
+
+
+class _SigmoidLossFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, y: Tensor) -> Tensor:
+        loss, ds = _sigmoid_loss(s, y)
+        ctx.save_for_backward(ds)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
+        (ds,) = ctx.saved_tensors
+        return dloss * ds, None
+
+
+def average_pool(x: Tensor, lengths: Tensor) -> Tensor:
+    """Average each sequence over its own steps; see :func:`rnnreport.layers.average_pool_forward`.
+
+    Parameters
+    ----------
+    x : Tensor, shape (T, N, D)
+        Features.
+    lengths : Tensor, shape (N,), int64 or int32
+        How many steps each sequence has, 1 to T.
+
+    Returns
+    -------
+    Tensor, shape (N, D)
+        The averages; what stands behind a sequence's end changes nothing.
+    """
+    result: Tensor = _AveragePoolFunction.apply(x, lengths)  # type: ignore[no-untyped-call]
+    return result
+
+
+def max_pool(x: Tensor, lengths: Tensor) -> Tensor:
+    """Take maxima over a sequence's steps; see :func:`rnnreport.layers.max_pool_forward`.
+
+    Parameters
+    ----------
+    x : Tensor, shape (T, N, D)
+        Features.
+    lengths : Tensor, shape (N,), int64 or int32
+        How many steps each sequence has, 1 to T.
+
+    Returns
+    -------
+    Tensor, shape (N, D)
+        The maxima; what stands behind a sequence's end changes nothing.
+    """
+    result: Tensor = _MaxPoolFunction.apply(x, lengths)  # type: ignore[no-untyped-call]
+    return result
+
+
+def sigmoid_loss(s: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of binary labels; see :func:`rnnreport.layers.sigmoid_loss`.
+
+    Parameters
+    ----------
+    s : Tensor, shape (N,)
+        Scores.
+    y : Tensor, shape (N,), of the dtype of `s`
+        Labels, 0 or 1. They get no gradient.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The mean loss.
+    """
+    result: Tensor = _SigmoidLossFunction.apply(s, y)  # type: ignore[no-untyped-call]
+    return result
 
 
 class RNN(torch.nn.RNN):

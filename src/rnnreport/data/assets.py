@@ -109,10 +109,42 @@ ASSETS: dict[str, Asset] = {
             origin="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
             terms="torchvision's file: BSD-3-Clause; the de-quantised one: Apache-2.0",
         ),
+        Asset(
+            name="sentiment",
+            candidates=("sentiment",),
+            description=(
+                "Yelp sentences with labels: a folder with train.txt, dev.txt and test.txt, one "
+                "sentence a line: 0 or 1, then its tokens"
+            ),
+            origin=(
+                "a balanced part of data/yelp of "
+                "https://github.com/shentianxiao/language-style-transfer"
+            ),
+            terms="Yelp's, research use",
+        ),
+        Asset(
+            name="glove",
+            candidates=(
+                "glove/glove.6B.300d.txt",
+                "glove/glove.6B.200d.txt",
+                "glove/glove.6B.100d.txt",
+                "glove/glove.6B.50d.txt",
+                "glove/glove.twitter.27B.25d.common11925.txt",
+            ),
+            description=(
+                "GloVe word vectors in their text format: a word and its numbers on a line. "
+                "Without them the report trains vectors of its own"
+            ),
+            origin="https://nlp.stanford.edu/projects/glove/",
+            terms="PDDL",
+        ),
     )
 }
 
-NEEDS: dict[str, tuple[str, ...]] = {"captioning": ("flickr8k", "mobilenet_v2")}
+NEEDS: dict[str, tuple[str, ...]] = {
+    "captioning": ("flickr8k", "mobilenet_v2"),
+    "text": ("sentiment",),
+}
 """The assets that each experiment needs in the profile ``full``."""
 
 

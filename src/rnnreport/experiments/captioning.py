@@ -143,14 +143,17 @@ def run(config: CaptioningConfig | None = None) -> Result:
     source = _source(config)
     train, val = _choose(source, config)
     names = [*train, *val]
+    about = source.about
     return stored_or_computed(
         __name__,
         config,
         data={
             "profile": profile,
-            **source.about,
-            "n_train": len(train),
-            "n_val": len(val),
+            **about,
+            "amount": (
+                f"{len(train)} images for training, {len(val)} for validation, "
+                f"of {about['n_images']}. Image features: {about['features']}"
+            ),
             "fingerprint": source.fingerprint(names),
         },
         seeds={"data": config.data_seed, "model": config.seed},

@@ -31,15 +31,10 @@ class Provenance:
         first = self.results[0]
         real = first.data["profile"] == "full"
         heading = "Real data" if real else "Generated sample, not real data"
-        amount = (
-            f"{first.data['n_train']} images for training, {first.data['n_val']} for validation, "
-            f"of {first.data['n_images']}"
-        )
         last = max(result.date for result in self.results)[:16].replace("T", " ")
         seconds = sum(result.wall_time for result in self.results)
         text = (
-            f"These results rest on {first.data['name']}: {amount}. "
-            f"Image features: {first.data['features']}. "
+            f"These results rest on {first.data['name']}: {first.data['amount']}. "
             f"Computed in {seconds:.0f} s on {first.device}, torch {first.versions['torch']}; "
             f"last run {last} UTC."
         )

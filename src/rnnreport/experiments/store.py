@@ -30,11 +30,13 @@ from torch import Tensor
 __all__ = [
     "Outcome",
     "Result",
+    "all_stored",
     "describe_device",
     "key_of",
     "load_tensors",
     "source_modules",
     "store_folder",
+    "stored",
     "stored_or_computed",
 ]
 
@@ -212,17 +214,17 @@ def source_modules(module: str) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def key_of(config: object, fingerprint: str, module: str) -> str:
+def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
     """Return the key that a result is stored under.
 
     Parameters
     ----------
-    config
-        The configuration, an instance of a dataclass.
-    fingerprint
-        A hash of the data.
     module
         The full name of the experiment's module.
+    config
+        The configuration, an instance of a dataclass.
+    data
+        What the experiment runs on, in words, numbers and hashes; all of it counts.
 
     Returns
     -------
@@ -231,10 +233,42 @@ def key_of(config: object, fingerprint: str, module: str) -> str:
     """
     parts = {
         "config": _as_dict(config),
-        "data": fingerprint,
+        "data": dict(data),
         "source": {name: _meaning(path) for name, path in source_modules(module).items()},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def stored(module: str, config: object, data: Mapping[str, Json]) -> Result | None:
+    """Return the stored result of an experiment; None where there is none that is still valid.
+
+    Parameters
+    ----------
+    module, config, data
+        As :func:`key_of` takes them.
+    """
+    path = _path(module.rpartition(".")[2], key_of(module, config, data))
+    known = _read(path)
+    return known if known is not None and _has_tensors(known, path) else None
+
+
+def all_stored(experiment: str) -> list[Result]:
+    """Return all results of an experiment that are stored, of whatever code and data.
+
+    Parameters
+    ----------
+    experiment
+        Its name.
+
+    Returns
+    -------
+    list of Result
+        The latest first.
+    """
+    paths = store_folder().glob(f"{experiment}-*.json")
+    found = [(path, result) for path in paths if (result := _read(path)) is not None]
+    whole = [result for path, result in found if _has_tensors(result, path)]
+    return sorted(whole, key=lambda result: result.date, reverse=True)
 
 
 def stored_or_computed(
@@ -255,7 +289,8 @@ def stored_or_computed(
     config
         The configuration, an instance of a dataclass.
     data
-        What the experiment runs on; ``data["fingerprint"]`` is a hash of it.
+        What the experiment runs on; ``fingerprint`` is a hash of it, ``name`` and ``amount`` say
+        in words what it is and how much.
     seeds
         All seeds, by their use.
     device
@@ -273,12 +308,12 @@ def stored_or_computed(
     OSError
         If the result cannot be written; this is found out before anything is computed.
     """
-    experiment = module.rpartition(".")[2]
-    key = key_of(config, str(data["fingerprint"]), module)
-    path = _path(experiment, key)
-    known = _read(path)
-    if known is not None and (not known.tensors or _hash_of(_tensors(path)) == known.tensors):
+    known = stored(module, config, data)
+    if known is not None:
         return known
+    experiment = module.rpartition(".")[2]
+    key = key_of(module, config, data)
+    path = _path(experiment, key)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=path.parent):
         pass
@@ -366,12 +401,14 @@ def _tensors(path: Path) -> Path:
     return path.with_suffix(".safetensors")
 
 
-def _hash_of(path: Path) -> str | None:
-    """Return the SHA-256 of a file; None where it cannot be read."""
+def _has_tensors(result: Result, path: Path) -> bool:
+    """Say whether the tensors of a result are there as they were written."""
+    if not result.tensors:
+        return True
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(_tensors(path).read_bytes()).hexdigest() == result.tensors
     except OSError:
-        return None
+        return False
 
 
 def _read(path: Path) -> Result | None:

@@ -14,6 +14,15 @@ from rnnreport.layers._lstm import (
     lstm_step_backward,
     lstm_step_forward,
 )
+from rnnreport.layers._pooling import (
+    AveragePoolCache,
+    MaxPoolCache,
+    average_pool_backward,
+    average_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+    sigmoid_loss,
+)
 from rnnreport.layers._rnn import (
     RNNCache,
     RNNStepCache,
@@ -33,20 +42,27 @@ from rnnreport.layers._temporal import (
 )
 
 __all__ = [
+    "AveragePoolCache",
     "LSTMCache",
     "LSTMStepCache",
+    "MaxPoolCache",
     "RNNCache",
     "RNNStepCache",
     "TemporalFCCache",
     "WordEmbeddingCache",
+    "average_pool_backward",
+    "average_pool_forward",
     "lstm_backward",
     "lstm_forward",
     "lstm_step_backward",
     "lstm_step_forward",
+    "max_pool_backward",
+    "max_pool_forward",
     "rnn_backward",
     "rnn_forward",
     "rnn_step_backward",
     "rnn_step_forward",
+    "sigmoid_loss",
     "temporal_fc_backward",
     "temporal_fc_forward",
     "temporal_softmax_loss",

@@ -1,0 +1,235 @@
+"""Word vectors in GloVe's text format.
+
+The format is that of the files at https://nlp.stanford.edu/projects/glove/: one line for each word,
+the word and D numbers with single spaces between them, in UTF-8, without a header. Any file in this
+format will do, of any D.
+"""
+
+import codecs
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.progress import track
+
+__all__ = ["WordVectors", "load_glove"]
+
+_LARGE = 50_000_000
+"""Bytes from which reading takes long enough for a progress bar."""
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """The vectors of V words.
+
+    Attributes
+    ----------
+    vectors : Tensor, float32, (V, D)
+        One row for each word; zeros where the file does not hold the word.
+    known : Tensor, bool, (V,)
+        Whether the file holds the word.
+    """
+
+    vectors: Tensor
+    known: Tensor
+
+
+def load_glove(
+    path: Path, words: Sequence[str], *, dim: int | None = None, cache: Path | None = None
+) -> WordVectors:
+    """Read the vectors of some words from a file in GloVe's format.
+
+    The file is read line by line, so that its size does not matter. The first line says how many
+    numbers D a line has: all of its fields but one. A later line with more fields holds a word with
+    spaces in it, as some of the official files do; its last D fields are the numbers. Where a word
+    stands twice, the first line counts. Numbers are read only where they are needed: on the first
+    line, on the lines of `words` and on lines with too many fields. A word that is not UTF-8 is
+    passed over, unless it reads as one of `words` in Latin-1.
+
+    Parameters
+    ----------
+    path
+        The file.
+    words
+        V distinct words, in the order of the rows.
+    dim
+        What D must be; any D will do where it is not given.
+    cache
+        A folder, made where it is missing, that keeps the result for the next time. It is used
+        again as long as the file has the same place, size and time of change and `words` and `dim`
+        are the same. A kept result that cannot be read is made anew.
+
+    Returns
+    -------
+    WordVectors
+        The vectors of `words`.
+
+    Raises
+    ------
+    MissingDataError
+        If the file is not there.
+    DataFormatError
+        If the file is empty, starts with a header, or does not end with a newline; if a line has
+        too few fields or, where numbers are read, something that is not a finite number in float32;
+        if D is not `dim`, a word of `words` is not UTF-8, or the file holds none of them. The
+        message names the file and the line.
+    ValueError
+        If `words` is empty or holds a word twice.
+    """
+    if not words:
+        raise ValueError("words must hold at least one word, got none")
+    if len(set(words)) < len(words):
+        raise ValueError("words must hold every word once")
+    if not path.is_file():
+        raise MissingDataError(f"{path} is missing: expected word vectors in GloVe's text format")
+    if cache is None:
+        return _read(path, words, dim)
+    kept = cache / f"glove-{_key(path, words, dim)}.safetensors"
+    found = _restore(kept, len(words))
+    if found is None:
+        found = _read(path, words, dim)
+        _keep(found, kept)
+    return found
+
+
+def _read(path: Path, words: Sequence[str], dim: int | None) -> WordVectors:
+    wanted = {word.encode(): row for row, word in enumerate(words)}
+    rows: dict[int, Tensor] = {}
+    with path.open("rb") as file:
+        first = file.readline()
+        width = _width(path, first, dim)
+        file.seek(0)
+        lines: Iterable[bytes] = file
+        size = path.stat().st_size
+        if size > _LARGE:
+            lines = track(file, path.name, total=size // len(first))  # about as many
+        for line, content in _contents(path, lines):
+            spaces = content.count(b" ")
+            if spaces < width:
+                raise DataFormatError(
+                    f"{path}, line {line}: expected a word and {width} numbers, got "
+                    f"{spaces + 1 if content else 0} fields"
+                )
+            if spaces > width:
+                word, *numbers = content.rsplit(b" ", width)
+                _numbers(path, line, numbers)  # two spaces in a row make a field without one
+            else:
+                word = content[: content.index(b" ")]
+            row = wanted.get(word)
+            if row is None:
+                if not word.isascii():
+                    _check_encoding(path, line, word, wanted)
+            elif row not in rows:
+                rows[row] = torch.tensor(_numbers(path, line, content.rsplit(b" ", width)[1:]))
+    if not rows:
+        raise DataFormatError(
+            f"{path}: none of the {len(words)} words is in the file; the first is {words[0]!r}"
+        )
+    vectors = torch.zeros(len(words), width)
+    known = torch.zeros(len(words), dtype=torch.bool)
+    for row, vector in rows.items():
+        vectors[row], known[row] = vector, True
+    return WordVectors(vectors, known)
+
+
+def _width(path: Path, first: bytes, dim: int | None) -> int:
+    """Return how many numbers a line has, from the first line."""
+    if not first:
+        raise DataFormatError(f"{path}: the file is empty")
+    word, *numbers = first.rstrip().split(b" ")
+    if not numbers:
+        raise DataFormatError(
+            f"{path}, line 1: expected a word and its numbers with single spaces between them, got "
+            "no space"
+        )
+    if len(numbers) == 1 and word.isdigit() and numbers[0].isdigit():
+        raise DataFormatError(
+            f"{path}, line 1: {first.decode().strip()!r} is a header as word2vec's files have it; "
+            "GloVe's format has none: delete the line"
+        )
+    if dim is not None and len(numbers) != dim:
+        raise DataFormatError(f"{path}, line 1: expected {dim} numbers, got {len(numbers)}")
+    _numbers(path, 1, numbers)
+    return len(numbers)
+
+
+def _contents(path: Path, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the content of each line, without what marks its end."""
+    for line, content in enumerate(lines, start=1):
+        # A cut inside the last number would leave the right number of fields.
+        if not content.endswith(b"\n"):
+            raise DataFormatError(
+                f"{path}, line {line}: the file is cut short, its last line has no newline"
+            )
+        if line == 1:
+            content = content.removeprefix(codecs.BOM_UTF8)
+        yield line, content.rstrip()
+
+
+def _numbers(path: Path, line: int, fields: Sequence[bytes]) -> list[float]:
+    """Read the numbers of a line."""
+    values = []
+    for field in fields:
+        try:
+            value = float(field)
+        except ValueError:
+            value = math.nan
+        if not abs(value) <= torch.finfo(torch.float32).max:  # nan compares as false
+            text = field.decode(errors="replace")
+            raise DataFormatError(f"{path}, line {line}: {text!r} is not a finite number")
+        values.append(value)
+    return values
+
+
+def _check_encoding(path: Path, line: int, word: bytes, wanted: dict[bytes, int]) -> None:
+    """Refuse a word that would be one of the wanted ones, were it not in Latin-1."""
+    try:
+        word.decode()
+    except UnicodeDecodeError as error:
+        meant = word.decode("latin-1")
+        if meant.encode() in wanted:
+            raise DataFormatError(
+                f"{path}, line {line}: the word {meant!r} is not UTF-8 ({error.reason})"
+            ) from error
+
+
+def _key(path: Path, words: Sequence[str], dim: int | None) -> str:
+    """Return a hash over all that the result depends on."""
+    stat = path.stat()
+    on = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, dim, *words]
+    return hashlib.sha256(json.dumps(on).encode()).hexdigest()[:32]
+
+
+def _keep(found: WordVectors, path: Path) -> None:
+    content = safetensors.torch.save({"vectors": found.vectors, "known": found.known})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two processes may get here at once: each writes a file of its own and then moves it.
+    with TemporaryDirectory(dir=path.parent, prefix=path.stem) as folder:
+        new = Path(folder) / path.name
+        new.write_bytes(content)
+        new.replace(path)
+
+
+def _restore(path: Path, n_words: int) -> WordVectors | None:
+    """Return what is kept in a file, or None where it is not there or not as it should be."""
+    try:
+        tensors = safetensors.torch.load_file(path)
+        found = WordVectors(tensors["vectors"], tensors["known"])
+    except (OSError, KeyError, safetensors.SafetensorError):
+        return None
+    fits = (
+        found.vectors.ndim == 2
+        and found.known.shape == (n_words,) == found.vectors.shape[:1]
+        and (found.vectors.dtype, found.known.dtype) == (torch.float32, torch.bool)
+    )
+    return found if fits else None

@@ -1,0 +1,677 @@
+"""Text classification: the source's five models and one more, each trained from several seeds.
+
+All that is chosen (the epoch, and the settings in :data:`SETTINGS`) is chosen on the dev sentences.
+The test sentences are scored once, at the end of a run.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from rnnreport import nn
+from rnnreport.data.assets import (
+    NEEDS,
+    MissingDataError,
+    Profile,
+    ResolvedProfile,
+    find,
+    require,
+    resolve,
+)
+from rnnreport.data.glove import load_glove
+from rnnreport.data.sentences import Sentences, order_by_length
+from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.experiments import word_vectors
+from rnnreport.experiments.store import (
+    Outcome,
+    Result,
+    all_stored,
+    describe_device,
+    load_tensors,
+    store_folder,
+    stored,
+    stored_or_computed,
+)
+from rnnreport.experiments.text_data import TextData, text_data
+from rnnreport.experiments.word_vectors import WordVectorsConfig
+from rnnreport.models.text import (
+    BagOfWords,
+    EmbeddingAverage,
+    RecurrentClassifier,
+    TextClassifier,
+)
+from rnnreport.progress import track
+
+__all__ = [
+    "MODELS",
+    "SEEDS",
+    "SETTINGS",
+    "ModelName",
+    "TextConfig",
+    "TrainedClassifier",
+    "default_config",
+    "latest",
+    "run",
+    "run_all",
+    "train_epoch",
+]
+
+ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm"]
+MODELS: tuple[ModelName, ...] = get_args(ModelName)
+"""The models, in the source's order; the source has no ``bilstm``."""
+
+SEEDS = (0, 1, 2, 3, 4)
+"""The seeds that each model is trained from."""
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How a classifier is trained.
+
+    Attributes
+    ----------
+    model
+        ``"bag"``: bag of words. ``"average"``: the average of word vectors that begin at random.
+        ``"glove-fixed"`` and ``"glove"``: the average of GloVe vectors that stay, and of ones that
+        are trained further. ``"rnn"`` and ``"lstm"``: a recurrent layer over GloVe vectors, its
+        last state. ``"bilstm"``: an LSTM in each direction, for each feature its largest value.
+    profile
+        ``"full"``: the source's sentences; ``"sample"``: generated ones; ``"auto"``: the first
+        where they are there.
+    vectors
+        What the word vectors begin with. ``"file"``: a file of GloVe vectors; ``"own"``: GloVe
+        vectors trained on the training sentences; ``"auto"``: the first where a file is there;
+        ``"none"``: small random numbers.
+    wordvec_dim
+        Size of a word vector. Where it is more than the size of the GloVe vectors, the rest begins
+        at random; 0 stands for their size.
+    hidden_dim
+        Size of a recurrent layer's state.
+    embedding_dropout, dropout, word_dropout
+        Shares that are dropped in training, as :class:`~rnnreport.models.text.RecurrentClassifier`
+        has them.
+    epochs
+        Passes over the training sentences. The weights of the best one on dev are kept.
+    batch_size
+        Sentences in a mini-batch.
+    learning_rate
+        Of Adam; it falls to zero in a straight line.
+    data_seed, seed
+        Of the generated sentences; of the first weights, the order of the mini-batches and dropout.
+    device
+        Where to compute, as torch names it.
+    """
+
+    model: ModelName = "lstm"
+    profile: Profile = "auto"
+    vectors: Literal["auto", "file", "own", "none"] = "auto"
+    wordvec_dim: int = 0
+    hidden_dim: int = 128
+    embedding_dropout: float = 0.3
+    dropout: float = 0.3
+    word_dropout: float = 0.05
+    epochs: int = 8
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    data_seed: int = 0
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"model must be one of {', '.join(MODELS)}, got {self.model!r}")
+        if self.vectors not in ("auto", "file", "own", "none"):
+            raise ValueError(f"vectors must be one of auto, file, own, none, got {self.vectors!r}")
+        for name in ("hidden_dim", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("embedding_dropout", "dropout", "word_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.wordvec_dim < 0 or (self.vectors == "none" and self.wordvec_dim < 1):
+            raise ValueError(f"wordvec_dim must be at least 1, got {self.wordvec_dim}")
+
+
+SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
+    "bag": {"vectors": "none", "wordvec_dim": 1, "learning_rate": 1e-2, "epochs": 10},
+    "average": {"vectors": "none", "wordvec_dim": 100, "dropout": 0.5, "epochs": 6},
+    "glove-fixed": {"dropout": 0.0, "learning_rate": 1e-2, "epochs": 10},
+    "glove": {"dropout": 0.0, "epochs": 10},
+    "rnn": {},
+    "lstm": {},
+    "bilstm": {},
+}
+"""What each model has other than the defaults of :class:`TextConfig`."""
+
+_SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {model: {"epochs": 12} for model in MODELS}
+
+
+def default_config(
+    model: ModelName, *, profile: Profile = "auto", seed: int = 0, device: str = "cpu"
+) -> TextConfig:
+    """Return the configuration that the report uses for a model.
+
+    Parameters
+    ----------
+    model
+        One of :data:`MODELS`.
+    profile, seed, device
+        As :class:`TextConfig` has them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model or profile.
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    """
+    resolved = resolve(profile, *NEEDS["text"])
+    settings = dict(SETTINGS.get(model, {}))
+    if resolved == "sample":
+        settings |= _SAMPLE.get(model, {})
+    return TextConfig(model=model, profile=resolved, seed=seed, device=device, **settings)
+
+
+def run(config: TextConfig | None = None) -> Result:
+    """Train a classifier and test it, or give back how that went.
+
+    Parameters
+    ----------
+    config
+        What to do; that of the LSTM where it is not given.
+
+    Returns
+    -------
+    Result
+        ``history`` holds for each epoch the mean ``train_loss``, ``dev_loss`` and ``dev_accuracy``;
+        ``metrics`` the ``dev_accuracy`` of the ``best_epoch`` and the ``test_accuracy`` of the
+        weights that it left. The tensor ``test_probability``, (N,), holds what they say of each
+        test sentence; :class:`TrainedClassifier` takes the weights.
+
+    Raises
+    ------
+    MissingDataError
+        If the profile is ``full`` and its data is not there, or a file of vectors is asked for and
+        not there.
+    DataFormatError
+        If a file cannot be read.
+    ValueError
+        If ``wordvec_dim`` is less than the size of the GloVe vectors.
+    FloatingPointError
+        If the loss stops being finite.
+    """
+    return _run(_resolved(config or default_config("lstm")), _bar)
+
+
+def run_all(configs: Sequence[TextConfig], *, workers: int | None = None) -> list[Result]:
+    """Do several runs side by side, each in a process of its own on one core.
+
+    Parameters
+    ----------
+    configs
+        What to do.
+    workers
+        How many processes; as many as there are cores if not given.
+
+    Returns
+    -------
+    list of Result
+        In the order of `configs`. What is stored is not run again.
+
+    Raises
+    ------
+    Exception
+        What :func:`run` raises in the first run that fails.
+    """
+    resolved = [_resolved(config) for config in configs]
+    # Asking for it trains vectors where they are needed: here, and not in every process at once.
+    missing = [c for c in resolved if stored(__name__, c, _about(c)) is None]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(workers or cores or 1, len(missing))
+    if workers > 1 and all(config.device == "cpu" for config in missing):
+        _side_by_side(missing, workers)
+    return [_run(config, _bar) for config in resolved]
+
+
+def latest(model: ModelName, profile: Profile = "auto") -> Result:
+    """Return the latest stored result of a model, whatever its seed and settings.
+
+    Parameters
+    ----------
+    model
+        One of :data:`MODELS`.
+    profile
+        On which data it was trained; with ``"auto"`` on real data if there is such a result.
+
+    Raises
+    ------
+    MissingDataError
+        If none is stored.
+    """
+    fitting = [
+        result
+        for result in all_stored("text")
+        if result.config["model"] == model and profile in ("auto", result.config["profile"])
+    ]
+    if not fitting:
+        on = "" if profile == "auto" else f" --profile {profile}"
+        raise MissingDataError(
+            f"no trained model {model!r} is stored in {store_folder()}: `rnnreport run text{on}` "
+            "trains all of them"
+        )
+    return min(fitting, key=lambda result: result.config["profile"] != "full")
+
+
+class TrainedClassifier:
+    """A classifier with the weights of a result.
+
+    Parameters
+    ----------
+    result
+        From :func:`run`.
+
+    Attributes
+    ----------
+    result : Result
+        The same.
+    vocabulary : Vocabulary
+        The words that it knows.
+    model : TextClassifier
+        The model, without dropout.
+
+    Raises
+    ------
+    OSError
+        If the file of weights is gone.
+    ValueError
+        If the weights do not fit the model that the configuration describes.
+    """
+
+    def __init__(self, result: Result) -> None:
+        tensors = load_tensors(result)
+        self.result = result
+        self.vocabulary = _unpack_words(tensors["words"])
+        weights = {
+            name.removeprefix("model."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith("model.")
+        }
+        vectors = weights.get("vectors", torch.zeros(len(self.vocabulary), 1))
+        self.model = _build(TextConfig(**result.config), vectors, Generator().manual_seed(0))
+        try:
+            self.model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the weights of {result.experiment} {result.key[:20]} do not fit: {error}"
+            ) from error
+
+    @torch.no_grad()
+    def probabilities(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        """Return the probability that each sentence is positive.
+
+        Parameters
+        ----------
+        sentences
+            N sentences as lists of tokens, at least one each. An unknown token counts as ``<UNK>``.
+
+        Returns
+        -------
+        Tensor, shape (N,)
+            Probabilities.
+
+        Raises
+        ------
+        ValueError
+            If a sentence has no token.
+        """
+        encoded = Sentences.encode(self.vocabulary, sentences)
+        return _scores(self.model, self.model.prepare(encoded)).sigmoid()
+
+    @torch.no_grad()
+    def probabilities_by_word(self, sentence: Sequence[str]) -> list[float]:
+        """Return the probability after each word of a sentence, as if it ended there.
+
+        Parameters
+        ----------
+        sentence
+            A sentence as a list of tokens, at least one.
+
+        Returns
+        -------
+        list of float
+            One probability for each token; the last is that of the sentence.
+
+        Raises
+        ------
+        ValueError
+            If the sentence has no token.
+        TypeError
+            If the model does not read word by word in one direction.
+        """
+        if not isinstance(self.model, RecurrentClassifier):
+            raise TypeError(f"the model {self.result.config['model']!r} does not read word by word")
+        encoded = Sentences.encode(self.vocabulary, [sentence])
+        steps: list[float] = self.model.scores_by_step(encoded)[:, 0].sigmoid().tolist()
+        return steps
+
+    def unknown(self, sentence: Sequence[str]) -> list[str]:
+        """Return the tokens of a sentence that the classifier does not know."""
+        return [word for word in sentence if word not in self.vocabulary.word_to_idx]
+
+
+def train_epoch(
+    model: TextClassifier,
+    sentences: Sentences,
+    labels: Tensor,
+    optimiser: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    *,
+    batch_size: int,
+    generator: Generator,
+) -> list[float]:
+    """Pass over the training sentences once, in mini-batches of nearly equal lengths.
+
+    Parameters
+    ----------
+    model
+        What learns.
+    sentences
+        N sentences, as its ``prepare`` gives them.
+    labels : Tensor, shape (N,), float32
+        0 or 1.
+    optimiser, scheduler
+        Take a step after each mini-batch.
+    batch_size
+        Sentences in a mini-batch.
+    generator
+        The source of the order and of dropout.
+
+    Returns
+    -------
+    list of float
+        The mean loss of each mini-batch.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is not finite.
+    """
+    order = order_by_length(sentences.lengths, batch_size, generator)
+    losses = []
+    truths = torch.split(labels[order], batch_size)
+    for batch, truth in zip(sentences.take(order).batches(batch_size), truths, strict=True):
+        loss = nn.sigmoid_loss(model(batch, generator), truth)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        scheduler.step()
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(f"the loss is {losses[-1]}: try a smaller learning rate")
+    return losses
+
+
+_Progress = Callable[[TextConfig], Iterable[int]]  # the epochs of a run, told to somebody
+
+
+def _bar(config: TextConfig) -> Iterable[int]:
+    return track(range(1, config.epochs + 1), f"text, {config.model}, seed {config.seed}")
+
+
+def _resolved(config: TextConfig) -> TextConfig:
+    """Replace what depends on the files that are there."""
+    profile = resolve(config.profile, *NEEDS["text"])
+    vectors = config.vectors
+    if vectors == "auto":
+        vectors = "file" if profile == "full" and find("glove") is not None else "own"
+    return replace(config, profile=profile, vectors=vectors)
+
+
+def _data(config: TextConfig) -> TextData:
+    return text_data(resolve(config.profile), config.data_seed)
+
+
+class _GloVe(NamedTuple):
+    """GloVe vectors of a vocabulary: (V, D) and (V,), where they come from, and a hash of them."""
+
+    vectors: Tensor
+    known: Tensor
+    origin: str
+    fingerprint: str
+
+
+def _glove(config: TextConfig) -> _GloVe | None:
+    if config.vectors == "none":
+        return None
+    return _load_or_train_glove(config.vectors, resolve(config.profile), config.data_seed)
+
+
+@functools.cache  # the same for all models and seeds
+def _load_or_train_glove(vectors: str, profile: ResolvedProfile, data_seed: int) -> _GloVe:
+    data = text_data(profile, data_seed)
+    if vectors == "own":
+        result = word_vectors.run(WordVectorsConfig(profile=profile, data_seed=data_seed))
+        rows = load_tensors(result)["vectors"]
+        return _GloVe(
+            rows, rows.any(1), "GloVe vectors trained on the training sentences", result.key
+        )
+    path = require("glove")
+    loaded = load_glove(path, data.vocabulary.words, cache=store_folder())
+    content = loaded.vectors.numpy().tobytes()
+    return _GloVe(loaded.vectors, loaded.known, path.name, hashlib.sha256(content).hexdigest())
+
+
+def _run(config: TextConfig, progress: _Progress) -> Result:
+    data, glove = _data(config), _glove(config)
+    return stored_or_computed(
+        __name__,
+        config,
+        data=_about(config),
+        seeds={"data": config.data_seed, "model": config.seed},
+        device=describe_device(config.device),
+        compute=lambda: _train_and_test(config, data, glove, progress),
+    )
+
+
+def _about(config: TextConfig) -> dict[str, Any]:
+    """Say what a run rests on."""
+    about, glove = _data(config).about, _glove(config)
+    if glove is None:
+        return about
+    return about | {
+        "vectors": glove.origin,
+        "vectors_dim": glove.vectors.shape[1],
+        "vectors_known": int(glove.known.sum()),
+        "vectors_fingerprint": glove.fingerprint,
+    }
+
+
+def _train_and_test(
+    config: TextConfig, data: TextData, glove: _GloVe | None, progress: _Progress
+) -> Outcome:
+    generator = Generator().manual_seed(config.seed)
+    vectors = _first_vectors(config, len(data.vocabulary), glove, generator)
+    model = _build(config, vectors, generator).to(config.device)
+    train, dev, test = (
+        model.prepare(part.to(config.device)) for part in (data.train, data.dev, data.test)
+    )
+    train_labels, dev_labels, test_labels = (
+        torch.tensor(part.labels, dtype=torch.float32, device=config.device) for part in data.splits
+    )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=config.learning_rate, fused=True)
+    steps = config.epochs * math.ceil(len(train) / config.batch_size)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
+
+    history: dict[str, list[float]] = {"train_loss": [], "dev_loss": [], "dev_accuracy": []}
+    best, best_epoch, weights = -1.0, 0, {}
+    for epoch in progress(config):
+        losses = train_epoch(
+            model,
+            train,
+            train_labels,
+            optimiser,
+            scheduler,
+            batch_size=config.batch_size,
+            generator=generator,
+        )
+        scores = _scores(model, dev)
+        history["train_loss"].append(sum(losses) / len(losses))
+        history["dev_loss"].append(float(nn.sigmoid_loss(scores, dev_labels)))
+        history["dev_accuracy"].append(_accuracy(scores, dev_labels))
+        if history["dev_accuracy"][-1] > best:
+            best, best_epoch = history["dev_accuracy"][-1], epoch
+            weights = {name: value.clone() for name, value in model.state_dict().items()}
+
+    model.load_state_dict(weights)
+    scores = _scores(model, test)  # the one look at the test sentences
+    return Outcome(
+        history=history,
+        metrics={
+            "dev_accuracy": best,
+            "best_epoch": best_epoch,
+            "test_accuracy": _accuracy(scores, test_labels),
+            "num_parameters": model.num_parameters,
+        },
+        details={},
+        tensors={
+            "test_probability": scores.sigmoid().cpu(),
+            "words": _pack_words(data.vocabulary),
+            **{f"model.{name}": value.cpu() for name, value in weights.items()},
+        },
+    )
+
+
+def _first_vectors(
+    config: TextConfig, n_words: int, glove: _GloVe | None, generator: Generator
+) -> Tensor:
+    """Return the first word vectors, (V, D): small noise, and GloVe vectors where there are any."""
+    if config.model == "bag":
+        return torch.empty(n_words, 0)
+    dim = config.wordvec_dim or (glove.vectors.shape[1] if glove else 0)
+    vectors = 0.1 * torch.randn(n_words, dim, generator=generator)
+    if glove is not None:
+        size = glove.vectors.shape[1]
+        if dim < size:
+            raise ValueError(
+                f"wordvec_dim must be at least {size}, the size of the vectors of {glove.origin}, "
+                f"got {dim}"
+            )
+        if config.model == "glove-fixed":
+            vectors.zero_()  # what stays as it is had better be nothing than noise
+        vectors[glove.known, :size] = (
+            0.5 * (glove.vectors / glove.vectors[glove.known].std())[glove.known]
+        )
+    vectors[: len(Vocabulary.SPECIAL)] = 0
+    return vectors
+
+
+def _build(
+    config: TextConfig,
+    vectors: Tensor,
+    generator: Generator,
+    cells: Any = nn,
+) -> TextClassifier:
+    """Build the model of a configuration; `cells` holds the classes ``RNN`` and ``LSTM``."""
+    if config.model == "bag":
+        return BagOfWords(len(vectors))
+    if config.model in ("average", "glove-fixed", "glove"):
+        return EmbeddingAverage(
+            vectors,
+            fixed=config.model == "glove-fixed",
+            dropout=config.dropout,
+            generator=generator,
+        )
+    both = config.model == "bilstm"
+    return RecurrentClassifier(
+        vectors,
+        cell=cells.RNN if config.model == "rnn" else cells.LSTM,
+        hidden_dim=config.hidden_dim,
+        directions=2 if both else 1,
+        pooling="max" if both else "last",
+        embedding_dropout=config.embedding_dropout,
+        dropout=config.dropout,
+        word_dropout=config.word_dropout,
+        generator=generator,
+    )
+
+
+@torch.no_grad()
+def _scores(model: TextClassifier, sentences: Sentences) -> Tensor:
+    """Score sentences without dropout, in batches of nearly equal lengths."""
+    order = sentences.lengths.argsort(stable=True)
+    scores = torch.cat([model(batch) for batch in sentences.take(order).batches(1000)])
+    return torch.empty_like(scores).scatter_(0, order, scores)
+
+
+def _accuracy(scores: Tensor, labels: Tensor) -> float:
+    return ((scores > 0) == labels.bool()).double().mean().item()
+
+
+def _pack_words(vocabulary: Vocabulary) -> Tensor:
+    """Write a vocabulary as bytes, to be kept beside the weights."""
+    return torch.frombuffer(bytearray("\n".join(vocabulary.words).encode()), dtype=torch.uint8)
+
+
+def _unpack_words(packed: Tensor) -> Vocabulary:
+    return Vocabulary(tuple(packed.numpy().tobytes().decode().split("\n")))
+
+
+# Runs side by side
+
+_TICKS: Any = None  # in a worker: where it tells that an epoch is over
+
+
+def _side_by_side(configs: Sequence[TextConfig], workers: int) -> None:
+    # Spawned and not forked: a fork of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    ticks = context.Queue()
+    with ProcessPoolExecutor(workers, context, _start_worker, (ticks,)) as pool:
+        try:
+            futures = [pool.submit(_run, config, _tell) for config in configs]
+            total = sum(config.epochs for config in configs)
+            for _ in track(_arriving(ticks, futures), f"text, {len(configs)} runs", total=total):
+                pass
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_worker(ticks: Any) -> None:
+    global _TICKS
+    _TICKS = ticks
+    torch.set_num_threads(1)  # the workers share the cores
+
+
+def _tell(config: TextConfig) -> Iterator[int]:
+    for epoch in range(1, config.epochs + 1):
+        yield epoch
+        _TICKS.put(None)
+
+
+def _arriving(ticks: Any, futures: Sequence[Future[Result]]) -> Iterator[None]:
+    """Yield for every tick, until all runs are over or one has failed."""
+    while not all(future.done() for future in futures):
+        try:
+            yield ticks.get(timeout=0.5)
+        except queue.Empty:
+            if any(future.done() and future.exception() for future in futures):
+                return
+    while not ticks.empty():
+        yield ticks.get()

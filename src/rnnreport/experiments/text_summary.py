@@ -1,0 +1,249 @@
+"""What the runs of the text classifiers say, and which of their differences mean something."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binomtest, fisher_exact
+from torch import Tensor
+
+from rnnreport.data.assets import Profile
+from rnnreport.experiments.store import Result, load_tensors
+from rnnreport.experiments.text import MODELS, SEEDS, ModelName, default_config, run_all
+from rnnreport.experiments.text_data import TextData, text_data
+
+__all__ = ["NAMES", "SOURCE", "Row", "Study", "mcnemar", "study", "wilson"]
+
+NAMES: Mapping[ModelName, str] = {
+    "bag": "Bag of words",
+    "average": "Embedding, average",
+    "glove-fixed": "GloVe fixed, average",
+    "glove": "GloVe trained on, average",
+    "rnn": "GloVe, RNN",
+    "lstm": "GloVe, LSTM",
+    "bilstm": "LSTM in two directions",
+}
+"""What the pages call the models."""
+
+SOURCE: Mapping[ModelName, float] = {
+    "bag": 0.953,
+    "average": 0.950,
+    "glove-fixed": 0.932,
+    "rnn": 0.922,
+    "lstm": 0.937,
+}
+"""The source's test accuracies, one run each on the 10,000 test sentences."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a model reached on the test sentences.
+
+    Attributes
+    ----------
+    model : str
+        One of :data:`~rnnreport.experiments.text.MODELS`.
+    name : str
+        What pages call it.
+    accuracies : tuple of float
+        One for each seed.
+    mean, deviation : float
+        Their mean and standard deviation.
+    interval : tuple of two floats
+        95 % Wilson interval of the mean: what another set of as many test sentences may give.
+    p_bag : float or None
+        McNemar's test against bag of words, seed by seed: the largest of the p-values. None for bag
+        of words itself.
+    source : float or None
+        The source's accuracy.
+    source_interval : tuple of two floats or None
+        Its Wilson interval.
+    p_source : float or None
+        Fisher's exact test of the mean against the source's number. The source's answers are not
+        known one by one, so this counts the two sets of answers as independent, which hides
+        differences rather than making them up.
+    """
+
+    model: ModelName
+    name: str
+    accuracies: tuple[float, ...]
+    mean: float
+    deviation: float
+    interval: tuple[float, float]
+    p_bag: float | None
+    source: float | None
+    source_interval: tuple[float, float] | None
+    p_source: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """All runs of one profile.
+
+    Attributes
+    ----------
+    data : TextData
+        The sentences.
+    results : mapping of str to tuple of Result
+        The runs of each model, one for each seed.
+    """
+
+    data: TextData
+    results: Mapping[ModelName, tuple[Result, ...]]
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels of the test sentences, shape (N,), bool."""
+        return torch.tensor(self.data.splits.test.labels).bool()
+
+    def probabilities(self, model: ModelName) -> Tensor:
+        """Return what a model's runs say of the test sentences.
+
+        Parameters
+        ----------
+        model
+            One of the study's models.
+
+        Returns
+        -------
+        Tensor, shape (S, N)
+            The probability of label 1, a row for each seed.
+        """
+        return torch.stack([load_tensors(r)["test_probability"] for r in self.results[model]])
+
+    def right(self, model: ModelName) -> Tensor:
+        """Return which test sentences a model's runs get right, shape (S, N), bool."""
+        return (self.probabilities(model) > 0.5) == self.labels
+
+    def rows(self) -> list[Row]:
+        """Return what each model reached, in the order of the models."""
+        return [self._row(model) for model in self.results]
+
+    def committee(self, *models: ModelName) -> Tensor:
+        """Average what all runs of some models say of the test sentences.
+
+        Parameters
+        ----------
+        *models
+            At least one.
+
+        Returns
+        -------
+        Tensor, shape (N,)
+            The mean probability of label 1.
+        """
+        return torch.cat([self.probabilities(model) for model in models]).mean(0)
+
+    def _row(self, model: ModelName) -> Row:
+        n = len(self.labels)
+        accuracies = tuple(r.metrics["test_accuracy"] for r in self.results[model])
+        mean = statistics.fmean(accuracies)
+        count = round(mean * n)
+        p_bag = None
+        if model != "bag" and "bag" in self.results:
+            pairs = zip(self.right(model), self.right("bag"), strict=True)
+            p_bag = max(mcnemar(ours, bag) for ours, bag in pairs)
+        source = SOURCE.get(model) if self.data.profile == "full" else None
+        return Row(
+            model=model,
+            name=NAMES[model],
+            accuracies=accuracies,
+            mean=mean,
+            deviation=statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+            interval=wilson(count, n),
+            p_bag=p_bag,
+            source=source,
+            source_interval=None if source is None else wilson(round(source * n), n),
+            p_source=None if source is None else _p_of_two(count, round(source * n), n),
+        )
+
+
+def study(
+    *,
+    models: Sequence[ModelName] = MODELS,
+    profile: Profile = "auto",
+    seeds: Sequence[int] = SEEDS,
+) -> Study:
+    """Train and test models from several seeds, or give back how that went.
+
+    Parameters
+    ----------
+    models
+        Which.
+    profile
+        As :func:`~rnnreport.experiments.text.default_config` has it.
+    seeds
+        From which.
+
+    Returns
+    -------
+    Study
+        All results, and the data that they rest on.
+    """
+    configs = [default_config(model, profile=profile, seed=s) for model in models for s in seeds]
+    results = run_all(configs)
+    runs = {
+        model: tuple(results[k * len(seeds) : (k + 1) * len(seeds)])
+        for k, model in enumerate(models)
+    }
+    resolved = results[0].data["profile"]
+    return Study(text_data(resolved, configs[0].data_seed), runs)
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson interval of a share.
+
+    Parameters
+    ----------
+    successes, trials
+        How many of how many.
+    confidence
+        Of the interval.
+
+    Returns
+    -------
+    low, high : float
+        The interval.
+    """
+    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar(right: Tensor, other: Tensor) -> float:
+    """Test whether two classifiers differ on the same sentences: McNemar's test, exact.
+
+    Only the sentences count that one of them gets right and the other wrong. If neither were
+    better, each such sentence would be a fair coin.
+
+    Parameters
+    ----------
+    right, other : Tensor, shape (N,), bool
+        Which sentences each gets right.
+
+    Returns
+    -------
+    float
+        The two-sided p-value; 1 where they do not differ on any sentence.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if right.shape != other.shape:
+        raise ValueError(
+            f"other must have the shape of right, {tuple(right.shape)}, got {tuple(other.shape)}"
+        )
+    only_right, only_other = int((right & ~other).sum()), int((other & ~right).sum())
+    if only_right + only_other == 0:
+        return 1.0
+    return float(binomtest(only_right, only_right + only_other).pvalue)
+
+
+def _p_of_two(first: int, second: int, trials: int) -> float:
+    """Fisher's exact test of two shares of the same number of trials."""
+    table = [[first, trials - first], [second, trials - second]]
+    return float(fisher_exact(table).pvalue)

@@ -1,0 +1,264 @@
+"""Text classifiers: a sentence goes in, the score of its being positive comes out.
+
+The recurrent layer, the pooling and the loss run on the hand-derived passes of :mod:`rnnreport.nn`;
+the embedding table and the affine map are torch's. A score's sigmoid is the probability of label 1.
+
+Dropout and word dropout act where a generator is given, that is in training, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import embedding, embedding_bag
+
+from rnnreport import nn
+from rnnreport.data.sentences import Sentences
+
+__all__ = ["BagOfWords", "EmbeddingAverage", "Pooling", "RecurrentClassifier", "TextClassifier"]
+
+Pooling = Literal["last", "max"]
+
+_UNKNOWN = 1  # the index of <UNK> in a Vocabulary
+
+
+class TextClassifier(torch.nn.Module):
+    """What the classifiers share."""
+
+    def prepare(self, sentences: Sentences) -> Sentences:
+        """Bring sentences into the form that :meth:`forward` takes; done once, before training."""
+        return sentences
+
+    def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:
+        """Score sentences.
+
+        Parameters
+        ----------
+        sentences
+            N sentences, from :meth:`prepare`.
+        generator
+            The source of randomness for dropout; without it there is none.
+
+        Returns
+        -------
+        Tensor, shape (N,)
+            The scores.
+        """
+        raise NotImplementedError
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+class BagOfWords(TextClassifier):
+    """One weight a word: the score is the sum over the words that are there, and a bias.
+
+    A word counts once however often it occurs. Words that are absent cost nothing: a sentence is
+    the list of its words and never a row of the whole vocabulary.
+
+    Parameters
+    ----------
+    n_words : int
+        Size of the vocabulary. Weights begin at zero.
+    """
+
+    def __init__(self, n_words: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(n_words, 1))
+        self.bias = torch.nn.Parameter(torch.zeros(1))
+
+    def prepare(self, sentences: Sentences) -> Sentences:
+        """Return each sentence as the set of its words."""
+        return sentences.distinct()
+
+    def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:  # noqa: ARG002
+        """Score sets of words; see :meth:`TextClassifier.forward`."""
+        total = embedding_bag(sentences.words, self.weight, sentences.starts, mode="sum")
+        return total[:, 0] + self.bias
+
+
+class EmbeddingAverage(TextClassifier):
+    """The average of a sentence's word vectors, and an affine map of it.
+
+    Parameters
+    ----------
+    vectors : Tensor, shape (V, D)
+        The first word vectors; copied.
+    fixed : bool
+        Whether they stay as they are.
+    dropout : float
+        The share of an average's elements that are dropped in training.
+    generator : torch.Generator
+        The source of the affine map's first weights.
+    """
+
+    def __init__(
+        self, vectors: Tensor, *, fixed: bool, dropout: float, generator: Generator
+    ) -> None:
+        super().__init__()
+        self.vectors = torch.nn.Parameter(vectors.clone(), requires_grad=not fixed)
+        self.output = _affine(vectors.shape[1], generator)
+        self.dropout = dropout
+
+    def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:
+        """Score sentences; see :meth:`TextClassifier.forward`."""
+        x = embedding(sentences.padded(), self.vectors)
+        average = nn.average_pool(x, sentences.lengths)
+        score: Tensor = self.output(_drop(average, self.dropout, generator))
+        return score[:, 0]
+
+
+class RecurrentClassifier(TextClassifier):
+    """Word vectors, a recurrent layer in one or two directions, a state, and an affine map of it.
+
+    Parameters
+    ----------
+    vectors : Tensor, shape (V, D)
+        The first word vectors; copied, and trained further.
+    cell : type
+        :class:`rnnreport.nn.RNN` or :class:`rnnreport.nn.LSTM`, or their counterparts in
+        :mod:`torch.nn`.
+    hidden_dim : int
+        H.
+    directions : {1, 2}
+        With 2, a second layer reads each sentence from its last word to its first.
+    pooling : {"last", "max"}
+        Which state stands for the sentence: the one after the last word that a layer reads, or for
+        each feature the largest over all words.
+    embedding_dropout, dropout, word_dropout : float
+        The share of a word vector's elements, the same for all words of a sentence, of the pooled
+        state's elements, and of the words that are dropped in training. A dropped word becomes
+        ``<UNK>``, whose vector so learns to stand for words that are not known.
+    generator : torch.Generator
+        The source of the first weights.
+
+    Raises
+    ------
+    ValueError
+        If `directions` or `pooling` is another.
+    """
+
+    def __init__(
+        self,
+        vectors: Tensor,
+        *,
+        cell: type[torch.nn.RNN | torch.nn.LSTM],
+        hidden_dim: int,
+        directions: int,
+        pooling: Pooling,
+        embedding_dropout: float,
+        dropout: float,
+        word_dropout: float,
+        generator: Generator,
+    ) -> None:
+        if directions not in (1, 2):
+            raise ValueError(f"directions must be 1 or 2, got {directions}")
+        if pooling not in ("last", "max"):
+            raise ValueError(f"pooling must be 'last' or 'max', got {pooling!r}")
+        super().__init__()
+        self.vectors = torch.nn.Parameter(vectors.clone())
+        self.layers = torch.nn.ModuleList(
+            cell(vectors.shape[1], hidden_dim) for _ in range(directions)
+        )
+        for layer in self.layers:
+            _initialise(layer, hidden_dim, generator)
+        self.output = _affine(directions * hidden_dim, generator)
+        self.pooling = pooling
+        self.embedding_dropout = embedding_dropout
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+
+    def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:
+        """Score sentences; see :meth:`TextClassifier.forward`."""
+        words, lengths = sentences.padded(), sentences.lengths
+        if generator is not None and self.word_dropout:
+            dropped = _rand_like(words, generator) < self.word_dropout
+            words = torch.where(dropped, _UNKNOWN, words)
+        pooled = []
+        for states in self._states(words, lengths, generator):
+            if self.pooling == "last":
+                pooled.append(states[lengths - 1, torch.arange(len(lengths), device=words.device)])
+            else:
+                pooled.append(nn.max_pool(states, lengths))
+        score: Tensor = self.output(_drop(torch.cat(pooled, dim=1), self.dropout, generator))
+        return score[:, 0]
+
+    def scores_by_step(self, sentences: Sentences) -> Tensor:
+        """Score every beginning of each sentence: what the model would say if it ended there.
+
+        Only for a model of one direction: the other one has no beginning of a sentence without
+        its end.
+
+        Parameters
+        ----------
+        sentences
+            N sentences, T words in the longest.
+
+        Returns
+        -------
+        Tensor, shape (T, N)
+            Scores; behind the end of a sentence they mean nothing.
+
+        Raises
+        ------
+        ValueError
+            If the model has two directions.
+        """
+        if len(self.layers) != 1:
+            raise ValueError("scores_by_step needs a model of one direction, got one of two")
+        (states,) = self._states(sentences.padded(), sentences.lengths, None)
+        if self.pooling == "max":
+            states = states.cummax(0).values
+        scores: Tensor = self.output(states)
+        return scores[:, :, 0]
+
+    def _states(self, words: Tensor, lengths: Tensor, generator: Generator | None) -> list[Tensor]:
+        """Run the layers; the states of each, (T, N, H), in the order in which it reads."""
+        x = embedding(words, self.vectors)
+        if generator is not None:
+            # One mask a sentence: a feature is dropped from all of its words or from none.
+            x = x * _keep(x[:1], self.embedding_dropout, generator)
+        states = [self.layers[0](x)[0]]
+        if len(self.layers) == 2:
+            states.append(self.layers[1](_reverse(x, lengths))[0])
+        return states
+
+
+def _reverse(x: Tensor, lengths: Tensor) -> Tensor:
+    """Turn each sequence around within its length; what stands behind it stays."""
+    step = torch.arange(len(x), device=x.device)[:, None]
+    source = torch.where(step < lengths, lengths - 1 - step, step)  # (T, N)
+    return x.gather(0, source[:, :, None].expand_as(x))
+
+
+def _affine(size: int, generator: Generator) -> torch.nn.Linear:
+    layer = torch.nn.Linear(size, 1)
+    _initialise(layer, size, generator)
+    return layer
+
+
+def _initialise(module: torch.nn.Module, size: int, generator: Generator) -> None:
+    """Draw what torch draws, from a generator instead of the global one."""
+    for parameter in module.parameters():
+        torch.nn.init.uniform_(
+            parameter, -1 / math.sqrt(size), 1 / math.sqrt(size), generator=generator
+        )
+
+
+def _drop(x: Tensor, share: float, generator: Generator | None) -> Tensor:
+    return x if generator is None or not share else x * _keep(x, share, generator)
+
+
+def _keep(like: Tensor, share: float, generator: Generator) -> Tensor:
+    """Zero for what is dropped, for the rest the factor that keeps the expectation."""
+    return (_rand_like(like, generator) >= share) / (1 - share)
+
+
+def _rand_like(like: Tensor, generator: Generator) -> Tensor:
+    # From the CPU's generator whatever the device: the same numbers everywhere.
+    return torch.rand(like.shape, generator=generator).to(like.device)
