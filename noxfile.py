@@ -62,7 +62,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time the layers against two peers; what follows -- goes to rnnreport.bench."""
+    """Time the package against its peers; what follows -- goes to rnnreport.bench."""
     python = install(session)
     run(session, python, "-m", "rnnreport.bench", *session.posargs)
 

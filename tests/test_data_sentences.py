@@ -273,3 +273,14 @@ def test_batches_of_one_and_of_all(lengths: Tensor, seed: int) -> None:
     )
     whole = order_by_length(lengths, len(lengths), generator(seed))
     assert lengths[whole].tolist() == sorted(lengths.tolist())
+
+
+def test_no_sentences_and_no_batch_size() -> None:
+    none = Sentences(torch.tensor([], dtype=torch.int64), torch.tensor([], dtype=torch.int64))
+    assert list(none.batches(3)) == []
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        next(none.batches(0))
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        order_by_length(torch.ones(3, dtype=torch.int64), 0, torch.Generator())
+    with pytest.raises(ValueError, match="words must be at least 1, got 0"):
+        Sentences(torch.tensor([0]), torch.tensor([1]))

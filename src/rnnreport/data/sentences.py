@@ -18,7 +18,7 @@ from rnnreport.data.vocabulary import Vocabulary
 __all__ = ["Sentences", "order_by_length"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sentences:
     """N sentences as word indices.
 
@@ -33,7 +33,8 @@ class Sentences:
     Raises
     ------
     ValueError
-        If a shape or dtype is another, a length is below 1 or the lengths do not add up to K.
+        If a shape or dtype is another, a word or a length is below 1 or the lengths do not add up
+        to K.
     """
 
     words: Tensor
@@ -47,8 +48,8 @@ class Sentences:
                     f"{name} must be a row of torch.int64, got {tensor.dtype} of shape "
                     f"{tuple(tensor.shape)}"
                 )
-        if len(self.lengths) and int(self.lengths.min()) < 1:
-            raise ValueError(f"lengths must be at least 1, got {int(self.lengths.min())}")
+            if len(tensor) and int(tensor.min()) < 1:
+                raise ValueError(f"{name} must be at least 1, got {int(tensor.min())}")
         if int(self.lengths.sum()) != len(self.words):
             raise ValueError(
                 f"lengths must add up to the {len(self.words)} words, got {int(self.lengths.sum())}"
@@ -112,7 +113,16 @@ class Sentences:
         ----------
         size
             At least 1.
+
+        Raises
+        ------
+        ValueError
+            If `size` is below 1.
         """
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        if not len(self):
+            return
         lengths = torch.split(self.lengths, size)
         words = torch.split(self.words, [int(part.sum()) for part in lengths])
         for pair in zip(words, lengths, strict=True):
@@ -158,7 +168,14 @@ def order_by_length(lengths: Tensor, batch_size: int, generator: Generator) -> T
     -------
     Tensor, shape (N,), int64
         The order; to be cut into pieces of `batch_size`.
+
+    Raises
+    ------
+    ValueError
+        If `batch_size` is below 1.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     shuffled = torch.randperm(len(lengths), generator=generator).to(lengths.device)
     order = shuffled[lengths[shuffled].argsort(stable=True)]
     whole = len(order) // batch_size * batch_size

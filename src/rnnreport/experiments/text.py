@@ -61,6 +61,7 @@ __all__ = [
     "ModelName",
     "TextConfig",
     "TrainedClassifier",
+    "build_model",
     "default_config",
     "latest",
     "run",
@@ -101,7 +102,7 @@ class TextConfig:
         Size of a recurrent layer's state.
     embedding_dropout, dropout, word_dropout
         Shares that are dropped in training, as :class:`~rnnreport.models.text.RecurrentClassifier`
-        has them.
+        has them; rare are the words that stand only once among the training sentences.
     epochs
         Passes over the training sentences. The weights of the best one on dev are kept.
     batch_size
@@ -121,7 +122,7 @@ class TextConfig:
     hidden_dim: int = 128
     embedding_dropout: float = 0.3
     dropout: float = 0.3
-    word_dropout: float = 0.05
+    word_dropout: float = 0.5
     epochs: int = 8
     batch_size: int = 64
     learning_rate: float = 2e-3
@@ -148,16 +149,31 @@ class TextConfig:
 
 SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
     "bag": {"vectors": "none", "wordvec_dim": 1, "learning_rate": 1e-2, "epochs": 10},
-    "average": {"vectors": "none", "wordvec_dim": 100, "dropout": 0.5, "epochs": 6},
+    "average": {
+        "vectors": "none",
+        "wordvec_dim": 100,
+        "dropout": 0.5,
+        "learning_rate": 3e-3,
+        "epochs": 6,
+    },
     "glove-fixed": {"dropout": 0.0, "learning_rate": 1e-2, "epochs": 10},
-    "glove": {"dropout": 0.0, "epochs": 10},
-    "rnn": {},
-    "lstm": {},
-    "bilstm": {},
+    "glove": {"dropout": 0.5, "learning_rate": 3e-3, "epochs": 8},
+    "rnn": {"wordvec_dim": 100},
+    "lstm": {"wordvec_dim": 100, "epochs": 6},
+    "bilstm": {"wordvec_dim": 100, "epochs": 6},
 }
 """What each model has other than the defaults of :class:`TextConfig`."""
 
-_SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {model: {"epochs": 12} for model in MODELS}
+_SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {
+    "bag": {"batch_size": 32},
+    "average": {"batch_size": 32, "wordvec_dim": 50},
+    "glove-fixed": {"batch_size": 32},
+    "glove": {"batch_size": 32},
+    "rnn": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 3e-3},
+    "lstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
+    "bilstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
+}
+"""What else is different for the sample, a tenth of the sentences."""
 
 
 def default_config(
@@ -199,8 +215,8 @@ def run(config: TextConfig | None = None) -> Result:
     Result
         ``history`` holds for each epoch the mean ``train_loss``, ``dev_loss`` and ``dev_accuracy``;
         ``metrics`` the ``dev_accuracy`` of the ``best_epoch`` and the ``test_accuracy`` of the
-        weights that it left. The tensor ``test_probability``, (N,), holds what they say of each
-        test sentence; :class:`TrainedClassifier` takes the weights.
+        weights that it left. The tensors ``dev_probability`` and ``test_probability``, (N,), hold
+        what they say of each sentence; :class:`TrainedClassifier` takes the weights.
 
     Raises
     ------
@@ -311,7 +327,7 @@ class TrainedClassifier:
             if name.startswith("model.")
         }
         vectors = weights.get("vectors", torch.zeros(len(self.vocabulary), 1))
-        self.model = _build(TextConfig(**result.config), vectors, Generator().manual_seed(0))
+        self.model = build_model(TextConfig(**result.config), vectors, Generator().manual_seed(0))
         try:
             self.model.load_state_dict(weights)
         except RuntimeError as error:
@@ -371,6 +387,58 @@ class TrainedClassifier:
     def unknown(self, sentence: Sequence[str]) -> list[str]:
         """Return the tokens of a sentence that the classifier does not know."""
         return [word for word in sentence if word not in self.vocabulary.word_to_idx]
+
+
+def build_model(
+    config: TextConfig,
+    vectors: Tensor,
+    generator: Generator,
+    *,
+    first_rare: int = 0,
+    cells: Any = nn,
+) -> TextClassifier:
+    """Build the model of a configuration.
+
+    Parameters
+    ----------
+    config
+        Which model, of which sizes.
+    vectors : Tensor, shape (V, D)
+        The first word vectors; for bag of words, D may be 0.
+    generator
+        The source of the first weights.
+    first_rare
+        The index of the first rare word.
+    cells
+        Holds the classes ``RNN`` and ``LSTM``: :mod:`rnnreport.nn` or :mod:`torch.nn`.
+
+    Returns
+    -------
+    TextClassifier
+        The model, untrained.
+    """
+    if config.model == "bag":
+        return BagOfWords(len(vectors))
+    if config.model in ("average", "glove-fixed", "glove"):
+        return EmbeddingAverage(
+            vectors,
+            fixed=config.model == "glove-fixed",
+            dropout=config.dropout,
+            generator=generator,
+        )
+    both = config.model == "bilstm"
+    return RecurrentClassifier(
+        vectors,
+        cell=cells.RNN if config.model == "rnn" else cells.LSTM,
+        hidden_dim=config.hidden_dim,
+        directions=2 if both else 1,
+        pooling="max" if both else "last",
+        embedding_dropout=config.embedding_dropout,
+        dropout=config.dropout,
+        word_dropout=config.word_dropout,
+        first_rare=first_rare,
+        generator=generator,
+    )
 
 
 def train_epoch(
@@ -464,7 +532,8 @@ def _glove(config: TextConfig) -> _GloVe | None:
 def _load_or_train_glove(vectors: str, profile: ResolvedProfile, data_seed: int) -> _GloVe:
     data = text_data(profile, data_seed)
     if vectors == "own":
-        result = word_vectors.run(WordVectorsConfig(profile=profile, data_seed=data_seed))
+        dim = 50 if profile == "sample" else 100
+        result = word_vectors.run(WordVectorsConfig(profile, dim=dim, data_seed=data_seed))
         rows = load_tensors(result)["vectors"]
         return _GloVe(
             rows, rows.any(1), "GloVe vectors trained on the training sentences", result.key
@@ -505,7 +574,8 @@ def _train_and_test(
 ) -> Outcome:
     generator = Generator().manual_seed(config.seed)
     vectors = _first_vectors(config, len(data.vocabulary), glove, generator)
-    model = _build(config, vectors, generator).to(config.device)
+    model = build_model(config, vectors, generator, first_rare=data.first_rare)
+    model.to(config.device)
     train, dev, test = (
         model.prepare(part.to(config.device)) for part in (data.train, data.dev, data.test)
     )
@@ -518,7 +588,7 @@ def _train_and_test(
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
 
     history: dict[str, list[float]] = {"train_loss": [], "dev_loss": [], "dev_accuracy": []}
-    best, best_epoch, weights = -1.0, 0, {}
+    best, best_epoch, best_scores, weights = -1.0, 0, torch.empty(0), {}
     for epoch in progress(config):
         losses = train_epoch(
             model,
@@ -534,7 +604,7 @@ def _train_and_test(
         history["dev_loss"].append(float(nn.sigmoid_loss(scores, dev_labels)))
         history["dev_accuracy"].append(_accuracy(scores, dev_labels))
         if history["dev_accuracy"][-1] > best:
-            best, best_epoch = history["dev_accuracy"][-1], epoch
+            best, best_epoch, best_scores = history["dev_accuracy"][-1], epoch, scores
             weights = {name: value.clone() for name, value in model.state_dict().items()}
 
     model.load_state_dict(weights)
@@ -549,6 +619,7 @@ def _train_and_test(
         },
         details={},
         tensors={
+            "dev_probability": best_scores.sigmoid().cpu(),
             "test_probability": scores.sigmoid().cpu(),
             "words": _pack_words(data.vocabulary),
             **{f"model.{name}": value.cpu() for name, value in weights.items()},
@@ -578,36 +649,6 @@ def _first_vectors(
         )
     vectors[: len(Vocabulary.SPECIAL)] = 0
     return vectors
-
-
-def _build(
-    config: TextConfig,
-    vectors: Tensor,
-    generator: Generator,
-    cells: Any = nn,
-) -> TextClassifier:
-    """Build the model of a configuration; `cells` holds the classes ``RNN`` and ``LSTM``."""
-    if config.model == "bag":
-        return BagOfWords(len(vectors))
-    if config.model in ("average", "glove-fixed", "glove"):
-        return EmbeddingAverage(
-            vectors,
-            fixed=config.model == "glove-fixed",
-            dropout=config.dropout,
-            generator=generator,
-        )
-    both = config.model == "bilstm"
-    return RecurrentClassifier(
-        vectors,
-        cell=cells.RNN if config.model == "rnn" else cells.LSTM,
-        hidden_dim=config.hidden_dim,
-        directions=2 if both else 1,
-        pooling="max" if both else "last",
-        embedding_dropout=config.embedding_dropout,
-        dropout=config.dropout,
-        word_dropout=config.word_dropout,
-        generator=generator,
-    )
 
 
 @torch.no_grad()

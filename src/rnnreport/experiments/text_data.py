@@ -51,6 +51,12 @@ class TextData:
     fingerprint: str
 
     @property
+    def first_rare(self) -> int:
+        """The index of the first word that stands only once among the training sentences."""
+        counts = torch.bincount(self.train.words, minlength=len(self.vocabulary))
+        return int((counts > 1).nonzero().max()) + 1  # the vocabulary is sorted by frequency
+
+    @property
     def about(self) -> dict[str, Any]:
         """What a result says of its data."""
         types = len(self.vocabulary) - len(Vocabulary.SPECIAL)

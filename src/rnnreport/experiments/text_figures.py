@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rnnreport.experiments.store import load_tensors
+from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.experiments.text import ModelName, TrainedClassifier
+from rnnreport.experiments.text_data import text_data
 from rnnreport.experiments.text_summary import NAMES, Row, Study
 from rnnreport.figures import Figure, line_plot
 
@@ -24,12 +25,18 @@ __all__ = [
     "accuracy_by_length",
     "accuracy_figure",
     "disagreements",
+    "kinds_table",
     "learning_curves",
     "mistakes",
+    "neighbours_table",
+    "results_table",
     "strips",
+    "verdict",
     "word_weights",
     "words_figure",
 ]
+
+_CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,144 @@ class Html:
 
     def __repr__(self) -> str:
         return f"Html({self.label!r})"
+
+
+def results_table(study: Study) -> Html:
+    """Lay out what each model reached, with the source's numbers where the data is the source's.
+
+    Parameters
+    ----------
+    study
+        All runs.
+
+    Returns
+    -------
+    Html
+        A table, one line a model, and one for the average of the last model's seeds.
+    """
+    compared = study.data.profile == "full"
+    head = ["", "Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
+    head += ["The source", "p against it"] if compared else []
+    lines = []
+    for row in study.rows():
+        cells = [
+            f"{row.mean:.4f}",
+            f"{row.deviation:.4f}",
+            _interval(row.interval),
+            "–" if row.p_bag is None else _p(row.p_bag),
+        ]
+        if compared:
+            cells.append("–" if row.source is None else f"{row.source:.3f}")
+            cells.append("–" if row.p_source is None else _p(row.p_source))
+        lines.append((row.name, cells))
+    accuracy, interval, p_bag = study.committee_row("bilstm")
+    cells = [f"{accuracy:.4f}", "–", _interval(interval), _p(p_bag)]
+    lines.append(
+        (f"The {len(study.results['bilstm'])} of them, averaged", cells + ["–"] * 2 * compared)
+    )
+    return _table(head, lines, "Test accuracy of each model")
+
+
+def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
+    """Lay out the test accuracy for each construction of the generated sentences.
+
+    Parameters
+    ----------
+    study
+        Of the sample.
+    models
+        Some of its models.
+
+    Returns
+    -------
+    Html
+        A table, one line a construction.
+    """
+    table = accuracy_by_kind(study, models)
+    names = [NAMES[model] for model in models]
+    lines = [
+        (kind, [f"{row['sentences']:.0f}", *(f"{row[name]:.2f}" for name in names)])
+        for kind, row in table.items()
+    ]
+    return _table(["Construction", "Sentences", *names], lines, "Test accuracy by construction")
+
+
+def verdict(study: Study) -> Html:
+    """Say in words which differences are more than chance.
+
+    Parameters
+    ----------
+    study
+        All runs.
+
+    Returns
+    -------
+    Html
+        One paragraph or two.
+    """
+    rows = study.rows()
+    (bag,) = (row for row in rows if row.model == "bag")
+    others = [row for row in rows if row.p_bag is not None]
+    groups = {
+        "are better than bag of words": [
+            row for row in others if _beyond(row.p_bag) and row.mean > bag.mean
+        ],
+        "are worse": [row for row in others if _beyond(row.p_bag) and row.mean < bag.mean],
+        "cannot be told apart from it": [row for row in others if not _beyond(row.p_bag)],
+    }
+    text = f"On the same {len(study.labels):,} test sentences, with every seed: {_told(groups)}."
+    paragraphs = [text]
+    sourced = [row for row in rows if row.source is not None]
+    if sourced:
+        groups = {
+            "are above the source's number": [
+                row for row in sourced if _beyond(row.p_source) and row.mean > (row.source or 0)
+            ],
+            "are below it": [
+                row for row in sourced if _beyond(row.p_source) and row.mean < (row.source or 0)
+            ],
+            "cannot be told apart from it": [row for row in sourced if not _beyond(row.p_source)],
+        }
+        paragraphs.append(f"Against the source: {_told(groups)}.")
+    return Html("".join(f"<p>{html.escape(p)}</p>" for p in paragraphs), " ".join(paragraphs))
+
+
+def _beyond(p: float | None) -> bool:
+    return p is not None and p < _CERTAIN
+
+
+def _told(groups: Mapping[str, Sequence[Row]]) -> str:
+    """Say which rows stand in which group, leaving out groups without rows."""
+    return "; ".join(
+        f"{' and '.join(f'“{row.name}”' for row in rows)} "
+        + (words if len(rows) > 1 else words.replace("are ", "is ", 1))
+        for words, rows in groups.items()
+        if rows
+    )
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.4f} – {interval[1]:.4f}"
+
+
+def _p(p: float) -> str:
+    return "< 10⁻⁶" if p < 1e-6 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
+
+
+def _table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Html:
+    top = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for name, cells in lines
+    )
+    return Html(
+        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
+        f'<table class="table numbers"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>",
+        label,
+    )
 
 
 def accuracy_figure(rows: Sequence[Row]) -> Figure:
@@ -253,6 +398,40 @@ def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figur
     )
 
 
+def neighbours_table(result: Result, words: Sequence[str], count: int = 6) -> Html:
+    """Lay out the nearest words of some words by the cosine of their vectors.
+
+    Parameters
+    ----------
+    result
+        From :func:`rnnreport.experiments.word_vectors.run`.
+    words
+        Whose neighbours; words that the vocabulary does not have are left out.
+    count
+        How many neighbours of each, among words that stand at least twenty times in training.
+
+    Returns
+    -------
+    Html
+        A table, one line a word.
+    """
+    data = text_data(result.data["profile"], result.config["data_seed"])
+    index = data.vocabulary.word_to_idx
+    counts = torch.bincount(data.train.words, minlength=len(index))
+    vectors = torch.nn.functional.normalize(load_tensors(result)["vectors"], dim=1)
+    vectors[counts < 20] = 0
+    lines = []
+    for word in words:
+        if word in index:
+            cosines = vectors @ vectors[index[word]]
+            cosines[index[word]] = -1
+            nearest = cosines.topk(count)
+            pairs = zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
+            told = ", ".join(f"{data.vocabulary.words[k]} {cosine:.2f}" for k, cosine in pairs)
+            lines.append((word, [told]))
+    return _table(["Word", "Nearest words and their cosines"], lines, "Nearest words")
+
+
 def strips(
     classifiers: Mapping[str, TrainedClassifier], sentences: Sequence[Sequence[str]]
 ) -> Html:
@@ -276,8 +455,9 @@ def strips(
         for name, classifier in classifiers.items():
             steps = classifier.probabilities_by_word(sentence)
             words = "".join(
-                f'<span class="step" style="--p:{p:.3f}"><b>{html.escape(word)}</b>'
-                f"<i>{p:.2f}</i></span>"
+                f'<span class="step {"for" if p > 0.5 else "against"}" '
+                f'style="--strength:{abs(2 * p - 1):.2f}">'
+                f"{html.escape(word)}<small>{p:.2f}</small></span>"
                 for word, p in zip(sentence, steps, strict=True)
             )
             lines.append(

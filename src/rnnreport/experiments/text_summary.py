@@ -137,6 +137,28 @@ class Study:
         """
         return torch.cat([self.probabilities(model) for model in models]).mean(0)
 
+    def committee_row(self, *models: ModelName) -> tuple[float, tuple[float, float], float]:
+        """Return what the average of all runs of some models reaches.
+
+        Parameters
+        ----------
+        *models
+            At least one.
+
+        Returns
+        -------
+        accuracy : float
+            On the test sentences.
+        interval : tuple of two floats
+            Its 95 % Wilson interval.
+        p_bag : float
+            McNemar's test against the average of the runs of bag of words.
+        """
+        right = (self.committee(*models) > 0.5) == self.labels
+        bag = (self.committee("bag") > 0.5) == self.labels
+        count = int(right.sum())
+        return count / len(right), wilson(count, len(right)), mcnemar(right, bag)
+
     def _row(self, model: ModelName) -> Row:
         n = len(self.labels)
         accuracies = tuple(r.metrics["test_accuracy"] for r in self.results[model])

@@ -26,7 +26,7 @@ class MaxPoolCache(NamedTuple):
 
 @torch.no_grad()
 def average_pool_forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, AveragePoolCache]:
-    """Average each sequence over its own steps; equation (P1).
+    """Average each sequence over its own steps; equation (P3).
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def average_pool_forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, AveragePoo
 
 @torch.no_grad()
 def average_pool_backward(dout: Tensor, cache: AveragePoolCache) -> Tensor:
-    """Differentiate :func:`average_pool_forward`; equation (P2).
+    """Differentiate :func:`average_pool_forward`; equation (P4).
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def average_pool_backward(dout: Tensor, cache: AveragePoolCache) -> Tensor:
 
 @torch.no_grad()
 def max_pool_forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, MaxPoolCache]:
-    """Take the largest value of each feature over a sequence's own steps; equation (P3).
+    """Take the largest value of each feature over a sequence's own steps; equation (P5).
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def max_pool_forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, MaxPoolCache]:
 
 @torch.no_grad()
 def max_pool_backward(dout: Tensor, cache: MaxPoolCache) -> Tensor:
-    """Differentiate :func:`max_pool_forward`; equation (P4).
+    """Differentiate :func:`max_pool_forward`; equation (P6).
 
     Where several steps share the maximum, one of them gets the gradient, the same one each time.
 
@@ -144,7 +144,7 @@ def max_pool_backward(dout: Tensor, cache: MaxPoolCache) -> Tensor:
 def sigmoid_loss(s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     r"""Cross-entropy of scores whose sigmoid is the probability of label 1, averaged.
 
-    Equations (P5) and (P6), in a form that overflows for no score.
+    Equations (P7) and (P8), in a form that overflows for no score.
 
     Parameters
     ----------
@@ -169,9 +169,9 @@ def sigmoid_loss(s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     check_alike(("s", s), y=y)
     positive = s.real > 0
     small = torch.exp(torch.where(positive, -s, s))  # never above 1
-    loss = (torch.where(positive, s, 0) - s * y + torch.log1p(small)).sum() / N  # (P5)
+    loss = (torch.where(positive, s, 0) - s * y + torch.log1p(small)).sum() / N  # (P7)
     p = torch.where(positive, 1 / (1 + small), small / (1 + small))  # the sigmoid
-    return loss, (p - y) / N  # (P6)
+    return loss, (p - y) / N  # (P8)
 
 
 def _mask(x: Tensor, lengths: Tensor) -> Tensor:

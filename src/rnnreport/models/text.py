@@ -130,10 +130,14 @@ class RecurrentClassifier(TextClassifier):
     pooling : {"last", "max"}
         Which state stands for the sentence: the one after the last word that a layer reads, or for
         each feature the largest over all words.
-    embedding_dropout, dropout, word_dropout : float
-        The share of a word vector's elements, the same for all words of a sentence, of the pooled
-        state's elements, and of the words that are dropped in training. A dropped word becomes
-        ``<UNK>``, whose vector so learns to stand for words that are not known.
+    embedding_dropout, dropout : float
+        The share of a word vector's elements, the same for all words of a sentence, and of the
+        pooled state's elements that are dropped in training.
+    word_dropout : float
+        The share of rare words that become ``<UNK>`` in training, whose vector so learns to stand
+        for words that are not known.
+    first_rare : int
+        The index from which on words are rare; 0 where all are to count as such.
     generator : torch.Generator
         The source of the first weights.
 
@@ -154,6 +158,7 @@ class RecurrentClassifier(TextClassifier):
         embedding_dropout: float,
         dropout: float,
         word_dropout: float,
+        first_rare: int = 0,
         generator: Generator,
     ) -> None:
         if directions not in (1, 2):
@@ -167,18 +172,22 @@ class RecurrentClassifier(TextClassifier):
         )
         for layer in self.layers:
             _initialise(layer, hidden_dim, generator)
+            # Orthogonal blocks neither shrink nor stretch a state on its way through time.
+            for gate in torch.split(layer.get_parameter("weight_hh_l0").detach(), hidden_dim):
+                torch.nn.init.orthogonal_(gate, generator=generator)
         self.output = _affine(directions * hidden_dim, generator)
         self.pooling = pooling
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
         self.word_dropout = word_dropout
+        self.first_rare = first_rare
 
     def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:
         """Score sentences; see :meth:`TextClassifier.forward`."""
         words, lengths = sentences.padded(), sentences.lengths
         if generator is not None and self.word_dropout:
             dropped = _rand_like(words, generator) < self.word_dropout
-            words = torch.where(dropped, _UNKNOWN, words)
+            words = torch.where(dropped & (words >= self.first_rare), _UNKNOWN, words)
         pooled = []
         for states in self._states(words, lengths, generator):
             if self.pooling == "last":

@@ -1,6 +1,6 @@
-"""Speed of the sequence layers, as ratios against two peers in one run.
+"""The sequence layers against two peers.
 
-``python -m rnnreport.bench`` times one forward and one backward pass of
+Timed are one forward and one backward pass of
 
 - the layers of this package,
 - the step formula in a Python loop, differentiated by ``torch.autograd``,
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -175,17 +174,16 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print the tables of both cells."""
-    parser = argparse.ArgumentParser(prog="python -m rnnreport.bench", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Tell a parser what :func:`run` takes."""
     parser.add_argument("--cell", choices=["rnn", "lstm"], action="append", help="default: both")
     parser.add_argument("--seconds", type=float, default=6.0, help="for each shape (default: 6)")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    options = parser.parse_args(arguments)
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}, "
-        f"{options.dtype}; forward and backward, medians"
-    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure and print the tables of both cells."""
+    print(f"Layers, {options.dtype}; forward and backward, medians")
     cells: list[Cell] = options.cell or ["lstm", "rnn"]
     for cell in cells:
         rows = []
@@ -195,7 +193,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 measure(cell, shape, seconds=options.seconds, dtype=getattr(torch, options.dtype))
             )
         print(f"{cell.upper():<50}\n{table(rows)}\n")
-
-
-if __name__ == "__main__":
-    main()

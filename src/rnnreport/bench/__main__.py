@@ -1,0 +1,39 @@
+"""Run the benchmarks that are named, or all of them."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Sequence
+
+import torch
+
+from rnnreport.bench import layers, text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print tables.
+
+    Parameters
+    ----------
+    arguments
+        Of the command line; those of the process where not given.
+    """
+    parser = argparse.ArgumentParser(prog="python -m rnnreport.bench", description=__doc__)
+    subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT")
+    for name, module in _SUBJECTS.items():
+        module.add_options(subjects.add_parser(name, description=module.__doc__))
+    given = parser.parse_args(arguments)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}\n")
+    for name, module in _SUBJECTS.items():
+        if given.subject in (None, name):
+            own = argparse.ArgumentParser()
+            module.add_options(own)
+            module.run(given if given.subject else own.parse_args([]))
+
+
+_SUBJECTS = {"layers": layers, "text": text}
+
+
+if __name__ == "__main__":
+    main()
