@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
-from rnnreport.__main__ import main
-from rnnreport.data.assets import ASSETS, DataFormatError
-from rnnreport.experiments import captioning
+from rnnreport.__main__ import _TEXT_MODELS, main
+from rnnreport.data.assets import ASSETS, DataFormatError, Profile
+from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.experiments import captioning, text, text_summary
 from rnnreport.experiments.captioning import CaptioningConfig
-from rnnreport.experiments.store import Result
+from rnnreport.experiments.store import Outcome, Result, stored_or_computed
+from rnnreport.experiments.text_summary import NAMES, SOURCE, Row
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +63,43 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[CaptioningConfig]:
     return ran
 
 
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
+    """Return the profiles of the studies that are asked for, and do none of them."""
+    asked: list[Profile] = []
+    rows = [
+        Row(
+            model=model,
+            name=NAMES[model],
+            accuracies=(0.9, 0.92),
+            mean=0.91 + place / 1000,
+            deviation=0.0141,
+            interval=(0.8765, 0.9432),
+            p_bag=None if model == "bag" else 0.03,
+            source=SOURCE.get(model),
+            source_interval=None,
+            p_source=None,
+        )
+        for place, model in enumerate(text.MODELS)
+    ]
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        return SimpleNamespace(
+            data=SimpleNamespace(
+                name="pretended sentences", profile="full", about={"amount": "7 sentences"}
+            ),
+            results={
+                model: [SimpleNamespace(wall_time=20.0), SimpleNamespace(wall_time=22.0)]
+                for model in text.MODELS
+            },
+            rows=lambda: rows,
+        )
+
+    monkeypatch.setattr(text_summary, "study", pretend)
+    return asked
+
+
 def test_run_prints_a_summary(
     runs: list[CaptioningConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,13 +110,46 @@ def test_run_prints_a_summary(
         assert part in out
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["run", "captioning"]])
-def test_run_runs_everything(runs: list[CaptioningConfig], arguments: list[str]) -> None:
+def test_run_text_prints_a_row_for_each_model(
+    runs: list[CaptioningConfig], studies: list[Profile], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "text", "--profile", "full"]) == 0
+    assert studies == ["full"]
+    assert not runs
+    first, head, *rows, last = capsys.readouterr().out.splitlines()
+    assert first == "text, on pretended sentences (profile full): 7 sentences"
+    assert last == ""
+    assert [line[2:28].strip() for line in rows] == [NAMES[model] for model in text.MODELS]
+    assert [line.split()[-1] for line in rows] == ["42"] * 7
+    assert "0.9110  0.0141     0.8765 0.9432" in rows[1]
+    for name, cells in {
+        "bag": ["0.9100", "0.0141", "0.8765", "0.9432", "0.953", "42"],
+        "lstm": ["0.9150", "0.0141", "0.8765", "0.9432", "0.03", "0.937", "42"],
+        "bilstm": ["0.9160", "0.0141", "0.8765", "0.9432", "0.03", "42"],
+    }.items():
+        line = rows[_TEXT_MODELS.index(name)]
+        assert line[28:].split() == cells
+        assert len(line) == len(head)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run"], (["rnn", "lstm"], ["auto"])),
+        (["run", "--profile", "sample"], (["rnn", "lstm"], ["sample"])),
+        (["run", "captioning"], (["rnn", "lstm"], [])),
+        (["run", "text"], ([], ["auto"])),
+    ],
+)
+def test_run_runs_everything(
+    runs: list[CaptioningConfig],
+    studies: list[Profile],
+    arguments: list[str],
+    expected: tuple[list[str], list[str]],
+) -> None:
     assert main(arguments) == 0
-    assert [(config.cell_type, config.profile) for config in runs] == [
-        ("rnn", "auto"),
-        ("lstm", "auto"),
-    ]
+    assert ([config.cell_type for config in runs], studies) == expected
+    assert {config.profile for config in runs} <= set(arguments) | {"auto"}
 
 
 def test_data_lists_assets(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,13 +208,152 @@ def test_errors_of_an_experiment(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["walk"], ["run", "painting"], ["run", "--profile", "half"]]
+    "arguments",
+    [
+        [],
+        ["walk"],
+        ["run", "painting"],
+        ["run", "--profile", "half"],
+        ["classify", "--model", "perceptron"],
+        ["classify", "file.txt"],
+    ],
 )
 def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
     assert "usage: rnnreport" in capsys.readouterr().err
+
+
+def test_the_models_of_the_command_line_are_those_of_the_experiment() -> None:
+    assert _TEXT_MODELS == text.MODELS
+
+
+WEIGHTS = {"good": 2.0, "n't": -3.0, "soup": 0.25, "the": 0.0, "was": 0.0, ".": 0.0}
+
+
+def train(weights: Mapping[str, float] = WEIGHTS, profile: Profile = "sample") -> Result:
+    """Store a bag of words as if it had been trained."""
+    words = "\n".join([*Vocabulary.SPECIAL, *weights])
+    tensors = {
+        "words": torch.frombuffer(bytearray(words.encode()), dtype=torch.uint8),
+        "model.weight": torch.tensor([0.0, 0.0, *weights.values()])[:, None],
+        "model.bias": torch.tensor([0.5]),
+    }
+    return stored_or_computed(
+        "rnnreport.experiments.text",
+        text.TextConfig(model="bag", profile=profile, vectors="none", wordvec_dim=1),
+        data={"name": f"pretended {profile} sentences", "fingerprint": ""},
+        seeds={},
+        device="CPU",
+        compute=lambda: Outcome({}, {}, {}, tensors),
+    )
+
+
+def say(monkeypatch: pytest.MonkeyPatch, content: Any) -> None:
+    """Put something into the standard input."""
+    stream = io.BytesIO(content) if isinstance(content, bytes) else content
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+
+
+def test_classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    result = train()
+    say(monkeypatch, "The soup wasn't good!\n\ngood good\r\n \t\nXyzzy Plügh\nthe".encode())
+    assert main(["classify", "--model", "bag"]) == 0
+    captured = capsys.readouterr()
+    # The bias is 0.5; a word counts once, and one that is not known nothing.
+    assert captured.out.splitlines() == [
+        "0.438 negative  the soup was n't good !",
+        "0.924 positive  good good",
+        "0.622 positive  xyzzy plügh",
+        "0.622 positive  the",
+    ]
+    assert captured.err.splitlines() == [
+        f"rnnreport: bag, trained on pretended sample sentences ({result.date[:10]})",
+        "rnnreport: line 1: the model knows not !",
+        "rnnreport: line 2 is empty and left out",
+        "rnnreport: line 4 is empty and left out",
+        "rnnreport: line 5: the model knows no word",
+    ]
+
+
+def test_classify_answers_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+
+    def talk() -> Iterator[bytes]:
+        assert capsys.readouterr().out == ""
+        yield b"the soup .\n"
+        assert capsys.readouterr().out == "0.679 positive  the soup .\n"
+        yield b"was n't\n"
+        assert capsys.readouterr().out == "0.076 negative  was n't\n"
+
+    say(monkeypatch, talk())
+    assert main(["classify", "--model", "bag"]) == 0
+    say(monkeypatch, b"")
+    assert main(["classify", "--model", "bag"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_classify_takes_the_model_of_a_profile(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    train({"good": -9.0}, "full")
+    for arguments, label in (([], "0.000 negative"), (["--profile", "sample"], "0.924 positive")):
+        say(monkeypatch, b"good")
+        assert main(["classify", "--model", "bag", *arguments]) == 0
+        assert capsys.readouterr().out == f"{label}  good\n"
+
+
+def test_classify_refuses_other_encodings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    say(monkeypatch, b"good\n\ncaf\xe9\ngood\n")
+    assert main(["classify", "--model", "bag"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "0.924 positive  good\n"
+    assert "rnnreport: standard input, line 3: not UTF-8" in captured.err.splitlines()[-1]
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "hint"),
+    [
+        ([], "lstm", "`rnnreport run text`"),
+        (["--model", "rnn"], "rnn", "`rnnreport run text`"),
+        (["--model", "bag", "--profile", "full"], "bag", "`rnnreport run text --profile full`"),
+    ],
+)
+def test_classify_without_a_model(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    model: str,
+    hint: str,
+) -> None:
+    train()
+    say(monkeypatch, b"good\n")
+    assert main(["classify", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"rnnreport: no trained model {model!r} is stored")
+    assert hint in captured.err
+
+
+def test_classify_with_weights_of_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train()
+    (path,) = (tmp_path / "store").glob("text-*.json")
+    for change in ({"momentum": 0.9}, {"model": "rnn"}):
+        changed = replace(result, config=result.config | change)
+        path.write_text(changed.to_json(), encoding="utf-8")
+        say(monkeypatch, b"good\n")
+        assert main(["classify", "--model", changed.config["model"]]) == 1
+        assert capsys.readouterr().err.startswith("rnnreport: ")
 
 
 def test_data_as_a_program_needs_no_torch() -> None:

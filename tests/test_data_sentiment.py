@@ -4,12 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from real_data import needs
 
 from rnnreport.data.assets import DataFormatError, MissingDataError, require
-from rnnreport.data.sentiment import LabelledSentences, load_sentiment, read_labelled
+from rnnreport.data.reviews import generate
+from rnnreport.data.sentiment import (
+    LabelledSentences,
+    load_sentiment,
+    read_labelled,
+    tokenise_review,
+)
 
 GOOD = "0 the soup was cold .\n1 i paid $ _num_ !\n"
 
@@ -133,6 +140,58 @@ def test_parts_must_fit(changed: dict[str, Any], message: str) -> None:
     LabelledSentences(**parts, kinds=("plain", "plain"))
     with pytest.raises(ValueError, match=message):
         LabelledSentences(**(parts | changed))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "tokens"),
+    [
+        ("", ""),
+        (" \t\n", ""),
+        ("Good", "good"),
+        ("The soup, the BREAD & wine!\r\n", "the soup , the bread & wine !"),
+        ("Why (oh why)? So-so: meh; bad...", "why ( oh why ) ? so-so : meh ; bad ..."),
+        # Contractions
+        ("The soup wasn't good!", "the soup was n't good !"),
+        ("I can't, won't and don't", "i ca n't , wo n't and do n't"),
+        ("I’ve said: isn’t it?", "i 've said : is n't it ?"),
+        ("it's they're we'll he'd i'm", "it 's they 're we 'll he 'd i 'm"),
+        ("They cannot cook", "they can not cook"),
+        ("The dogs' food", "the dogs ' food"),
+        # Quotes
+        ('He said "great" twice.', "he said `` great '' twice ."),
+        ('"Great" food', "`` great '' food"),
+        ("`` great '' food", "`` great '' food"),
+        ("a '' b '' c", "a '' b '' c"),
+        ("''", "''"),
+        # Numbers
+        ("I paid $5.99 for 2 and 1,000.50 more", "i paid $ _num_ for _num_ and _num_ more"),
+        ("10% off, 3.", "_num_ % off , _num_ ."),
+        ("At 5:30 the 2nd of 1/2", "at 5:30 the 2nd of 1/2"),
+        ("$ _num_", "$ _num_"),
+    ],
+)
+def test_tokens_of_a_users_sentence(sentence: str, tokens: str) -> None:
+    assert tokenise_review(sentence) == tokens.split()
+    assert tokenise_review(tokens) == tokens.split()
+
+
+def test_typographic_quotes() -> None:
+    assert tokenise_review("A “great” place") == ["a", "``", "great", "''", "place"]
+
+
+def test_generated_sentences_stay_as_they_are() -> None:
+    reviews = generate(300, generator=torch.Generator().manual_seed(0))
+    for sentence in reviews.sentences:
+        assert tokenise_review(" ".join(sentence)) == list(sentence)
+        raw = " ".join(sentence).replace(" n't", "n't").replace(" ,", ",").removesuffix(" .")
+        assert tokenise_review(raw.capitalize()) == list(sentence)[: -(sentence[-1] == ".") or None]
+
+
+@needs("sentiment")
+def test_real_sentences_stay_as_they_are() -> None:
+    dev = load_sentiment(require("sentiment")).dev
+    changed = [s for s in dev.sentences if tokenise_review(" ".join(s)) != list(s)]
+    assert len(changed) <= len(dev) / 1000
 
 
 @needs("sentiment")

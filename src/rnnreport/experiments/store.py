@@ -383,7 +383,8 @@ def describe_device(device: torch.device | str) -> str:
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()}), {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU ({platform.machine()}), {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _as_dict(config: object) -> dict[str, Json]:

@@ -12,6 +12,8 @@ import math
 import multiprocessing
 import os
 import queue
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -681,6 +683,7 @@ def _side_by_side(configs: Sequence[TextConfig], workers: int) -> None:
     # Spawned and not forked: a fork of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
     ticks = context.Queue()
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker, (ticks,)) as pool:
         try:
             futures = [pool.submit(_run, config, _tell) for config in configs]
@@ -690,14 +693,27 @@ def _side_by_side(configs: Sequence[TextConfig], workers: int) -> None:
             for future in futures:
                 future.result()
         except BaseException:
+            # An error or Ctrl-C ends all of it now: what is stored by then is not lost.
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - others:
+                child.terminate()
             raise
 
 
 def _start_worker(ticks: Any) -> None:
     global _TICKS
     _TICKS = ticks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     torch.set_num_threads(1)  # the workers share the cores
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it ends, however it does."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _tell(config: TextConfig) -> Iterator[int]:
