@@ -64,7 +64,7 @@ def results_table(study: Study) -> Html:
     Returns
     -------
     Html
-        A table, one line a model, and one for the average of the last model's seeds.
+        A table, one line a model, and one for the average of the LSTMs of all seeds.
     """
     compared = study.data.profile == "full"
     head = ["", "Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
@@ -81,11 +81,11 @@ def results_table(study: Study) -> Html:
             cells.append("–" if row.source is None else f"{row.source:.3f}")
             cells.append("–" if row.p_source is None else _p(row.p_source))
         lines.append((row.name, cells))
-    accuracy, interval, p_bag = study.committee_row("bilstm")
+    runs = len(study.results["lstm"]) + len(study.results["bilstm"])
+    accuracy, interval, p_bag = study.committee_row("lstm", "bilstm")
     cells = [f"{accuracy:.4f}", "–", _interval(interval), _p(p_bag)]
-    lines.append(
-        (f"The {len(study.results['bilstm'])} of them, averaged", cells + ["–"] * 2 * compared)
-    )
+    cells += ["–", "–"] if compared else []
+    lines.append((f"All {runs} LSTM models, averaged", cells))
     return _table(head, lines, "Test accuracy of each model")
 
 
