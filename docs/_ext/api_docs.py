@@ -19,6 +19,7 @@ from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
@@ -46,6 +47,8 @@ class ApiModule(SphinxDirective):
             if inspect.isclass(value) and not _is_record(value):
                 lines.append("   :members:")
             lines.append("")
+        for constant in _constants(module):
+            lines += [f".. autodata:: {constant}", "   :no-value:", ""]
         parent = nodes.Element()
         self.state.nested_parse(StringList(lines, source=name), self.content_offset, parent)
         return list(parent.children)
@@ -65,6 +68,12 @@ def _public(module: ModuleType, order: list[str]) -> dict[str, Any]:
     values = {name: getattr(module, name) for name in names}
     found = [(n, v) for n, v in values.items() if inspect.isroutine(v) or inspect.isclass(v)]
     return dict(sorted(found, key=place))
+
+
+def _constants(module: ModuleType) -> list[str]:
+    """Return the names of ``__all__`` that a docstring below them describes."""
+    documented = {name for _, name in ModuleAnalyzer.for_module(module.__name__).find_attr_docs()}
+    return [name for name in getattr(module, "__all__", []) if name in documented]
 
 
 def _is_record(value: Any) -> bool:

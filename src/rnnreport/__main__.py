@@ -161,7 +161,10 @@ def _classify(arguments: argparse.Namespace) -> None:
     from rnnreport.experiments.text import TrainedClassifier, latest
 
     result = latest(arguments.model, arguments.profile)
-    classifier = TrainedClassifier(result)
+    try:
+        classifier = TrainedClassifier(result)
+    except ValueError as error:  # of another version
+        raise DataFormatError(str(error)) from error
     print(
         f"rnnreport: {arguments.model}, trained on {result.data['name']} ({result.date[:10]})",
         file=sys.stderr,
@@ -183,7 +186,7 @@ def _lines_of(stream: BinaryIO) -> Iterator[str]:
     """Yield the lines of a stream as they come."""
     for number, line in enumerate(stream, 1):
         try:
-            yield line.decode()
+            yield line.decode().removeprefix("\ufeff")  # a byte order mark
         except UnicodeDecodeError as error:
             raise DataFormatError(
                 f"standard input, line {number}: not UTF-8 ({error.reason})"

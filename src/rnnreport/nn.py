@@ -15,12 +15,12 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnreport.layers import (
-    AveragePoolCache,
+    EmbeddingBagCache,
     LSTMCache,
     MaxPoolCache,
     RNNCache,
-    average_pool_backward,
-    average_pool_forward,
+    embedding_bag_backward,
+    embedding_bag_forward,
     lstm_backward,
     lstm_forward,
     max_pool_backward,
@@ -65,17 +65,18 @@ class _LSTMFunction(torch.autograd.Function):
         return dx, dh0, dc0, dWx, dWh, db
 
 
-class _AveragePoolFunction(torch.autograd.Function):
+class _EmbeddingBagFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, lengths: Tensor) -> Tensor:
-        out, cache = average_pool_forward(x, lengths)
+    def forward(ctx: Any, words: Tensor, lengths: Tensor, W: Tensor, average: bool) -> Tensor:
+        out, cache = embedding_bag_forward(words, lengths, W, average=average)
         ctx.save_for_backward(*cache)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-        return average_pool_backward(dout, AveragePoolCache(*ctx.saved_tensors)), None
+        dW = embedding_bag_backward(dout, EmbeddingBagCache(*ctx.saved_tensors))
+        return None, None, dW, None
 
 
 class _MaxPoolFunction(torch.autograd.Function):
@@ -107,22 +108,28 @@ class _SigmoidLossFunction(torch.autograd.Function):
         return dloss * ds, None
 
 
-def average_pool(x: Tensor, lengths: Tensor) -> Tensor:
-    """Average each sequence over its own steps; see :func:`rnnreport.layers.average_pool_forward`.
+def embedding_bag(words: Tensor, lengths: Tensor, W: Tensor, *, average: bool) -> Tensor:
+    """Add up or average word vectors; see :func:`rnnreport.layers.embedding_bag_forward`.
 
     Parameters
     ----------
-    x : Tensor, shape (T, N, D)
-        Features.
+    words : Tensor, shape (K,), int64 or int32
+        Word indices of all sentences, one sentence after the other.
     lengths : Tensor, shape (N,), int64 or int32
-        How many steps each sequence has, 1 to T.
+        How many words each sentence has.
+    W : Tensor, shape (V, D)
+        One vector a word.
+    average : bool
+        Whether to divide each sum by the number of words.
 
     Returns
     -------
     Tensor, shape (N, D)
-        The averages; what stands behind a sequence's end changes nothing.
+        The sums or averages.
     """
-    result: Tensor = _AveragePoolFunction.apply(x, lengths)  # type: ignore[no-untyped-call]
+    result: Tensor = _EmbeddingBagFunction.apply(  # type: ignore[no-untyped-call]
+        words, lengths, W, average
+    )
     return result
 
 

@@ -1,8 +1,9 @@
 """The text classifiers in training, against the same models as a plain PyTorch script has them.
 
 The script keeps bag-of-words rows dense, pads all sentences to the longest one, and uses
-``torch.nn`` and autograd throughout. Both sides train for an epoch in turn, on sentences drawn at
-random: as many, as long and of as many words as the source's.
+``torch.nn`` and autograd throughout. Both sides train for an epoch in turn, in one thread, as the
+runs of the report do that stand side by side; on sentences drawn at random: as many, as long and of
+as many words as the source's.
 """
 
 from __future__ import annotations
@@ -189,12 +190,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure and print the table."""
-    print(f"Text classifiers, {options.sentences:,} sentences an epoch; sentences a second")
-    print(f"{'model':<14}{'ours':>10}{'script':>10}{'ours/script':>14}")
+    if options.sentences < 1 or options.rounds < 1:
+        raise SystemExit("--sentences and --rounds must be at least 1")
+    torch.set_num_threads(1)
+    print(f"Text classifiers in one thread, {options.sentences:,} sentences an epoch")
+    print(f"{'model':<14}{'ours, 1/s':>12}{'script, 1/s':>13}{'ours/script':>13}")
     for model in options.model or MODELS:
         row = measure(model, count=options.sentences, rounds=options.rounds)
         print(
-            f"{row.model:<14}{row.ours:10,.0f}{row.script:10,.0f}{row.ours / row.script:14.2f}",
+            f"{row.model:<14}{row.ours:12,.0f}{row.script:13,.0f}{row.ours / row.script:13.2f}",
             flush=True,
         )
     print()

@@ -104,7 +104,7 @@ class Sentences:
         lengths = self.lengths[rows]
         shift = self.starts[rows] - (lengths.cumsum(0) - lengths)
         places = torch.arange(int(lengths.sum()), device=rows.device)
-        return Sentences(self.words[places + shift.repeat_interleave(lengths)], lengths)
+        return _unchecked(self.words[places + shift.repeat_interleave(lengths)], lengths)
 
     def batches(self, size: int) -> Iterator[Sentences]:
         """Yield the sentences in their order, `size` at a time; the last batch may be smaller.
@@ -126,7 +126,7 @@ class Sentences:
         lengths = torch.split(self.lengths, size)
         words = torch.split(self.words, [int(part.sum()) for part in lengths])
         for pair in zip(words, lengths, strict=True):
-            yield Sentences(*pair)
+            yield _unchecked(*pair)
 
     def distinct(self) -> Sentences:
         """Return each sentence as the set of its words: every word once, in ascending order."""
@@ -143,10 +143,19 @@ class Sentences:
         Tensor, shape (T, N), int64
             Time first; the index of ``<NULL>``, 0, where a sentence has ended.
         """
-        T = int(self.lengths.max()) if len(self) else 0
-        columns = self.words.new_zeros(len(self), T)
-        columns[torch.arange(T, device=self.words.device) < self.lengths[:, None]] = self.words
-        return columns.T
+        if not len(self):
+            return self.words.new_zeros(0, 0)
+        step = torch.arange(int(self.lengths.max()), device=self.words.device)[:, None]
+        place = (self.starts + step).clamp_(max=len(self.words) - 1)
+        return torch.where(step < self.lengths, self.words[place], 0)
+
+
+def _unchecked(words: Tensor, lengths: Tensor) -> Sentences:
+    """Make sentences of what is known to fit: a batch is made thousands of times."""
+    sentences = object.__new__(Sentences)
+    object.__setattr__(sentences, "words", words)
+    object.__setattr__(sentences, "lengths", lengths)
+    return sentences
 
 
 def order_by_length(lengths: Tensor, batch_size: int, generator: Generator) -> Tensor:

@@ -28,6 +28,7 @@ __all__ = [
 
 _LABELS = {b"0": 0, b"1": 1}
 _CLOSED = re.compile(r"(?<!\S)''(?!\S)")
+_PLAIN = str.maketrans("‘’“”", "''\"\"")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -171,7 +172,7 @@ def tokenise_review(sentence: str) -> list[str]:
     from nltk.tokenize.treebank import TreebankWordTokenizer
 
     split = TreebankWordTokenizer().tokenize
-    first, *rest = _CLOSED.split(sentence.lower().replace("’", "'"))
+    first, *rest = _CLOSED.split(sentence.lower().translate(_PLAIN))
     tokens = split(first)
     for part in rest:  # the tokeniser takes a closing mark that stands alone for an opening one
         tokens += ["''", *split(part)]

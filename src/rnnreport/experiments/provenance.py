@@ -35,7 +35,7 @@ class Provenance:
         seconds = sum(result.wall_time for result in self.results)
         text = (
             f"These results rest on {first.data['name']}: {first.data['amount']}. "
-            f"Computed in {seconds:.0f} s on {first.device}, torch {first.versions['torch']}; "
+            f"Computing took {seconds:.0f} s on {first.device}, torch {first.versions['torch']}; "
             f"last run {last} UTC."
         )
         return heading, text

@@ -6,6 +6,7 @@ The test sentences are scored once, at the end of a run.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -16,7 +17,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -145,12 +146,19 @@ class TextConfig:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.wordvec_dim < 0 or (self.vectors == "none" and self.wordvec_dim < 1):
-            raise ValueError(f"wordvec_dim must be at least 1, got {self.wordvec_dim}")
+        least = 1 if self.vectors == "none" else 0
+        if self.wordvec_dim < least:
+            raise ValueError(f"wordvec_dim must be at least {least}, got {self.wordvec_dim}")
 
 
 SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
-    "bag": {"vectors": "none", "wordvec_dim": 1, "learning_rate": 1e-2, "epochs": 10},
+    "bag": {
+        "vectors": "none",
+        "wordvec_dim": 1,
+        "batch_size": 256,
+        "learning_rate": 0.03,
+        "epochs": 10,
+    },
     "average": {
         "vectors": "none",
         "wordvec_dim": 100,
@@ -167,11 +175,17 @@ SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
 """What each model has other than the defaults of :class:`TextConfig`."""
 
 _SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {
-    "bag": {"batch_size": 32},
+    "bag": {"batch_size": 32, "learning_rate": 1e-2},
     "average": {"batch_size": 32, "wordvec_dim": 50},
     "glove-fixed": {"batch_size": 32},
     "glove": {"batch_size": 32},
-    "rnn": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 3e-3},
+    "rnn": {
+        "batch_size": 32,
+        "wordvec_dim": 50,
+        "hidden_dim": 64,
+        "learning_rate": 3e-3,
+        "epochs": 16,
+    },
     "lstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
     "bilstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
 }
@@ -280,10 +294,13 @@ def latest(model: ModelName, profile: Profile = "auto") -> Result:
     MissingDataError
         If none is stored.
     """
+    fields = asdict(TextConfig()).keys()  # an older version may have had others
     fitting = [
         result
         for result in all_stored("text")
-        if result.config["model"] == model and profile in ("auto", result.config["profile"])
+        if result.config.keys() == fields
+        and result.config["model"] == model
+        and profile in ("auto", result.config["profile"])
     ]
     if not fitting:
         on = "" if profile == "auto" else f" --profile {profile}"
@@ -380,7 +397,7 @@ class TrainedClassifier:
         TypeError
             If the model does not read word by word in one direction.
         """
-        if not isinstance(self.model, RecurrentClassifier):
+        if not isinstance(self.model, RecurrentClassifier) or len(self.model.layers) != 1:
             raise TypeError(f"the model {self.result.config['model']!r} does not read word by word")
         encoded = Sentences.encode(self.vocabulary, [sentence])
         steps: list[float] = self.model.scores_by_step(encoded)[:, 0].sigmoid().tolist()
@@ -419,6 +436,13 @@ def build_model(
     TextClassifier
         The model, untrained.
     """
+    with torch.random.fork_rng(devices=[]):  # torch's layers draw first weights of their own
+        return _build_model(config, vectors, generator, first_rare, cells)
+
+
+def _build_model(
+    config: TextConfig, vectors: Tensor, generator: Generator, first_rare: int, cells: Any
+) -> TextClassifier:
     if config.model == "bag":
         return BagOfWords(len(vectors))
     if config.model in ("average", "glove-fixed", "glove"):
@@ -484,12 +508,9 @@ def train_epoch(
     losses = []
     truths = torch.split(labels[order], batch_size)
     for batch, truth in zip(sentences.take(order).batches(batch_size), truths, strict=True):
-        loss = nn.sigmoid_loss(model(batch, generator), truth)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(model.loss(batch, truth, generator))
         optimiser.step()
         scheduler.step()
-        losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is {losses[-1]}: try a smaller learning rate")
     return losses
@@ -697,6 +718,7 @@ def _side_by_side(configs: Sequence[TextConfig], workers: int) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
+                child.join()
             raise
 
 
@@ -725,10 +747,9 @@ def _tell(config: TextConfig) -> Iterator[int]:
 def _arriving(ticks: Any, futures: Sequence[Future[Result]]) -> Iterator[None]:
     """Yield for every tick, until all runs are over or one has failed."""
     while not all(future.done() for future in futures):
-        try:
+        if any(future.done() and future.exception() for future in futures):
+            return
+        with contextlib.suppress(queue.Empty):
             yield ticks.get(timeout=0.5)
-        except queue.Empty:
-            if any(future.done() and future.exception() for future in futures):
-                return
     while not ticks.empty():
         yield ticks.get()

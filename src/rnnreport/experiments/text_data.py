@@ -54,7 +54,7 @@ class TextData:
     def first_rare(self) -> int:
         """The index of the first word that stands only once among the training sentences."""
         counts = torch.bincount(self.train.words, minlength=len(self.vocabulary))
-        return int((counts > 1).nonzero().max()) + 1  # the vocabulary is sorted by frequency
+        return len(Vocabulary.SPECIAL) + int((counts > 1).sum())  # sorted by frequency
 
     @property
     def about(self) -> dict[str, Any]:

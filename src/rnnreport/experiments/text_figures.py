@@ -36,6 +36,7 @@ __all__ = [
     "words_figure",
 ]
 
+_TICKS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 0.999)
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
 
@@ -59,7 +60,7 @@ def results_table(study: Study) -> Html:
     Parameters
     ----------
     study
-        All runs.
+        Runs of all models.
 
     Returns
     -------
@@ -172,7 +173,9 @@ def _interval(interval: tuple[float, float]) -> str:
 
 
 def _p(p: float) -> str:
-    return "< 10⁻⁶" if p < 1e-6 else f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
+    if p < 1e-4:
+        return "< 10⁻⁶" if p < 1e-6 else "< 10⁻⁴"
+    return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
 
 
 def _table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Html:
@@ -207,20 +210,27 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
     ordered = sorted(rows, key=lambda row: row.mean)
 
     def draw(_: MplFigure, ax: Axes) -> None:
+        ends = []
         for y, row in enumerate(ordered):
-            ax.plot([100 * v for v in row.interval], [y, y], color="C0", linestyle="-", lw=2)
-            ax.plot(
-                [100 * a for a in row.accuracies], [y] * len(row.accuracies), "|", color="C0", ms=9
-            )
-            ax.plot([100 * row.mean], [y], "o", color="C0", ms=6)
+            ax.plot(row.interval, [y, y], color="C0", linestyle="-", lw=2)
+            ax.plot(row.accuracies, [y] * len(row.accuracies), "|", color="C0", ms=9)
+            ax.plot([row.mean], [y], "o", color="C0", ms=6)
+            ends += [*row.interval, *row.accuracies]
             if row.source is not None and row.source_interval is not None:
-                low, high = (100 * v for v in row.source_interval)
-                ax.plot([low, high], [y - 0.28] * 2, color="C1", linestyle="-", lw=1.2)
-                ax.plot([100 * row.source], [y - 0.28], "D", color="C1", ms=5, mfc="none")
+                ax.plot(row.source_interval, [y - 0.28] * 2, color="C1", linestyle="-", lw=1.2)
+                ax.plot([row.source], [y - 0.28], "D", color="C1", ms=5, mfc="none")
+                ends += row.source_interval
+        # On a logit axis the step from 95 to 97 % is as wide as that from 5 to 3 % of errors.
+        ax.set_xscale("logit")
+        low, high = max(min(ends), 0.0001), min(max(ends), 0.9999)
+        ticks = [t for t in _TICKS if low <= t <= high] or [low, high]
+        ax.set_xticks(ticks, [f"{100 * t:.3g}" for t in ticks])
+        ax.set_xticks([], minor=True)
+        ax.set_xlim(1 / (1 + (1 / low - 1) * 1.15), 1 / (1 + (1 / high - 1) / 1.15))
         ax.set_yticks(range(len(ordered)), [row.name for row in ordered])
         ax.set_ylim(-0.7, len(ordered) - 0.4)
         ax.grid(visible=False, axis="y")
-        ax.set_xlabel("test accuracy, %")
+        ax.set_xlabel("test accuracy, % (logit scale)")
 
     told = "; ".join(
         f"{row.name} {100 * row.mean:.1f}"
@@ -297,7 +307,7 @@ def accuracy_by_length(study: Study, models: Sequence[ModelName]) -> Figure:
     for model in models:
         right = study.right(model).double()
         curves[NAMES[model]] = (
-            [low + 0.5 for low, _ in groups],
+            [(low + min(low + 1, int(lengths.max()))) / 2 for low, _ in groups],
             [100 * right[:, group].mean().item() for _, group in groups],
         )
     told = "; ".join(
@@ -526,8 +536,10 @@ def mistakes(study: Study, model: ModelName, count: int) -> Html:
         f'<th scope="col">{title}</th>'
         for title in ("Sentence", "Label", html.escape(NAMES[model]), "Bag of words")
     )
+    label = f"The {len(certain)} most certain mistakes of {NAMES[model]}"
     return Html(
-        '<div class="table-scroll" tabindex="0"><table class="table numbers">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>",
-        f"The {len(certain)} most certain mistakes of {NAMES[model]}",
+        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
+        f'<table class="table numbers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>",
+        label,
     )

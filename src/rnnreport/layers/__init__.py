@@ -15,10 +15,10 @@ from rnnreport.layers._lstm import (
     lstm_step_forward,
 )
 from rnnreport.layers._pooling import (
-    AveragePoolCache,
+    EmbeddingBagCache,
     MaxPoolCache,
-    average_pool_backward,
-    average_pool_forward,
+    embedding_bag_backward,
+    embedding_bag_forward,
     max_pool_backward,
     max_pool_forward,
     sigmoid_loss,
@@ -42,7 +42,7 @@ from rnnreport.layers._temporal import (
 )
 
 __all__ = [
-    "AveragePoolCache",
+    "EmbeddingBagCache",
     "LSTMCache",
     "LSTMStepCache",
     "MaxPoolCache",
@@ -50,8 +50,8 @@ __all__ = [
     "RNNStepCache",
     "TemporalFCCache",
     "WordEmbeddingCache",
-    "average_pool_backward",
-    "average_pool_forward",
+    "embedding_bag_backward",
+    "embedding_bag_forward",
     "lstm_backward",
     "lstm_forward",
     "lstm_step_backward",

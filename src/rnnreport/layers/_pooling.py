@@ -1,4 +1,4 @@
-"""From a sequence of features to one number a sequence: pooling over time, and the binary loss."""
+"""From the words or states of a sentence to one vector, and from scores to the binary loss."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnreport.layers._checks import INDEX_DTYPES, check_alike, check_device, check_shapes
+from rnnreport.layers._checks import (
+    INDEX_DTYPES,
+    check_alike,
+    check_device,
+    check_indices,
+    check_shapes,
+)
 
 
-class AveragePoolCache(NamedTuple):
-    """What :func:`average_pool_backward` needs: which steps count, and how many."""
+class EmbeddingBagCache(NamedTuple):
+    """What :func:`embedding_bag_backward` needs: the words, whose they are, and the table."""
 
-    mask: Tensor
-    lengths: Tensor
+    words: Tensor
+    owners: Tensor
+    counts: Tensor
+    W: Tensor
 
 
 class MaxPoolCache(NamedTuple):
@@ -25,59 +33,88 @@ class MaxPoolCache(NamedTuple):
 
 
 @torch.no_grad()
-def average_pool_forward(x: Tensor, lengths: Tensor) -> tuple[Tensor, AveragePoolCache]:
-    """Average each sequence over its own steps; equation (P3).
+def embedding_bag_forward(
+    words: Tensor, lengths: Tensor, W: Tensor, *, average: bool
+) -> tuple[Tensor, EmbeddingBagCache]:
+    """Add up or average the vectors of the words of each sentence; equations (P1) and (P3).
+
+    The sentences stand one after the other, so nothing is padded, and no order is kept.
 
     Parameters
     ----------
-    x : Tensor, shape (T, N, D), float32, float64 or complex128
-        Features; what stands behind a sequence's end is never read.
+    words : Tensor, shape (K,), int64 or int32
+        Word indices in [0, V) of all sentences.
     lengths : Tensor, shape (N,), int64 or int32
-        How many steps each sequence has, 1 to T.
+        How many words each sentence has: at least one, K in all.
+    W : Tensor, shape (V, D), float32, float64 or complex128
+        One vector a word.
+    average : bool
+        Whether to divide each sum by the number of words.
 
     Returns
     -------
     out : Tensor, shape (N, D)
-        The averages.
-    cache : AveragePoolCache
-        Values for :func:`average_pool_backward`.
+        The sums or averages.
+    cache : EmbeddingBagCache
+        Values for :func:`embedding_bag_backward`.
 
     Raises
     ------
     ValueError
-        If a shape, dtype or device does not fit, a length is not within 1 and T, or an axis is
-        empty.
+        If a shape, dtype or device does not fit, an index is out of range, or the lengths are not
+        at least 1 and K in all.
     """
-    mask = _mask(x, lengths)
-    out = torch.where(mask, x, 0).sum(0) / lengths[:, None]
-    return out, AveragePoolCache(mask.expand_as(x), lengths)
+    sizes = check_shapes({"words": (words, "K"), "lengths": (lengths, "N"), "W": (W, "V D")})
+    check_alike(("W", W))
+    for name, indices in (("words", words), ("lengths", lengths)):
+        check_device(name, indices, ("W", W))
+    check_indices("words", words, sizes["V"], "word indices")
+    _check_lengths(lengths, sizes["K"])
+    if lengths.sum() != sizes["K"]:
+        raise ValueError(
+            f"lengths must add up to the K = {sizes['K']} words, got {int(lengths.sum())}"
+        )
+    owners = torch.arange(sizes["N"], device=W.device).repeat_interleave(lengths)  # (K,)
+    out = _add_rows(W.new_zeros(sizes["N"], sizes["D"]), owners, W.index_select(0, words))
+    counts = lengths if average else torch.ones_like(lengths)
+    if average:
+        out /= counts[:, None]
+    return out, EmbeddingBagCache(words, owners, counts, W)
 
 
 @torch.no_grad()
-def average_pool_backward(dout: Tensor, cache: AveragePoolCache) -> Tensor:
-    """Differentiate :func:`average_pool_forward`; equation (P4).
+def embedding_bag_backward(dout: Tensor, cache: EmbeddingBagCache) -> Tensor:
+    """Differentiate :func:`embedding_bag_forward`; equations (P2) and (P4).
 
     Parameters
     ----------
     dout : Tensor, shape (N, D)
         Upstream gradient.
-    cache : AveragePoolCache
+    cache : EmbeddingBagCache
         From the forward pass.
 
     Returns
     -------
-    dx : Tensor, shape (T, N, D)
-        Zero behind a sequence's end.
+    dW : Tensor, shape (V, D)
+        Gradient of the table; zero for words that do not occur.
 
     Raises
     ------
     ValueError
-        If the shape or device of `dout` does not fit.
+        If the shape, dtype or device of `dout` does not fit.
     """
-    mask, lengths = cache
-    check_shapes({"mask": (mask, "T N D"), "dout": (dout, "N D")})
-    check_device("dout", dout, ("lengths", lengths))
-    return torch.where(mask, dout / lengths[:, None], 0)
+    words, owners, counts, W = cache
+    check_shapes({"counts": (counts, "N"), "W": (W, "V D"), "dout": (dout, "N D")})
+    check_alike(("W", W), dout=dout)
+    share = dout / counts[:, None]  # of each word of a sentence
+    return _add_rows(torch.zeros_like(W), words, share.index_select(0, owners))
+
+
+def _add_rows(out: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+    """Add rows at given places, in a fixed order, so that a second run agrees bit for bit."""
+    if out.is_cuda:  # there index_add_ adds in any order
+        return out.index_put_((index,), rows, accumulate=True)
+    return out.index_add_(0, index, rows)
 
 
 @torch.no_grad()
@@ -179,11 +216,13 @@ def _mask(x: Tensor, lengths: Tensor) -> Tensor:
     sizes = check_shapes({"x": (x, "T N D"), "lengths": (lengths, "N")})
     check_alike(("x", x))
     check_device("lengths", lengths, ("x", x))
+    _check_lengths(lengths, sizes["T"])
+    return (torch.arange(sizes["T"], device=x.device)[:, None] < lengths)[:, :, None]
+
+
+def _check_lengths(lengths: Tensor, most: int) -> None:
     if lengths.dtype not in INDEX_DTYPES:
         raise ValueError(f"lengths must have dtype torch.int64 or torch.int32, got {lengths.dtype}")
-    if lengths.min() < 1 or lengths.max() > sizes["T"]:
-        raise ValueError(
-            f"lengths must be between 1 and T = {sizes['T']}, got {int(lengths.min())} to "
-            f"{int(lengths.max())}"
-        )
-    return (torch.arange(sizes["T"], device=x.device)[:, None] < lengths)[:, :, None]
+    low, high = (int(end) for end in lengths.aminmax())
+    if low < 1 or high > most:
+        raise ValueError(f"lengths must be between 1 and {most}, got {low} to {high}")

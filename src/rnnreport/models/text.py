@@ -1,7 +1,8 @@
 """Text classifiers: a sentence goes in, the score of its being positive comes out.
 
-The recurrent layer, the pooling and the loss run on the hand-derived passes of :mod:`rnnreport.nn`;
-the embedding table and the affine map are torch's. A score's sigmoid is the probability of label 1.
+Recurrent layers, sums and averages of word vectors, maxima and the loss run on the hand-derived
+passes of :mod:`rnnreport.layers`; the recurrent models' look-up and affine map are torch's. A
+score's sigmoid is the probability of label 1.
 
 Dropout and word dropout act where a generator is given, that is in training, and nowhere else.
 """
@@ -13,10 +14,11 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import embedding, embedding_bag
+from torch.nn.functional import embedding
 
 from rnnreport import nn
 from rnnreport.data.sentences import Sentences
+from rnnreport.layers import embedding_bag_backward, embedding_bag_forward, sigmoid_loss
 
 __all__ = ["BagOfWords", "EmbeddingAverage", "Pooling", "RecurrentClassifier", "TextClassifier"]
 
@@ -49,6 +51,28 @@ class TextClassifier(torch.nn.Module):
         """
         raise NotImplementedError
 
+    def loss(
+        self, sentences: Sentences, labels: Tensor, generator: Generator | None = None
+    ) -> float:
+        """Compute the loss of sentences; its gradient is left in ``grad`` of the parameters.
+
+        Parameters
+        ----------
+        sentences, generator
+            As :meth:`forward` takes them.
+        labels : Tensor, shape (N,)
+            0 or 1, in the dtype of the parameters.
+
+        Returns
+        -------
+        float
+            The mean cross-entropy; equation (P7).
+        """
+        loss = nn.sigmoid_loss(self(sentences, generator), labels)
+        self.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
     @property
     def num_parameters(self) -> int:
         """How many numbers are trained."""
@@ -78,8 +102,24 @@ class BagOfWords(TextClassifier):
 
     def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:  # noqa: ARG002
         """Score sets of words; see :meth:`TextClassifier.forward`."""
-        total = embedding_bag(sentences.words, self.weight, sentences.starts, mode="sum")
+        total = nn.embedding_bag(sentences.words, sentences.lengths, self.weight, average=False)
         return total[:, 0] + self.bias
+
+    @torch.no_grad()
+    def loss(
+        self,
+        sentences: Sentences,
+        labels: Tensor,
+        generator: Generator | None = None,  # noqa: ARG002
+    ) -> float:
+        """Compute loss and gradient without autograd; see :meth:`TextClassifier.loss`."""
+        total, cache = embedding_bag_forward(
+            sentences.words, sentences.lengths, self.weight, average=False
+        )
+        loss, ds = sigmoid_loss(total[:, 0] + self.bias, labels)
+        self.weight.grad = embedding_bag_backward(ds[:, None], cache)  # (P2)
+        self.bias.grad = ds.sum()[None]
+        return loss.item()
 
 
 class EmbeddingAverage(TextClassifier):
@@ -107,10 +147,32 @@ class EmbeddingAverage(TextClassifier):
 
     def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:
         """Score sentences; see :meth:`TextClassifier.forward`."""
-        x = embedding(sentences.padded(), self.vectors)
-        average = nn.average_pool(x, sentences.lengths)
+        average = nn.embedding_bag(sentences.words, sentences.lengths, self.vectors, average=True)
         score: Tensor = self.output(_drop(average, self.dropout, generator))
         return score[:, 0]
+
+    @torch.no_grad()
+    def loss(
+        self, sentences: Sentences, labels: Tensor, generator: Generator | None = None
+    ) -> float:
+        """Compute loss and gradient without autograd; see :meth:`TextClassifier.loss`."""
+        average, cache = embedding_bag_forward(
+            sentences.words, sentences.lengths, self.vectors, average=True
+        )
+        keep = None
+        if generator is not None and self.dropout:
+            keep = _keep(average, self.dropout, generator)
+        x = average if keep is None else average * keep
+        w, b = self.output.weight[0], self.output.bias
+        loss, ds = sigmoid_loss(torch.addmv(b, x, w), labels)
+        self.output.weight.grad = (ds @ x)[None]
+        self.output.bias.grad = ds.sum()[None]
+        if self.vectors.requires_grad:
+            dx = torch.outer(ds, w)
+            self.vectors.grad = embedding_bag_backward(
+                dx if keep is None else dx * keep, cache
+            )  # (P4)
+        return loss.item()
 
 
 class RecurrentClassifier(TextClassifier):
