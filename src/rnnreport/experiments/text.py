@@ -99,8 +99,8 @@ class TextConfig:
         vectors trained on the training sentences; ``"auto"``: the first where a file is there;
         ``"none"``: small random numbers.
     wordvec_dim
-        Size of a word vector. Where it is more than the size of the GloVe vectors, the rest begins
-        at random; 0 stands for their size.
+        Least size of a word vector. Where the GloVe vectors are smaller, the rest begins at random;
+        where they are larger, their size counts.
     hidden_dim
         Size of a recurrent layer's state.
     embedding_dropout, dropout, word_dropout
@@ -241,8 +241,6 @@ def run(config: TextConfig | None = None) -> Result:
         not there.
     DataFormatError
         If a file cannot be read.
-    ValueError
-        If ``wordvec_dim`` is less than the size of the GloVe vectors.
     FloatingPointError
         If the loss stops being finite.
     """
@@ -656,15 +654,9 @@ def _first_vectors(
     """Return the first word vectors, (V, D): small noise, and GloVe vectors where there are any."""
     if config.model == "bag":
         return torch.empty(n_words, 0)
-    dim = config.wordvec_dim or (glove.vectors.shape[1] if glove else 0)
-    vectors = 0.1 * torch.randn(n_words, dim, generator=generator)
+    size = 0 if glove is None else glove.vectors.shape[1]
+    vectors = 0.1 * torch.randn(n_words, max(config.wordvec_dim, size), generator=generator)
     if glove is not None:
-        size = glove.vectors.shape[1]
-        if dim < size:
-            raise ValueError(
-                f"wordvec_dim must be at least {size}, the size of the vectors of {glove.origin}, "
-                f"got {dim}"
-            )
         if config.model == "glove-fixed":
             vectors.zero_()  # what stays as it is had better be nothing than noise
         vectors[glove.known, :size] = (
