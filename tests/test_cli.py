@@ -343,7 +343,6 @@ def test_classify_without_a_model(
     assert hint in captured.err
 
 
-@pytest.mark.xfail(reason="a traceback")
 @pytest.mark.parametrize("change", [{"momentum": 0.9}, {"model": "rnn"}])
 def test_classify_with_a_result_of_another_version(
     tmp_path: Path,

@@ -175,7 +175,6 @@ def test_tokens_of_a_users_sentence(sentence: str, tokens: str) -> None:
     assert tokenise_review(tokens) == tokens.split()
 
 
-@pytest.mark.xfail(reason="only the apostrophe is replaced")
 def test_typographic_quotes() -> None:
     assert tokenise_review("A “great” place") == ["a", "``", "great", "''", "place"]
 

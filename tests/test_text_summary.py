@@ -430,7 +430,6 @@ def test_mistakes() -> None:
     assert everything.label.startswith("The 4 most")
 
 
-@pytest.mark.xfail(reason="the table of mistakes can be scrolled and has no name")
 def test_what_can_be_scrolled_has_a_name() -> None:
     done = make_study(make_data((1, 0), kinds=("plain",) * 2), {"bag": [[0.1, 0.2]]})
     for shown in (kinds_table(done, ("bag",)), mistakes(done, "bag", 1)):
@@ -630,9 +629,7 @@ def test_accuracy_figure_without_the_source() -> None:
     [
         (1.0, (0.9, 1.0)),
         (0.5, (0.4, 0.6)),
-        pytest.param(
-            0.965, (0.962, 0.968), marks=pytest.mark.xfail(reason="no tick between the ends")
-        ),
+        (0.965, (0.962, 0.968)),
     ],
 )
 def test_accuracy_figure_has_a_scale_for_any_accuracy(
@@ -691,7 +688,6 @@ def test_accuracy_by_length() -> None:
     )
 
 
-@pytest.mark.xfail(reason="a point of one length stands half a word to its right")
 def test_a_point_stands_at_the_lengths_that_it_is_of() -> None:
     lengths = [3] * 30 + [4] * 30 + [5] * 30
     labels = [1] * len(lengths)

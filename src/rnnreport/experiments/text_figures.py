@@ -30,6 +30,7 @@ __all__ = [
     "mistakes",
     "neighbours_table",
     "results_table",
+    "settings_table",
     "strips",
     "verdict",
     "word_weights",
@@ -88,6 +89,35 @@ def results_table(study: Study) -> Html:
     cells += ["–", "–"] if compared else []
     lines.append((f"All {runs} LSTM models, averaged", cells))
     return _table(head, lines, "Test accuracy of each model")
+
+
+def settings_table(study: Study) -> Html:
+    """Lay out how large each model is and how it was trained.
+
+    Parameters
+    ----------
+    study
+        All runs.
+
+    Returns
+    -------
+    Html
+        A table, one line a model.
+    """
+    head = ["", "Parameters trained", "Learning rate", "Best epoch", "Time of a run"]
+    lines = []
+    for model, results in study.results.items():
+        first = results[0]
+        epochs = [int(result.metrics["best_epoch"]) for result in results]
+        seconds = sum(result.wall_time for result in results) / len(results)
+        cells = [
+            f"{first.metrics['num_parameters']:,}",
+            f"{first.config['learning_rate']:g}",
+            f"{min(epochs)}–{max(epochs)} of {first.config['epochs']}",
+            f"{seconds:.0f} s",
+        ]
+        lines.append((NAMES[model], cells))
+    return _table(head, lines, "Size and training of each model")
 
 
 def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
