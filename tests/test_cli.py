@@ -17,10 +17,11 @@ import torch
 from rnnreport.__main__ import _TEXT_MODELS, main
 from rnnreport.data.assets import ASSETS, DataFormatError, Profile
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments import captioning, text, text_summary
+from rnnreport.experiments import captioning, text, text_summary, word_vectors
 from rnnreport.experiments.captioning import CaptioningConfig
 from rnnreport.experiments.store import Outcome, Result, stored_or_computed
 from rnnreport.experiments.text_summary import NAMES, SOURCE, Row
+from rnnreport.experiments.word_vectors import WordVectorsConfig
 
 
 @pytest.fixture(autouse=True)
@@ -111,10 +112,16 @@ def test_run_prints_a_summary(
 
 
 def test_run_text_prints_a_row_for_each_model(
-    runs: list[CaptioningConfig], studies: list[Profile], capsys: pytest.CaptureFixture[str]
+    runs: list[CaptioningConfig],
+    studies: list[Profile],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    trained: list[WordVectorsConfig] = []
+    monkeypatch.setattr(word_vectors, "run", trained.append)
     assert main(["run", "text", "--profile", "full"]) == 0
     assert studies == ["full"]
+    assert trained == [WordVectorsConfig("full")]
     assert not runs
     first, head, *rows, last = capsys.readouterr().out.splitlines()
     assert first == "text, on pretended sentences (profile full): 7 sentences"

@@ -77,7 +77,7 @@ def test_named_folder_that_is_none(
 
 
 def test_unknown_asset() -> None:
-    with pytest.raises(ValueError, match=r"one of flickr8k, mobilenet_v2, got 'imagenet'"):
+    with pytest.raises(ValueError, match=f"one of {', '.join(assets.ASSETS)}, got 'imagenet'"):
         require("imagenet")
 
 
@@ -116,7 +116,7 @@ def test_every_asset_says_what_it_is() -> None:
     for name, asset in assets.ASSETS.items():
         assert asset.name == name
         assert asset.candidates
-        assert asset.origin.startswith("https://")
+        assert "https://" in asset.origin
         assert all([asset.description, asset.terms])
         assert not any(Path(candidate).is_absolute() for candidate in asset.candidates)
 

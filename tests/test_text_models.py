@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -420,6 +421,116 @@ def test_words_are_dropped_one_by_one(pooling: Pooling) -> None:
     outcomes = score(model, [[4, 5], [4, UNKNOWN], [UNKNOWN, 5], [UNKNOWN, UNKNOWN]])
     seen = score(model, 200 * [[4, 5]], generator(0))
     assert set(seen.tolist()) == set(outcomes.tolist())
+
+
+# Loss and gradient
+
+BAGS: dict[str, Callable[[float], TextClassifier]] = {
+    "bag": lambda _: make("bag"),
+    "average": lambda dropout: average(dropout=dropout).double(),
+    "average-fixed": lambda dropout: average(fixed=True, dropout=dropout).double(),
+}
+
+
+def by_autograd(
+    model: TextClassifier, sentences: Sentences, labels: Tensor, source: torch.Generator | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Differentiate the loss of the scores; the gradients of what is trained, by name."""
+    loss = nn.sigmoid_loss(model(sentences, source), labels)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    gradients = torch.autograd.grad(loss, list(trained.values()))
+    return loss.detach(), dict(zip(trained, gradients, strict=True))
+
+
+def left(model: TextClassifier) -> dict[str, Tensor]:
+    """Return copies of the gradients that a call of loss has left, by name."""
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("dropout", [None, 0.0, 0.5], ids=["evaluation", "none", "half"])
+@pytest.mark.parametrize("kind", BAGS)
+@fewer
+@given(rows=some_rows, seed=st.integers(0, 1000))
+def test_loss_without_autograd_is_that_of_autograd(
+    kind: str, dropout: float | None, rows: Rows, seed: int
+) -> None:
+    model = BAGS[kind](dropout or 0.0)
+    labels = torch.randint(2, (len(rows),), generator=generator(seed)).double()
+    sentences = model.prepare(pack(rows))
+    sources = [None, None] if dropout is None else [generator(seed), generator(seed)]
+    expected, gradients = by_autograd(model, sentences, labels, sources[0])
+    assert not left(model)
+    loss = model.loss(sentences, labels, sources[1])
+    assert isinstance(loss, float)
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    mine = left(model)
+    assert mine.keys() == gradients.keys()
+    for name, parameter in model.named_parameters():
+        if name in mine:
+            assert mine[name].shape == parameter.shape
+            assert mine[name].dtype == parameter.dtype
+            assert not mine[name].requires_grad
+            close(mine[name], gradients[name])
+    assert ("vectors" in mine) == (kind == "average")
+    one, other = sources
+    if one is not None and other is not None:  # both have drawn as much
+        assert torch.equal(one.get_state(), other.get_state())
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)
+def test_loss_replaces_the_gradients_and_leaves_the_weights(kind: Any) -> None:
+    model = make(kind)
+    labels = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
+    sentences = model.prepare(pack(ROWS))
+    weights = {name: weight.clone() for name, weight in model.state_dict().items()}
+    expected, gradients = by_autograd(model, sentences, labels, None)
+    model.loss(model.prepare(pack([[8], [2, 2, 5]])), labels[:2])
+    for _ in range(2):
+        assert model.loss(sentences, labels) == pytest.approx(expected.item(), rel=1e-12)
+        mine = left(model)
+        assert mine.keys() == gradients.keys()
+        for name, gradient in mine.items():
+            close(gradient, gradients[name])
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, weights[name])
+
+
+@pytest.mark.parametrize("kind", BAGS)
+def test_loss_is_the_mean_over_the_sentences(kind: str) -> None:
+    model = BAGS[kind](0.0)
+    labels = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
+    losses, gradients = [], []
+    for row, label in zip(ROWS, labels, strict=True):
+        losses.append(model.loss(model.prepare(pack([row])), label[None]))
+        gradients.append(left(model))
+    assert model.loss(model.prepare(pack(ROWS)), labels) == pytest.approx(sum(losses) / 3)
+    for name, gradient in left(model).items():
+        close(gradient, torch.stack([each[name] for each in gradients]).mean(0))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_fixed_table_gets_no_gradient(dropout: float) -> None:
+    model = average(fixed=True, dropout=dropout)
+    model.loss(pack(ROWS), torch.ones(3), generator(0))
+    assert model.vectors.grad is None
+    assert left(model).keys() == {"output.weight", "output.bias"}
+
+
+@pytest.mark.parametrize("kind", ["bag", "average"])
+def test_words_that_do_not_occur_get_no_gradient(kind: str) -> None:
+    model = BAGS[kind](0.0)
+    model.loss(model.prepare(pack([[2, 3, 2], [5]])), torch.ones(2, dtype=torch.float64))
+    table = left(model)["weight" if kind == "bag" else "vectors"]
+    assert table.any(1).nonzero()[:, 0].tolist() == [2, 3, 5]
+
+
+@pytest.mark.parametrize("kind", BAGS)
+def test_loss_refuses_labels_that_do_not_fit(kind: str) -> None:
+    model = BAGS[kind](0.0)
+    for labels in (torch.ones(2, dtype=torch.float64), torch.ones(3), torch.ones(3).long()):
+        with pytest.raises(ValueError, match="y must have"):
+            model.loss(model.prepare(pack(ROWS)), labels)
+        assert not left(model)
 
 
 # First weights

@@ -139,8 +139,11 @@ def _captioning(arguments: argparse.Namespace) -> None:
 
 
 def _text(arguments: argparse.Namespace) -> None:
+    from rnnreport.experiments import word_vectors
     from rnnreport.experiments.text_summary import study
 
+    # For the page on word vectors, also where a file of vectors serves the classifiers.
+    word_vectors.run(word_vectors.WordVectorsConfig(profile=arguments.profile))
     done = study(profile=arguments.profile)
     print(f"text, on {done.data.name} (profile {done.data.profile}): {done.data.about['amount']}")
     print(f"  {'':<26}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")

@@ -425,6 +425,7 @@ def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figur
             ax.barh(range(len(part)), [abs(v) for _, v in part], color=colour, height=0.7)
             ax.set_yticks(range(len(part)), [word for word, _ in part])
             ax.grid(visible=False, axis="y")
+            ax.set_axisbelow(True)
             ax.set_xlabel("weight")
         axes[0].set_title("negative")
         axes[1].set_title("positive")
