@@ -98,6 +98,7 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         )
 
     monkeypatch.setattr(text_summary, "study", pretend)
+    monkeypatch.setattr(text_summary, "order_study", lambda: None)
     return asked
 
 

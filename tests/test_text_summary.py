@@ -472,14 +472,14 @@ class Told(Study):
 def test_verdict() -> None:
     shown = verdict(Told(make_data((1,) * 1234), {}))
     first = (
-        "On the same 1,234 test sentences, with every seed: "
+        "On the same 1,234 test sentences, with p < 0.01 for every seed: "
         "“GloVe, LSTM” and “LSTM in two directions” are better than bag of words; "
         "“GloVe, RNN” is worse; "
         "“Embedding, average” and “GloVe trained on, average” cannot be told apart from it."
     )
     second = (
-        "Against the source: “Embedding, average” and “GloVe, LSTM” are above the source's "
-        "number; “GloVe, RNN” is below it; “Bag of words” cannot be told apart from it."
+        "Against the source, with p < 0.01: “Embedding, average” and “GloVe, LSTM” are above the "
+        "source's number; “GloVe, RNN” is below it; “Bag of words” cannot be told apart from it."
     )
     assert shown.label == f"{first} {second}"
     page = _Page(shown)
@@ -491,7 +491,8 @@ def test_verdict_leaves_out_what_does_not_occur(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Told, "told", (row("bag", 0.6), row("lstm", 0.9, p_bag=1e-9)))
     shown = verdict(Told(make_data((1,)), {}))
     assert shown.label == (
-        "On the same 1 test sentences, with every seed: “GloVe, LSTM” is better than bag of words."
+        "On the same 1 test sentences, with p < 0.01 for every seed: "
+        "“GloVe, LSTM” is better than bag of words."
     )
     assert repr(shown) == f"Html({shown.label!r})"
 

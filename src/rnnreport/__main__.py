@@ -140,10 +140,12 @@ def _captioning(arguments: argparse.Namespace) -> None:
 
 def _text(arguments: argparse.Namespace) -> None:
     from rnnreport.experiments import word_vectors
-    from rnnreport.experiments.text_summary import study
+    from rnnreport.experiments.text_summary import order_study, study
 
-    # For the page on word vectors, also where a file of vectors serves the classifiers.
+    # What the pages show besides: vectors, also where a file of them serves the classifiers, and
+    # the generated sentences, also where there are real ones.
     word_vectors.run(word_vectors.WordVectorsConfig(profile=arguments.profile))
+    order_study()
     done = study(profile=arguments.profile)
     print(f"text, on {done.data.name} (profile {done.data.profile}): {done.data.about['amount']}")
     print(f"  {'':<26}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")

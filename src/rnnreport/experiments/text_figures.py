@@ -113,11 +113,16 @@ def settings_table(study: Study) -> Html:
         cells = [
             f"{first.metrics['num_parameters']:,}",
             f"{first.config['learning_rate']:g}",
-            f"{min(epochs)}–{max(epochs)} of {first.config['epochs']}",
+            f"{_span(epochs)} of {first.config['epochs']}",
             f"{seconds:.0f} s",
         ]
         lines.append((NAMES[model], cells))
     return _table(head, lines, "Size and training of each model")
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low}–{high}"
 
 
 def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
@@ -167,7 +172,10 @@ def verdict(study: Study) -> Html:
         "are worse": [row for row in others if _beyond(row.p_bag) and row.mean < bag.mean],
         "cannot be told apart from it": [row for row in others if not _beyond(row.p_bag)],
     }
-    text = f"On the same {len(study.labels):,} test sentences, with every seed: {_told(groups)}."
+    text = (
+        f"On the same {len(study.labels):,} test sentences, with p < {_CERTAIN} for every seed: "
+        f"{_told(groups)}."
+    )
     paragraphs = [text]
     sourced = [row for row in rows if row.source is not None]
     if sourced:
@@ -180,7 +188,7 @@ def verdict(study: Study) -> Html:
             ],
             "cannot be told apart from it": [row for row in sourced if not _beyond(row.p_source)],
         }
-        paragraphs.append(f"Against the source: {_told(groups)}.")
+        paragraphs.append(f"Against the source, with p < {_CERTAIN}: {_told(groups)}.")
     return Html("".join(f"<p>{html.escape(p)}</p>" for p in paragraphs), " ".join(paragraphs))
 
 
@@ -346,7 +354,7 @@ def accuracy_by_length(study: Study, models: Sequence[ModelName]) -> Figure:
     )
     return line_plot(
         curves,
-        xlabel="words in the sentence (two lengths together)",
+        xlabel="words in the sentence",
         ylabel="test accuracy, %",
         alt=f"Test accuracy by length of the sentence, in per cent: {told}.",
         markers=True,

@@ -15,7 +15,7 @@ from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.experiments.text import MODELS, SEEDS, ModelName, default_config, run_all
 from rnnreport.experiments.text_data import TextData, text_data
 
-__all__ = ["NAMES", "SOURCE", "Row", "Study", "mcnemar", "study", "wilson"]
+__all__ = ["NAMES", "SOURCE", "Row", "Study", "mcnemar", "order_study", "study", "wilson"]
 
 NAMES: Mapping[ModelName, str] = {
     "bag": "Bag of words",
@@ -213,6 +213,17 @@ def study(
     }
     resolved = results[0].data["profile"]
     return Study(text_data(resolved, configs[0].data_seed), runs)
+
+
+def order_study() -> Study:
+    """Train and test three models on the generated sentences, in which the order of words decides.
+
+    Returns
+    -------
+    Study
+        Bag of words, the RNN and the LSTM, whatever other data there is.
+    """
+    return study(models=("bag", "rnn", "lstm"), profile="sample")
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
