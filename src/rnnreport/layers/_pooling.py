@@ -179,7 +179,7 @@ def max_pool_backward(dout: Tensor, cache: MaxPoolCache) -> Tensor:
 
 @torch.no_grad()
 def sigmoid_loss(s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Cross-entropy of scores whose sigmoid is the probability of label 1, averaged.
+    """Cross-entropy of scores whose sigmoid is the probability of label 1, averaged.
 
     Equations (P7) and (P8), in a form that overflows for no score.
 
@@ -193,7 +193,7 @@ def sigmoid_loss(s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     loss : Tensor, shape ()
-        :math:`-\frac1N\sum_n y_n \log\sigma(s_n) + (1 - y_n)\log(1 - \sigma(s_n))`.
+        The mean cross-entropy, equation (P7).
     ds : Tensor, shape (N,)
         Its gradient.
 
