@@ -12,13 +12,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from rnnreport._files import write_whole
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.progress import track
 
@@ -98,7 +98,9 @@ def load_glove(
     found = _restore(kept, len(words))
     if found is None:
         found = _read(path, words, dim)
-        _keep(found, kept)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {"vectors": found.vectors, "known": found.known}
+        write_whole(kept, safetensors.torch.save(tensors))
     return found
 
 
@@ -208,16 +210,6 @@ def _key(path: Path, words: Sequence[str], dim: int | None) -> str:
     stat = path.stat()
     on = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, dim, *words]
     return hashlib.sha256(json.dumps(on).encode()).hexdigest()[:32]
-
-
-def _keep(found: WordVectors, path: Path) -> None:
-    content = safetensors.torch.save({"vectors": found.vectors, "known": found.known})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Two processes may get here at once: each writes a file of its own and then moves it.
-    with TemporaryDirectory(dir=path.parent, prefix=path.stem) as folder:
-        new = Path(folder) / path.name
-        new.write_bytes(content)
-        new.replace(path)
 
 
 def _restore(path: Path, n_words: int) -> WordVectors | None:

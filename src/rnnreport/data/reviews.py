@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Generator
 
+from rnnreport.data._draws import chance, pick, uniform
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 
 __all__ = ["KINDS", "generate", "generate_splits"]
@@ -99,10 +100,10 @@ def _generate(count: int, generator: Generator, taken: frozenset[Sentence]) -> L
 
 
 def _review(label: int, generator: Generator) -> tuple[str, Sentence]:
-    kind = _pick(_LOTS, generator)
+    kind = pick(_LOTS, generator)
     templates = _KINDS[kind].either + (_KINDS[kind].negative, _KINDS[kind].positive)[label]
     while True:
-        template = _pick(templates, generator)
+        template = pick(templates, generator)
         # What "one" stands for can be counted.
         slots = _Slots(label, generator, countable="one}" in template)
         sentence = tuple(template.format_map(slots).split())
@@ -409,7 +410,7 @@ class _Slots(dict[str, str]):
         self._label, self._generator, self._countable = label, generator, countable
         self._nouns: dict[str, _Noun] = {}
         self._said: list[str] = []
-        self._he = _pick(("he", "she"), generator)
+        self._he = pick(("he", "she"), generator)
         self["venue"] = _rare(tuple(_VENUES), generator)
 
     def __missing__(self, slot: str) -> str:
@@ -438,7 +439,7 @@ class _Slots(dict[str, str]):
             ]
             noun = _rare(nouns, self._generator)
             self._said.append(noun.word)
-            if noun.aspect in _HAVE_ORIGIN and _chance(0.04, self._generator):
+            if noun.aspect in _HAVE_ORIGIN and chance(0.04, self._generator):
                 noun = noun._replace(word=f"{_rare(_ORIGINS, self._generator)} {noun.word}")
             self._nouns[which] = noun
         return self._nouns[which]
@@ -453,12 +454,12 @@ class _Slots(dict[str, str]):
         mild = f"{_MILD[noun.aspect][good]} {_ANY[good]}"
         if what == "mild":
             return self._adjective(mild)
-        if what == "is" and _chance(0.15, self._generator):
+        if what == "is" and chance(0.15, self._generator):
             opposite = self._adjective(_MILD[noun.aspect][1 - good])
             return f"{self._speak('was', noun)} {self['not']} {opposite}"
-        strong = _chance(0.35, self._generator)
+        strong = chance(0.35, self._generator)
         adjective = self._adjective(_STRONG[good] if strong else mild)
-        adverb = _pick(_STRONG_ADVERBS if strong else _ADVERBS, self._generator)
+        adverb = pick(_STRONG_ADVERBS if strong else _ADVERBS, self._generator)
         phrases = {
             "": f"{adverb} {adjective}",
             "is": f"{self._speak('was', noun)} {adverb} {adjective}",
@@ -472,7 +473,7 @@ class _Slots(dict[str, str]):
     def _adjective(self, words: str) -> str:
         """Choose a word that the sentence does not hold yet."""
         left = [word for word in words.split() if word not in self._said]
-        self._said.append(_pick(left, self._generator))
+        self._said.append(pick(left, self._generator))
         return self._said[-1]
 
     def _speak(self, name: str, noun: _Noun) -> str:
@@ -500,18 +501,6 @@ def _with_article(phrase: str) -> str:
 # Randomness
 
 
-def _pick(items: Sequence[_T], generator: Generator) -> _T:
-    return items[int(torch.randint(len(items), (), generator=generator))]
-
-
 def _rare(items: Sequence[_T], generator: Generator) -> _T:
     """Choose an item, the first ones more often than the last ones."""
-    return items[int(len(items) * _uniform(generator) ** 2.5)]
-
-
-def _chance(probability: float, generator: Generator) -> bool:
-    return _uniform(generator) < probability
-
-
-def _uniform(generator: Generator) -> float:
-    return float(torch.rand((), generator=generator, dtype=torch.float64))
+    return items[int(len(items) * uniform(0.0, 1.0, generator) ** 2.5)]

@@ -8,12 +8,14 @@ that is not so.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Generator, Tensor
+
+from rnnreport.data._draws import chance, pick, uniform
 
 __all__ = [
     "KINDS",
@@ -30,7 +32,6 @@ __all__ = [
     "random_scene",
 ]
 
-_T = TypeVar("_T")
 RGB = tuple[int, int, int]
 Drawer = Callable[["_Pen", RGB], None]
 
@@ -224,32 +225,32 @@ def random_scene(generator: Generator) -> Scene:
     Scene
         A scene with at least one thing on the ground or on the water.
     """
-    place = _pick(tuple(PLACES), generator)
-    time = _pick(TIMES, generator)
+    place = pick(tuple(PLACES), generator)
+    time = pick(TIMES, generator)
     slots = (1 / 6, 1 / 2, 5 / 6)  # the middle of each third: things stay within theirs
-    count = _pick((1, 2, 2, 3), generator)
+    count = pick((1, 2, 2, 3), generator)
     taken = sorted(torch.randperm(3, generator=generator)[:count].tolist())
-    grounded = _pick(taken, generator)
+    grounded = pick(taken, generator)
     things: list[Thing] = []
     for slot in taken:
-        on_ground = slot == grounded or _chance(0.6, generator)
+        on_ground = slot == grounded or chance(0.6, generator)
         neighbour = things[-1] if things else None
-        if on_ground and neighbour and not neighbour.in_sky and _chance(0.25, generator):
+        if on_ground and neighbour and not neighbour.in_sky and chance(0.25, generator):
             # A pair of the same kind and colour, so that captions have something to count.
             kind, colour = neighbour.kind, neighbour.colour
         else:
-            kind = _pick(PLACES[place].kinds if on_ground else _SKY_KINDS, generator)
-            colour = _pick(KINDS[kind].colours, generator)
-        y = _uniform(0.76, 0.94, generator) if on_ground else _uniform(0.32, 0.5, generator)
-        big = _chance(0.5, generator)
-        x = slots[slot] + _uniform(-0.015, 0.015, generator)
+            kind = pick(PLACES[place].kinds if on_ground else _SKY_KINDS, generator)
+            colour = pick(KINDS[kind].colours, generator)
+        y = uniform(0.76, 0.94, generator) if on_ground else uniform(0.32, 0.5, generator)
+        big = chance(0.5, generator)
+        x = slots[slot] + uniform(-0.015, 0.015, generator)
         things.append(Thing(kind, colour, big, round(x, 3), round(y, 3)))
     return Scene(
         place,
         time,
         tuple(things),
-        light=_chance(0.6, generator),
-        light_x=round(_uniform(0.12, 0.88, generator), 3),
+        light=chance(0.6, generator),
+        light_x=round(uniform(0.12, 0.88, generator), 3),
     )
 
 
@@ -280,15 +281,15 @@ def describe(scene: Scene, generator: Generator) -> str:
         ways += [_between] * 4
     if sky:
         ways += [_above] * 3
-    return _pick(ways, generator)(scene, ground, sky, generator)
+    return pick(ways, generator)(scene, ground, sky, generator)
 
 
 def _one(scene: Scene, ground: list[Thing], _sky: list[Thing], generator: Generator) -> str:
-    thing = _pick(ground, generator)
+    thing = pick(ground, generator)
     name, where = _name(thing, generator), _where(scene, generator)
     verb = KINDS[thing.kind].verb
     when = _when(scene, generator)
-    return _pick(
+    return pick(
         (
             f"{name} {verb} {where} {when}",
             f"{name} {where} {when}",
@@ -304,15 +305,15 @@ def _pair(scene: Scene, ground: list[Thing], _sky: list[Thing], generator: Gener
     first = int(torch.randint(len(ground) - 1, (), generator=generator))
     left, right = ground[first], ground[first + 1]
     where, when = _where(scene, generator), _when(scene, generator)
-    rest = _pick((where, when, f"{where} {when}"), generator)
+    rest = pick((where, when, f"{where} {when}"), generator)
     same = [t for t in ground if (t.kind, t.colour) == (left.kind, left.colour)]
     if len(same) > 1:
         number = {2: "two", 3: "three"}[len(same)]
         many = f"{number} {_colour(left)}{_plural(KINDS[left.kind].noun)}"
-        return _pick((f"{many} {rest}", f"there are {many} {where}"), generator)
+        return pick((f"{many} {rest}", f"there are {many} {where}"), generator)
     a, b = _name(left, generator), _name(right, generator)
     near = "beside" if right.x - left.x < 0.5 else "far from"
-    return _pick(
+    return pick(
         (
             f"{a} left of {b} {rest}",
             f"{b} right of {a} {rest}",
@@ -329,7 +330,7 @@ def _between(scene: Scene, ground: list[Thing], _sky: list[Thing], generator: Ge
     left, middle, right = (_name(thing, generator) for thing in ground)
     where, when = _where(scene, generator), _when(scene, generator)
     verb = KINDS[ground[1].kind].verb
-    return _pick(
+    return pick(
         (
             f"{middle} between {left} and {right}",
             f"{middle} {verb} between {left} and {right} {where}",
@@ -340,12 +341,12 @@ def _between(scene: Scene, ground: list[Thing], _sky: list[Thing], generator: Ge
 
 
 def _above(scene: Scene, ground: list[Thing], sky: list[Thing], generator: Generator) -> str:
-    thing, other = _pick(sky, generator), _pick(ground, generator)
+    thing, other = pick(sky, generator), pick(ground, generator)
     name, verb = _name(thing, generator), KINDS[thing.kind].verb
     below, below_verb = _name(other, generator), KINDS[other.kind].verb
     where, when = _where(scene, generator), _when(scene, generator)
     over = PLACES[scene.place].over
-    return _pick(
+    return pick(
         (
             f"{name} {verb} over {over} {when}",
             f"{name} in the sky and {below} {where}",
@@ -359,7 +360,7 @@ def _above(scene: Scene, ground: list[Thing], sky: list[Thing], generator: Gener
 
 def _name(thing: Thing, generator: Generator) -> str:
     """Return a noun phrase, such as "a small red ball"."""
-    size = ("big " if thing.big else "small ") if _chance(0.35, generator) else ""
+    size = ("big " if thing.big else "small ") if chance(0.35, generator) else ""
     phrase = size + _colour(thing) + KINDS[thing.kind].noun
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
@@ -374,7 +375,7 @@ def _colour(thing: Thing) -> str:
 
 
 def _where(scene: Scene, generator: Generator) -> str:
-    return _pick(PLACES[scene.place].phrases, generator)
+    return pick(PLACES[scene.place].phrases, generator)
 
 
 def _when(scene: Scene, generator: Generator) -> str:
@@ -386,7 +387,7 @@ def _when(scene: Scene, generator: Generator) -> str:
     if scene.light:
         seen = {"day": "in the sunshine", "sunset": "at sunset", "night": "under the moon"}
         phrases += (seen[scene.time],)
-    return _pick(phrases, generator)
+    return pick(phrases, generator)
 
 
 # Pictures
@@ -710,15 +711,3 @@ def _to_tensor(image: Image.Image) -> Tensor:
 
 
 # Randomness
-
-
-def _pick(items: Sequence[_T], generator: Generator) -> _T:
-    return items[int(torch.randint(len(items), (), generator=generator))]
-
-
-def _chance(probability: float, generator: Generator) -> bool:
-    return _uniform(0.0, 1.0, generator) < probability
-
-
-def _uniform(low: float, high: float, generator: Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))

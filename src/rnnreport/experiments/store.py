@@ -27,6 +27,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from rnnreport._files import write_whole
+
 __all__ = [
     "Outcome",
     "Result",
@@ -339,8 +341,8 @@ def stored_or_computed(
     )
     text = result.to_json()
     if packed:
-        _write(_tensors(path), packed)
-    _write(path, text.encode())  # last: a result without its tensors is none
+        write_whole(_tensors(path), packed)
+    write_whole(path, text.encode())  # last: a result without its tensors is none
     return Result.from_json(text)  # tuples are lists now, as they are when the result is read
 
 
@@ -418,20 +420,6 @@ def _read(path: Path) -> Result | None:
         return Result.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _path_of(module: str) -> Path | None:
