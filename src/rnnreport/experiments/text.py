@@ -269,12 +269,14 @@ def run_all(configs: Sequence[TextConfig], *, workers: int | None = None) -> lis
     """
     resolved = [_resolved(config) for config in configs]
     # Asking for it trains vectors where they are needed: here, and not in every process at once.
-    missing = [c for c in resolved if stored(__name__, c, _about(c)) is None]
+    known = [stored(__name__, config, _about(config)) for config in resolved]
+    pairs = list(zip(resolved, known, strict=True))
+    missing = [config for config, result in pairs if result is None]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = min(workers or cores or 1, len(missing))
     if workers > 1 and all(config.device == "cpu" for config in missing):
         _side_by_side(missing, workers)
-    return [_run(config, _bar) for config in resolved]
+    return [_run(config, _bar) if result is None else result for config, result in pairs]
 
 
 def latest(model: ModelName, profile: Profile = "auto") -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from scipy.stats import binomtest, fisher_exact
@@ -94,7 +95,7 @@ class Study:
     data: TextData
     results: Mapping[ModelName, tuple[Result, ...]]
 
-    @property
+    @cached_property
     def labels(self) -> Tensor:
         """Labels of the test sentences, shape (N,), bool."""
         return torch.tensor(self.data.splits.test.labels).bool()
@@ -112,7 +113,15 @@ class Study:
         Tensor, shape (S, N)
             The probability of label 1, a row for each seed.
         """
-        return torch.stack([load_tensors(r)["test_probability"] for r in self.results[model]])
+        return self._probabilities[model]
+
+    @cached_property
+    def _probabilities(self) -> dict[ModelName, Tensor]:
+        """All of them, read once: every table and figure asks for them."""
+        return {
+            model: torch.stack([load_tensors(result)["test_probability"] for result in results])
+            for model, results in self.results.items()
+        }
 
     def right(self, model: ModelName) -> Tensor:
         """Return which test sentences a model's runs get right, shape (S, N), bool."""

@@ -8,7 +8,7 @@ import torch
 
 from rnnreport.data.assets import NEEDS, Profile, resolve
 from rnnreport.experiments.store import Outcome, Result, describe_device, stored_or_computed
-from rnnreport.experiments.text_data import text_data
+from rnnreport.experiments.text_data import TextData, text_data
 from rnnreport.models.glove import train_glove
 
 __all__ = ["WordVectorsConfig", "run"]
@@ -64,20 +64,20 @@ def run(config: WordVectorsConfig | None = None) -> Result:
         If the profile is ``full`` and its data is not there.
     """
     config = config or WordVectorsConfig()
-    config = replace(config, profile=resolve(config.profile, *NEEDS["text"]))
-    data = text_data(resolve(config.profile), config.data_seed)
+    profile = resolve(config.profile, *NEEDS["text"])
+    config = replace(config, profile=profile)
+    data = text_data(profile, config.data_seed)
     return stored_or_computed(
         __name__,
         config,
         data=data.about,
         seeds={"data": config.data_seed, "model": config.seed},
         device=describe_device("cpu"),
-        compute=lambda: _train(config),
+        compute=lambda: _train(config, data),
     )
 
 
-def _train(config: WordVectorsConfig) -> Outcome:
-    data = text_data(resolve(config.profile), config.data_seed)
+def _train(config: WordVectorsConfig, data: TextData) -> Outcome:
     trained = train_glove(
         data.train.words,
         data.train.lengths,
