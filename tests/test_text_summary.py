@@ -22,7 +22,6 @@ from rnnreport.experiments.store import Outcome, Result, stored_or_computed
 from rnnreport.experiments.text import MODELS, ModelName, TextConfig, TrainedClassifier
 from rnnreport.experiments.text_data import TextData
 from rnnreport.experiments.text_figures import (
-    Html,
     accuracy_by_kind,
     accuracy_by_length,
     accuracy_figure,
@@ -37,7 +36,7 @@ from rnnreport.experiments.text_figures import (
     words_figure,
 )
 from rnnreport.experiments.text_summary import NAMES, SOURCE, Row, Study, mcnemar, study, wilson
-from rnnreport.figures import Figure
+from rnnreport.figures import Figure, Html
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
     from PIL.Image import Image
 
-__all__ = ["PALETTES", "Figure", "Gallery", "gallery", "line_plot", "loss_curves"]
+__all__ = ["PALETTES", "Figure", "Gallery", "Html", "gallery", "line_plot", "loss_curves"]
 
 Style = Literal["light", "dark"]
 Caption = str | Mapping[str, str]
@@ -333,9 +333,9 @@ def _spread(values: Sequence[float], gap: float, low: float, high: float) -> lis
     return result
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures side by side, each a ``<figure>`` with its caption; made by :func:`gallery`."""
+@dataclass(frozen=True, repr=False)
+class Html:
+    """A piece of a page that shows itself; `label` is what it says in plain text."""
 
     html: str
     label: str
@@ -344,7 +344,11 @@ class Gallery:
         return self.html
 
     def __repr__(self) -> str:
-        return f"Gallery({self.label!r})"
+        return f"{type(self).__name__}({self.label!r})"
+
+
+class Gallery(Html):
+    """Pictures side by side, each a ``<figure>`` with its caption; made by :func:`gallery`."""
 
 
 def gallery(

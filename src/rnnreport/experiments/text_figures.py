@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,14 +12,13 @@ from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.experiments.text import ModelName, TrainedClassifier
 from rnnreport.experiments.text_data import text_data
 from rnnreport.experiments.text_summary import NAMES, Row, Study
-from rnnreport.figures import Figure, line_plot
+from rnnreport.figures import Figure, Html, line_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MplFigure
 
 __all__ = [
-    "Html",
     "accuracy_by_kind",
     "accuracy_by_length",
     "accuracy_figure",
@@ -39,20 +37,6 @@ __all__ = [
 
 _TICKS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 0.999)
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
-
-
-@dataclass(frozen=True)
-class Html:
-    """A piece of a page that shows itself; `label` is what it says in plain text."""
-
-    html: str
-    label: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return f"Html({self.label!r})"
 
 
 def results_table(study: Study) -> Html:
@@ -217,13 +201,19 @@ def _p(p: float) -> str:
 
 
 def _table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Html:
-    top = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th>'
+    """Lay out lines, each with a name and its cells."""
+    rows = (
+        f'<th scope="row">{html.escape(name)}</th>'
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-        + "</tr>"
         for name, cells in lines
     )
+    return _framed(head, rows, label)
+
+
+def _framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:
+    """Put rows of cells, in HTML, under a head and into a frame that scrolls."""
+    top = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     return Html(
         f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
         f'<table class="table numbers"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
@@ -565,20 +555,14 @@ def mistakes(study: Study, model: ModelName, count: int) -> Html:
     p, bag = study.probabilities(model)[0], study.probabilities("bag")[0]
     wrong = ((p > 0.5) != study.labels).nonzero()[:, 0]
     certain = wrong[(p[wrong] - 0.5).abs().argsort(descending=True, stable=True)][:count]
-    body = "".join(
-        f'<tr><td class="sentence">{html.escape(" ".join(study.data.splits.test.sentences[k]))}'
-        f"</td><td>{'positive' if study.labels[k] else 'negative'}</td>"
-        f"<td>{p[k]:.3f}</td><td>{bag[k]:.3f}</td></tr>"
+    rows = (
+        f'<td class="sentence">{html.escape(" ".join(study.data.splits.test.sentences[k]))}</td>'
+        f"<td>{'positive' if study.labels[k] else 'negative'}</td>"
+        f"<td>{p[k]:.3f}</td><td>{bag[k]:.3f}</td>"
         for k in certain.tolist()
     )
-    head = "".join(
-        f'<th scope="col">{title}</th>'
-        for title in ("Sentence", "Label", html.escape(NAMES[model]), "Bag of words")
-    )
-    label = f"The {len(certain)} most certain mistakes of {NAMES[model]}"
-    return Html(
-        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
-        f'<table class="table numbers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        "</div>",
-        label,
+    return _framed(
+        ("Sentence", "Label", NAMES[model], "Bag of words"),
+        rows,
+        f"The {len(certain)} most certain mistakes of {NAMES[model]}",
     )
