@@ -234,3 +234,19 @@ def test_dtype_is_kept(dtype: torch.dtype) -> None:
     loss, dx = temporal_softmax_loss(x, torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
     assert loss.dtype == dx.dtype == dtype
     assert loss.shape == ()
+
+
+def test_the_embedding_adds_in_the_same_order_whatever_the_threads() -> None:
+    generator = torch.Generator().manual_seed(2)
+    words = torch.randint(20, (200, 300), generator=generator)
+    upstream = torch.randn(200, 300, 8, generator=generator)
+    _, cache = word_embedding_forward(words, torch.zeros(20, 8))
+    first = word_embedding_backward(upstream, cache)
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 4):
+            torch.set_num_threads(count)
+            for _ in range(5):
+                assert torch.equal(word_embedding_backward(upstream, cache), first)
+    finally:
+        torch.set_num_threads(threads)

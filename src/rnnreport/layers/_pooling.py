@@ -14,6 +14,7 @@ from rnnreport.layers._checks import (
     check_indices,
     check_shapes,
 )
+from rnnreport.layers._rows import add_rows
 
 
 class EmbeddingBagCache(NamedTuple):
@@ -75,7 +76,7 @@ def embedding_bag_forward(
             f"lengths must add up to the K = {sizes['K']} words, got {int(lengths.sum())}"
         )
     owners = torch.arange(sizes["N"], device=W.device).repeat_interleave(lengths)  # (K,)
-    out = _add_rows(W.new_zeros(sizes["N"], sizes["D"]), owners, W.index_select(0, words))
+    out = add_rows(W.new_zeros(sizes["N"], sizes["D"]), owners, W.index_select(0, words))
     counts = lengths if average else torch.ones_like(lengths)
     if average:
         out /= counts[:, None]
@@ -107,14 +108,7 @@ def embedding_bag_backward(dout: Tensor, cache: EmbeddingBagCache) -> Tensor:
     check_shapes({"counts": (counts, "N"), "W": (W, "V D"), "dout": (dout, "N D")})
     check_alike(("W", W), dout=dout)
     share = dout / counts[:, None]  # of each word of a sentence
-    return _add_rows(torch.zeros_like(W), words, share.index_select(0, owners))
-
-
-def _add_rows(out: Tensor, index: Tensor, rows: Tensor) -> Tensor:
-    """Add rows at given places, in a fixed order, so that a second run agrees bit for bit."""
-    if out.is_cuda:  # there index_add_ adds in any order
-        return out.index_put_((index,), rows, accumulate=True)
-    return out.index_add_(0, index, rows)
+    return add_rows(torch.zeros_like(W), words, share.index_select(0, owners))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport.layers._checks import check_alike, check_device, check_indices, check_shapes
+from rnnreport.layers._rows import add_rows
 from rnnreport.progress import track
 
 __all__ = ["Cooccurrences", "GloVe", "cooccurrences", "glove_loss", "train_glove"]
@@ -104,8 +105,7 @@ def cooccurrences(
         keys, shares = [words[:0]], [words[:0].double()]
     pairs, place = torch.unique(torch.cat(keys), return_inverse=True)
     counts = torch.zeros_like(pairs, dtype=torch.float64)
-    # index_put_ adds in a fixed order on every device, so that a second run agrees bit for bit.
-    counts.index_put_((place,), torch.cat(shares), accumulate=True)
+    add_rows(counts, place, torch.cat(shares))
     return Cooccurrences(pairs // n_words, pairs % n_words, counts)
 
 
@@ -189,11 +189,11 @@ def glove_loss(
 
     delta = 2 * weight * error  # (G5)
     dw, dw_context = delta[:, None] * w_context, delta[:, None] * w
-    # A word collects the terms of all its pairs, always in the same order.
-    dW = torch.zeros_like(W).index_put_((rows,), dw, accumulate=True)  # (G6)
-    dW_context = torch.zeros_like(W).index_put_((columns,), dw_context, accumulate=True)  # (G7)
-    db = torch.zeros_like(b).index_put_((rows,), delta, accumulate=True)  # (G8)
-    db_context = torch.zeros_like(b).index_put_((columns,), delta, accumulate=True)  # (G9)
+    # A word collects the terms of all its pairs.
+    dW = add_rows(torch.zeros_like(W), rows, dw)  # (G6)
+    dW_context = add_rows(torch.zeros_like(W), columns, dw_context)  # (G7)
+    db = add_rows(torch.zeros_like(b), rows, delta)  # (G8)
+    db_context = add_rows(torch.zeros_like(b), columns, delta)  # (G9)
     return loss, (dW, dW_context, db, db_context)
 
 
