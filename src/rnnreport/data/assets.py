@@ -138,12 +138,70 @@ ASSETS: dict[str, Asset] = {
             origin="https://nlp.stanford.edu/projects/glove/",
             terms="PDDL",
         ),
+        Asset(
+            name="hymenoptera",
+            candidates=("hymenoptera_data",),
+            description=(
+                "photographs of ants and bees: a folder with train/ants, train/bees, val/ants and "
+                "val/bees"
+            ),
+            origin="https://download.pytorch.org/tutorial/hymenoptera_data.zip",
+            terms="a part of ImageNet, research use",
+        ),
+        Asset(
+            name="resnet18",
+            candidates=(
+                "weights/resnet18-f37072fd.safetensors",
+                "weights/resnet18-f37072fd.pth",
+            ),
+            description=(
+                "ResNet-18 trained on ImageNet: torchvision's weight file, or the same names in a "
+                "safetensors file. Transfer learning takes it where it is asked for"
+            ),
+            origin="https://download.pytorch.org/models/resnet18-f37072fd.pth",
+            terms="BSD-3-Clause",
+        ),
+        Asset(
+            name="styles",
+            candidates=("styles",),
+            description=(
+                "paintings and a photograph as JPEG: composition_vii, the_scream, starry_night "
+                "and tubingen"
+            ),
+            origin="https://commons.wikimedia.org/",
+            terms="paintings: public domain; tubingen: Andreas Praefcke, CC BY 3.0",
+        ),
+        Asset(
+            name="vgg19",
+            candidates=(
+                "weights/vgg19_conv1_1-conv3_4.safetensors",
+                "weights/vgg19-dcbb9e9d.pth",
+            ),
+            description=(
+                "VGG-19 trained on ImageNet: torchvision's weight file, or its first eight "
+                "convolutions under the same names in a safetensors file"
+            ),
+            origin="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+            terms="CC BY 4.0",
+        ),
+        Asset(
+            name="squeezenet1_1",
+            candidates=("weights/squeezenet1_1-b8a52dc0.pth",),
+            description=(
+                "SqueezeNet 1.1 trained on ImageNet: torchvision's weight file. Style transfer "
+                "takes it where it is asked for"
+            ),
+            origin="https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+            terms="BSD-3-Clause",
+        ),
     )
 }
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "captioning": ("flickr8k", "mobilenet_v2"),
     "text": ("sentiment",),
+    "transfer": ("hymenoptera", "mobilenet_v2"),
+    "style": ("styles", "vgg19"),
 }
 """The assets that each experiment needs in the profile ``full``."""
 

@@ -6,19 +6,16 @@ over it: features that no network has learned, and that are called pixel feature
 are used.
 """
 
-import pickle
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import safetensors
-import safetensors.torch
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from rnnreport.data.assets import DataFormatError
+from rnnreport.data.weights import load_into
 
 __all__ = [
     "Statistics",
@@ -51,8 +48,8 @@ def load_mobilenet_v2(path: Path) -> nn.Module:
     Parameters
     ----------
     path
-        A state dict under torchvision's names: a safetensors file, or torchvision's own ``.pth``
-        file, which is read without executing anything that it holds.
+        A state dict under torchvision's names, as
+        :func:`~rnnreport.data.weights.read_weights` reads it.
 
     Returns
     -------
@@ -62,23 +59,15 @@ def load_mobilenet_v2(path: Path) -> nn.Module:
 
     Raises
     ------
+    MissingDataError
+        If there is no such file.
     DataFormatError
         If the file cannot be read, or does not hold exactly the network's parameters.
     """
     from rnnreport._torchvision import torchvision
 
-    try:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise DataFormatError(f"{path}: not a file of weights ({error})") from error
     network: nn.Module = torchvision.models.mobilenet_v2()
-    try:
-        network.load_state_dict(state, strict=True)
-    except (RuntimeError, TypeError) as error:
-        raise DataFormatError(f"{path}: not the weights of MobileNetV2 ({error})") from error
+    load_into(network, path, "MobileNetV2")
     return network.eval().requires_grad_(False)
 
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.pictures import read_picture
 from rnnreport.data.vocabulary import tokenise
 
 __all__ = ["Flickr8k", "load_flickr8k", "split_by_name"]
@@ -64,18 +65,16 @@ class Flickr8k:
         Returns
         -------
         PIL.Image.Image
-            The image, in RGB.
+            As :func:`~rnnreport.data.pictures.read_picture` gives it.
 
         Raises
         ------
+        MissingDataError
+            If the file is gone.
         DataFormatError
             If the file is not an image that can be read.
         """
-        try:
-            with Image.open(self.path(name)) as image:
-                return image.convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise DataFormatError(f"{self.path(name)}: not a readable image ({error})") from error
+        return read_picture(self.path(name))
 
 
 def load_flickr8k(root: Path) -> Flickr8k:

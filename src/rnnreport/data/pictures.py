@@ -1,0 +1,71 @@
+"""Pictures: the one way in which image files enter the project."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from rnnreport.data.assets import DataFormatError, MissingDataError
+
+__all__ = ["MOST_PIXELS", "read_picture"]
+
+MOST_PIXELS = 50_000_000
+"""The largest picture that is decoded. A small file may claim to be far larger and fill memory."""
+
+# Pillow's other readers start programs (EPS) or read formats that no data set here has.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Read an image file as it is meant to be seen.
+
+    Parameters
+    ----------
+    path
+        A BMP, GIF, JPEG, PNG, PPM, TIFF or WebP file, whatever its suffix; of several frames, the
+        first is read.
+
+    Returns
+    -------
+    PIL.Image.Image
+        In RGB, 8 bits a channel, upright as the file's EXIF note says. What is transparent lies on
+        white; 16-bit grey is scaled to 8 bits, and CMYK converted.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataFormatError
+        If the file is not an image that can be read, or has more than :data:`MOST_PIXELS` pixels;
+        the message names the file.
+    """
+    if not path.is_file():
+        raise MissingDataError(f"{path} is missing: expected an image file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, on large or careless files
+        try:
+            with Image.open(path, formats=_FORMATS) as image:
+                width, height = image.size
+                if width * height <= MOST_PIXELS:
+                    return _on_white(ImageOps.exif_transpose(image))
+            problem = f"it has {width} × {height} pixels, and at most {MOST_PIXELS:,} are read"
+        except Image.DecompressionBombError:
+            problem = f"it claims far more than the {MOST_PIXELS:,} pixels that are read"
+        except UnidentifiedImageError as error:
+            names = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
+            raise DataFormatError(f"{path}: not a readable image (expected {names})") from error
+        except Exception as error:  # what a broken file does to a decoder cannot be foreseen
+            raise DataFormatError(f"{path}: not a readable image ({error})") from error
+    raise DataFormatError(f"{path}: too large an image: {problem}")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # Pillow's own conversion would clip at 255
+        values = np.asarray(image, dtype=np.int64)
+        return Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    picture = image.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")

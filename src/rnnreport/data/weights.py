@@ -1,0 +1,75 @@
+"""Files of weights: the parameters of a network, by name."""
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from rnnreport.data.assets import DataFormatError, MissingDataError
+
+__all__ = ["load_into", "read_weights"]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the parameters of a network.
+
+    Parameters
+    ----------
+    path
+        A ``.safetensors`` file, or a state dict as ``torch.save`` writes it, under any other
+        suffix. It is read without executing anything that it holds.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The parameters by name, on the CPU, in the dtypes that the file has.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataFormatError
+        If the file cannot be read, or holds something else than tensors by name.
+    """
+    if not path.is_file():
+        raise MissingDataError(f"{path} is missing: expected a file of weights")
+    state: object
+    try:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a broken file does to a reader cannot be foreseen
+        raise DataFormatError(f"{path}: not a file of weights ({error})") from error
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise DataFormatError(f"{path}: not a file of weights (expected tensors by name)")
+    return dict(state)
+
+
+def load_into(network: nn.Module, path: Path, name: str) -> None:
+    """Give a network the weights of a file.
+
+    Parameters
+    ----------
+    network
+        The network; changed in place.
+    path
+        As :func:`read_weights` takes it.
+    name
+        What the network is called in the message of an error.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataFormatError
+        If the file cannot be read, or does not hold exactly the network's parameters.
+    """
+    state = read_weights(path)
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise DataFormatError(f"{path}: not the weights of {name} ({error})") from error
