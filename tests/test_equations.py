@@ -1,4 +1,4 @@
-"""The ledger proves all 49 equations, and finds what is broken: formula, layer or printed line."""
+"""The ledger proves all equations, and finds what is broken: formula, layer or printed line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from rnnreport import layers
 from rnnreport.equations import (
     BAR,
     LEDGER,
+    OWN_NUMBERS,
+    SOURCE_NUMBERS,
     LedgerTable,
+    MapSizes,
     Residual,
     Sizes,
     _ledger,
@@ -31,12 +34,19 @@ from rnnreport.equations import (
 )
 from rnnreport.equations._lstm import cell
 from rnnreport.equations._recurrences import LSTMProblem, RNNProblem
+from rnnreport.equations._style import StyleProblem
 
 VISIBLE = 1e-3
 
-numbers = st.sampled_from(sorted(LEDGER))
 seeds = st.integers(0, 2**31)
-sizes = st.builds(Sizes, T=st.integers(1, 5), d=st.integers(1, 5), m=st.integers(1, 5))
+small = st.integers(1, 5)
+sizes = st.builds(Sizes, T=small, d=small, m=small)
+map_sizes = st.builds(MapSizes, C=small, H=small, W=small)
+
+
+def strings(*numbers: int | range) -> set[str]:
+    """The numbers of the source's equations as the ledger writes them."""
+    return {str(k) for n in numbers for k in ([n] if isinstance(n, int) else n)}
 
 
 def generator(seed: int) -> torch.Generator:
@@ -47,13 +57,16 @@ def generator(seed: int) -> torch.Generator:
 
 
 def test_every_equation_has_one_entry_in_order() -> None:
-    assert list(LEDGER) == list(range(1, 50))
+    assert list(SOURCE_NUMBERS) == [str(number) for number in range(1, 50)]
+    assert OWN_NUMBERS == ("N1", "N2", "N3", "N4")
+    assert tuple(LEDGER) == SOURCE_NUMBERS + OWN_NUMBERS
     assert all(entry.number == number for number, entry in LEDGER.items())
 
 
 @pytest.mark.parametrize("entry", LEDGER.values(), ids=str)
 def test_entries_are_complete(entry: Any) -> None:
-    assert entry.page == ("rnn" if entry.number <= 12 else "lstm")
+    pages = {"rnn": strings(range(1, 13)), "lstm": strings(range(13, 50)), "style": OWN_NUMBERS}
+    assert entry.number in pages[entry.page]
     assert callable(getattr(layers, entry.layer))
     for latex in (entry.statement, entry.printed or ""):
         assert "\n" not in latex
@@ -66,15 +79,15 @@ def test_entries_are_complete(entry: Any) -> None:
 
 
 def test_titles_and_statements_tell_equations_apart() -> None:
-    assert len({entry.title for entry in LEDGER.values()}) == 49
-    assert len({(entry.page, entry.statement) for entry in LEDGER.values()}) == 49
+    assert len({entry.title for entry in LEDGER.values()}) == len(LEDGER)
+    assert len({(entry.page, entry.statement) for entry in LEDGER.values()}) == len(LEDGER)
 
 
 def test_verdicts_on_the_source() -> None:
     faulty = {n: entry.verdict for n, entry in LEDGER.items() if entry.verdict != "right"}
-    sloppy = dict.fromkeys((17, 30, 31), "sloppy")
-    conditional = dict.fromkeys((33, 35), "conditional")
-    assert faulty == {**sloppy, **conditional, **dict.fromkeys(range(36, 48), "wrong")}
+    sloppy = dict.fromkeys(strings(17, 30, 31), "sloppy")
+    conditional = dict.fromkeys(strings(33, 35), "conditional")
+    assert faulty == {**sloppy, **conditional, **dict.fromkeys(strings(range(36, 48)), "wrong")}
 
 
 # The proof, and that it can fail.
@@ -82,9 +95,11 @@ def test_verdicts_on_the_source() -> None:
 
 @pytest.mark.parametrize("number", LEDGER)
 @settings(max_examples=5)
-@given(seed=seeds, sizes=sizes)
-def test_equation_and_code_hold(number: int, seed: int, sizes: Sizes) -> None:
-    residual = check(number, generator=generator(seed), draws=1, sizes=sizes)
+@given(seed=seeds, data=st.data())
+def test_equation_and_code_hold(number: str, seed: int, data: st.DataObject) -> None:
+    strategy: st.SearchStrategy[Any] = map_sizes if number in OWN_NUMBERS else sizes
+    drawn = data.draw(strategy)
+    residual = check(number, generator=generator(seed), draws=1, sizes=drawn)
     assert residual.equation <= BAR
     assert residual.code <= BAR
     assert residual.ok
@@ -93,7 +108,7 @@ def test_equation_and_code_hold(number: int, seed: int, sizes: Sizes) -> None:
 @pytest.mark.parametrize("number", LEDGER)
 @settings(max_examples=3)
 @given(seed=seeds)
-def test_every_deliberate_mistake_is_caught(number: int, seed: int) -> None:
+def test_every_deliberate_mistake_is_caught(number: str, seed: int) -> None:
     found = mistakes(number, generator=generator(seed))
     assert list(found) == list(LEDGER[number].wrong)
     assert {name: value for name, value in found.items() if not value > VISIBLE} == {}
@@ -102,7 +117,7 @@ def test_every_deliberate_mistake_is_caught(number: int, seed: int) -> None:
 @pytest.mark.parametrize("number", [n for n, e in LEDGER.items() if e.printed is not None])
 @settings(max_examples=3)
 @given(seed=seeds)
-def test_faulty_line_fails_where_the_right_one_holds(number: int, seed: int) -> None:
+def test_faulty_line_fails_where_the_right_one_holds(number: str, seed: int) -> None:
     residual = check(number, generator=generator(seed), draws=3)
     assert residual.printed is not None
     assert residual.printed > VISIBLE
@@ -158,13 +173,17 @@ def gates_swapped(layer: Layer) -> Layer:
     return broken
 
 
+def unscaled(layer: Layer) -> Layer:
+    return lambda F: F.shape[1] * layer(F)
+
+
 def without_dc_T(layer: Layer) -> Layer:
     return lambda dh, cache, **options: layer(dh, cache, return_dc0=options["return_dc0"])
 
 
-def failing() -> set[int]:
+def failing() -> set[str]:
     """Numbers whose code fails; every formula must hold all the same."""
-    rows = table(draws=1).rows
+    rows = table(LEDGER, draws=1).rows
     assert max(row.equation for row in rows) <= BAR
     return {row.number for row in rows if row.code > VISIBLE}
 
@@ -172,17 +191,21 @@ def failing() -> set[int]:
 @pytest.mark.parametrize(
     ("name", "broken", "expected"),
     [
-        ("rnn_step_backward", negated, set(range(1, 6))),
-        ("rnn_backward", negated, set(range(6, 13))),
-        ("lstm_step_backward", negated, set(range(13, 32))),
-        ("lstm_backward", negated, set(range(32, 50))),
-        ("lstm_step_backward", gates_swapped, {13, 14, *range(17, 21), 25, 26}),
-        ("lstm_backward", gates_swapped, {*range(36, 40), 44, 45}),
-        ("lstm_backward", without_dc_T, set(range(32, 50)) - {34}),
+        ("rnn_step_backward", negated, strings(range(1, 6))),
+        ("rnn_backward", negated, strings(range(6, 13))),
+        ("lstm_step_backward", negated, strings(range(13, 32))),
+        ("lstm_backward", negated, strings(range(32, 50))),
+        ("lstm_step_backward", gates_swapped, strings(13, 14, range(17, 21), 25, 26)),
+        ("lstm_backward", gates_swapped, strings(range(36, 40), 44, 45)),
+        ("lstm_backward", without_dc_T, strings(range(32, 50)) - {"34"}),
+        ("content_loss", negated, {"N1"}),
+        ("gram_matrix", unscaled, {"N2"}),
+        ("style_loss", negated, {"N3"}),
+        ("total_variation_loss", negated, {"N4"}),
     ],
 )
 def test_broken_layer_is_found(
-    monkeypatch: pytest.MonkeyPatch, name: str, broken: Callable[[Layer], Layer], expected: set[int]
+    monkeypatch: pytest.MonkeyPatch, name: str, broken: Callable[[Layer], Layer], expected: set[str]
 ) -> None:
     working = getattr(layers, name)
     replacement = broken(working)
@@ -199,13 +222,13 @@ def test_broken_forward_pass_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(layers, "lstm_step_forward", broken)
     # The output gate's equations read neither f_t nor i_t but through c_t, which is right.
-    assert failing() == set(range(13, 32)) - {16, 23, 24, 28}
+    assert failing() == strings(range(13, 32)) - strings(16, 23, 24, 28)
 
 
 def test_broken_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = LEDGER[12]
+    entry = LEDGER["12"]
     mistaken = replace(entry, right=entry.wrong["W_h not transposed"])
-    monkeypatch.setattr(_ledger, "LEDGER", {**LEDGER, 12: mistaken})
+    monkeypatch.setattr(_ledger, "LEDGER", {**LEDGER, "12": mistaken})
     shown = table(12, draws=2)
     assert not shown.ok
     assert shown.rows[0].equation > VISIBLE
@@ -258,6 +281,25 @@ def test_lstm_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
         torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
 
 
+@settings(max_examples=10)
+@given(seed=seeds, sizes=map_sizes)
+def test_style_problem_agrees_with_autograd(seed: int, sizes: MapSizes) -> None:
+    problem = StyleProblem.draw(generator(seed), sizes)
+    F, x = (tensor.clone().requires_grad_() for tensor in (problem.F, problem.x))
+    G = F @ F.T / F.shape[1]
+    steps = (x.diff(dim=1) ** 2).sum() + (x.diff(dim=2) ** 2).sum()
+    losses = {
+        "N1": (F, problem.w * ((F - problem.P) ** 2).sum()),
+        "N2": (F, (problem.U * G).sum()),
+        "N3": (F, problem.w * ((G - problem.A) ** 2).sum()),
+        "N4": (x, problem.w * steps),
+    }
+    for number, (leaf, loss) in losses.items():
+        (expected,) = torch.autograd.grad(loss, leaf, retain_graph=True)
+        actual = LEDGER[number].left(problem)
+        torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-12)
+
+
 def test_draw_depends_on_the_generator_alone() -> None:
     first = check(36, generator=generator(3), draws=2)
     torch.manual_seed(12345)
@@ -296,11 +338,17 @@ def whole() -> LedgerTable:
     return table(draws=2, with_mistakes=True)
 
 
-def test_whole_ledger_holds(whole: LedgerTable) -> None:
-    assert whole.ok
-    assert 0 < whole.worst <= BAR
-    assert [row.number for row in whole.rows] == list(LEDGER)
-    assert all(row.mistakes == row.caught == len(LEDGER[row.number].wrong) for row in whole.rows)
+@pytest.fixture(scope="module")
+def own() -> LedgerTable:
+    return table(OWN_NUMBERS, draws=2, with_mistakes=True)
+
+
+def test_whole_ledger_holds(whole: LedgerTable, own: LedgerTable) -> None:
+    for shown, numbers in ((whole, SOURCE_NUMBERS), (own, OWN_NUMBERS)):
+        assert shown.ok
+        assert 0 < shown.worst <= BAR
+        assert tuple(row.number for row in shown.rows) == numbers
+        assert all(r.mistakes == r.caught == len(LEDGER[r.number].wrong) for r in shown.rows)
 
 
 def test_html_links_every_equation_to_its_page(whole: LedgerTable) -> None:
@@ -315,18 +363,39 @@ def test_html_links_every_equation_to_its_page(whole: LedgerTable) -> None:
     assert "h_" not in "".join(tags.text)
 
 
+def test_own_equations_are_linked_by_their_letter(own: LedgerTable) -> None:
+    tags = Tags(own._repr_html_())
+    links = [attributes["href"] for tag, attributes in tags.seen if tag == "a"]
+    assert links == [f"style.html#equation-eq-n{k}" for k in range(1, 5)]
+    assert "Residual as printed" not in tags.text
+
+
+def test_neighbouring_numbers_are_told_as_a_run(whole: LedgerTable, own: LedgerTable) -> None:
+    rows = [whole.rows[k] for k in (0, 2, 3, 4)] + [own.rows[k] for k in (0, 1, 2)]
+    failed = LedgerTable(tuple(row._replace(code=1.0) for row in rows), draws=2)
+    assert "FAIL: (1), (3)–(5), (N1)–(N3) not proven" in str(failed)
+
+
 def test_group_without_faulty_line_has_no_column_for_it() -> None:
-    group = table(1, 2, range(3, 6), draws=1)
+    group = table(1, "2", range(3, 6), ["N2", 12], draws=1)
     tags = Tags(group._repr_html_())
     assert "Residual as printed" not in str(group)
     assert "Residual as printed" not in tags.text
     assert all(tag != "dl" for tag, _ in tags.seen)
-    assert [row.number for row in group.rows] == [1, 2, 3, 4, 5]
+    assert [row.number for row in group.rows] == ["1", "2", "3", "4", "5", "N2", "12"]
 
 
 def test_row_is_the_same_in_any_table(whole: LedgerTable) -> None:
     row = table(33, draws=2, with_mistakes=True).rows[0]
     assert row == whole.rows[32]
+    assert row.number == "33"
+
+
+def test_seed_of_a_row_is_its_number() -> None:
+    for number, seed in ((36, 36), ("N1", 50)):
+        residual = check(number, generator=generator(seed), draws=2)
+        row = table(number, draws=2).rows[0]
+        assert (row.equation, row.code) == (residual.equation, residual.code)
 
 
 def test_text_shows_residuals_and_remarks() -> None:
@@ -378,9 +447,9 @@ def test_number_text(value: float, text: str) -> None:
     assert number_text(value) == text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-@pytest.mark.parametrize("number", [0, 50, -1])
-def test_unknown_number_is_refused(number: int) -> None:
-    message = rf"number must be that of an equation, 1 to 49, got {number}"
+@pytest.mark.parametrize("number", [0, 50, -1, "N0", "N", "n1", ""])
+def test_unknown_number_is_refused(number: int | str) -> None:
+    message = rf"number must be that of an equation, 1 to 49 or N1 to N4, got {number!r}"
     for call in (
         lambda: equation(number),
         lambda: check(number, generator=generator(0)),

@@ -28,7 +28,10 @@ from rnnreport.layers import (
     rnn_backward,
     rnn_forward,
 )
+from rnnreport.layers import content_loss as _content_loss
 from rnnreport.layers import sigmoid_loss as _sigmoid_loss
+from rnnreport.layers import style_loss as _style_loss
+from rnnreport.layers import total_variation_loss as _total_variation_loss
 
 # torch.nn packs the gates i, f, g, o; the layers pack them f, i, c̃, o. The swap is its own
 # inverse.
@@ -108,6 +111,48 @@ class _SigmoidLossFunction(torch.autograd.Function):
         return dloss * ds, None
 
 
+class _ContentLossFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, F: Tensor, P: Tensor, weight: float) -> Tensor:
+        loss, gradient = _content_loss(F, P, weight)
+        ctx.save_for_backward(gradient)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return dloss * gradient, None, None
+
+
+class _StyleLossFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, F: Tensor, A: Tensor, weight: float) -> Tensor:
+        loss, gradient = _style_loss(F, A, weight)
+        ctx.save_for_backward(gradient)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return dloss * gradient, None, None
+
+
+class _TotalVariationLossFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
+        loss, gradient = _total_variation_loss(x, weight)
+        ctx.save_for_backward(gradient)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return dloss * gradient, None
+
+
 def embedding_bag(words: Tensor, lengths: Tensor, W: Tensor, *, average: bool) -> Tensor:
     """Add up or average word vectors; see :func:`rnnreport.layers.embedding_bag_forward`.
 
@@ -168,6 +213,67 @@ def sigmoid_loss(s: Tensor, y: Tensor) -> Tensor:
         The mean loss.
     """
     result: Tensor = _SigmoidLossFunction.apply(s, y)  # type: ignore[no-untyped-call]
+    return result
+
+
+def content_loss(F: Tensor, P: Tensor, weight: float) -> Tensor:
+    """Compare two maps place by place; see :func:`rnnreport.layers.content_loss`.
+
+    Parameters
+    ----------
+    F : Tensor, shape (C, H, W) or (C, M)
+        The map of an image.
+    P : Tensor, of the shape of `F`
+        The map that it is to have. It gets no gradient.
+    weight : float
+        What the loss is multiplied by.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The loss.
+    """
+    result: Tensor = _ContentLossFunction.apply(F, P, weight)  # type: ignore[no-untyped-call]
+    return result
+
+
+def style_loss(F: Tensor, A: Tensor, weight: float) -> Tensor:
+    """Compare the Gram matrix of a map with another; see :func:`rnnreport.layers.style_loss`.
+
+    Parameters
+    ----------
+    F : Tensor, shape (C, H, W) or (C, M)
+        The map of an image.
+    A : Tensor, shape (C, C)
+        The Gram matrix that it is to have. It gets no gradient.
+    weight : float
+        What the loss is multiplied by.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The loss.
+    """
+    result: Tensor = _StyleLossFunction.apply(F, A, weight)  # type: ignore[no-untyped-call]
+    return result
+
+
+def total_variation_loss(x: Tensor, weight: float) -> Tensor:
+    """Add up what changes from pixel to pixel; see :func:`rnnreport.layers.total_variation_loss`.
+
+    Parameters
+    ----------
+    x : Tensor, shape (C, H, W)
+        An image.
+    weight : float
+        What the loss is multiplied by.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The loss.
+    """
+    result: Tensor = _TotalVariationLossFunction.apply(x, weight)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -1,7 +1,8 @@
-r"""The ledger: every numbered equation of the source, and the check that proves or refutes it.
+r"""The ledger: every numbered equation, and the check that proves or refutes it.
 
-Each of the equations (1)-(49) is an `Equation` in `LEDGER`. Its check draws a random problem in
-float64 and computes one quantity three times, independently:
+Each of the source's equations (1)-(49) is an `Equation` in `LEDGER`. After them stand those of
+style transfer, (N1)-(N4), for which the source prints none. A check draws a random problem in
+float64 and computes one quantity three times, independently. Of a recurrence:
 
 - from the definition: the forward recurrence is run with a variable moved by
   :math:`10^{-30} i`, and the derivative of the loss is read off its imaginary part;
@@ -19,13 +20,24 @@ The source writes the chain rule from left to right,
 :math:`[\partial L / \partial h_t]_\text{new}\, \partial h_t / \partial h_{t-1}`, as is right
 for rows; its results are columns, for which the transposed Jacobian stands in front.
 
+The losses of style transfer are polynomials, and defined as sums over elements: there the
+definition, the formula and the code share no matrix product.
+
 Where a line of the source is sloppy, wrong or bound to an assumption, the entry holds that line
 too, with its own residual and a remark. Every entry has deliberate mistakes that its check must
 find.
 """
 
 from rnnreport.equations._entry import BAR, Equation, Residual, Sizes
-from rnnreport.equations._ledger import LEDGER, check, equation, mistakes
+from rnnreport.equations._ledger import (
+    LEDGER,
+    OWN_NUMBERS,
+    SOURCE_NUMBERS,
+    check,
+    equation,
+    mistakes,
+)
+from rnnreport.equations._style import MapSizes
 from rnnreport.equations._table import (
     Corrections,
     LedgerRow,
@@ -38,10 +50,13 @@ from rnnreport.equations._table import (
 __all__ = [
     "BAR",
     "LEDGER",
+    "OWN_NUMBERS",
+    "SOURCE_NUMBERS",
     "Corrections",
     "Equation",
     "LedgerRow",
     "LedgerTable",
+    "MapSizes",
     "Residual",
     "Sizes",
     "check",

@@ -15,10 +15,11 @@ from rnnreport.proof import relative_residual
 BAR = 1e-12
 """The largest relative residual with which an equation counts as proven in float64."""
 
-Page = Literal["rnn", "lstm"]
+Page = Literal["rnn", "lstm", "style"]
 Verdict = Literal["right", "sloppy", "wrong", "conditional"]
 
 P = TypeVar("P")
+Z = TypeVar("Z")
 
 # Where the exact value nearly cancels, a relative residual measures rounding and not the formula.
 _SMALLEST_LEFT_SIDE = 1e-2
@@ -26,7 +27,7 @@ _REDRAWS = 50
 
 
 class Sizes(NamedTuple):
-    """Sizes of a random problem.
+    """Sizes of a random recurrent problem.
 
     Attributes
     ----------
@@ -43,7 +44,7 @@ class Sizes(NamedTuple):
     m: int
 
 
-def draw_sizes(generator: torch.Generator, *, ones: bool) -> Sizes:
+def draw_sizes(generator: torch.Generator, ones: bool) -> Sizes:
     """Draw small sizes: 2 to 4 steps of sizes 2 or 3, or, with `ones`, about half of them 1."""
     T = 2 + torch.randint(3, (1,), generator=generator)
     sizes = torch.cat([T, 2 + torch.randint(2, (2,), generator=generator)])
@@ -80,19 +81,19 @@ class Residual:
 
 
 @dataclass(frozen=True)
-class Equation(Generic[P]):
-    r"""One numbered equation of the source, with everything needed to prove or refute it.
+class Equation(Generic[P, Z]):
+    r"""One numbered equation, with everything needed to prove or refute it.
 
     A check draws a problem and computes one quantity on independent ways: `left` differentiates
-    the definition of the recurrence, `right` is the formula, `code` asks the layer function.
+    the definition, `right` is the formula, `code` asks the layer function.
 
     Attributes
     ----------
-    number : int
-        The source's number, 1 to 49.
+    number : str
+        The source's number, ``"1"`` to ``"49"``, or a letter and a number of this report's own.
     title : str
         What the equation gives, in plain words.
-    page : {"rnn", "lstm"}
+    page : {"rnn", "lstm", "style"}
         The page that derives it.
     statement : str
         The right form, in LaTeX, on one line.
@@ -101,8 +102,11 @@ class Equation(Generic[P]):
     verdict : {"right", "sloppy", "wrong", "conditional"}
         Of the source's own lines: ``"sloppy"`` has a slip in a step of the derivation and the right
         result, ``"wrong"`` a wrong result, ``"conditional"`` a result that needs an assumption.
+    sizes : callable
+        Draws small sizes of a problem from a `torch.Generator`; if the second argument is true,
+        about half of them 1.
     problem : callable
-        Draws a random problem from a `torch.Generator` and `Sizes`.
+        Draws a random problem from a `torch.Generator` and sizes.
     left, right, code : callable
         The quantity of a problem by the derivative's definition, the formula and the layer.
     wrong : mapping of str to callable
@@ -117,12 +121,13 @@ class Equation(Generic[P]):
         What is wrong and what is right, or how a line must be read.
     """
 
-    number: int
+    number: str
     title: str
     page: Page
     statement: str
     layer: str
-    problem: Callable[[torch.Generator, Sizes], P] = field(repr=False)
+    sizes: Callable[[torch.Generator, bool], Z] = field(repr=False)
+    problem: Callable[[torch.Generator, Z], P] = field(repr=False)
     left: Callable[[P], Tensor] = field(repr=False)
     right: Callable[[P], Tensor] = field(repr=False)
     code: Callable[[P], Tensor] = field(repr=False)
@@ -133,7 +138,7 @@ class Equation(Generic[P]):
     assumption: Callable[[P], P] | None = field(default=None, repr=False)
     remark: str | None = None
 
-    def draw(self, generator: torch.Generator, sizes: Sizes) -> tuple[P, Tensor]:
+    def draw(self, generator: torch.Generator, sizes: Z) -> tuple[P, Tensor]:
         """Draw a problem and its left side, which does not nearly cancel to zero."""
         for _ in range(_REDRAWS):
             problem = self.problem(generator, sizes)

@@ -1,4 +1,4 @@
-"""The registry of all 49 equations, and its checks over several random problems."""
+"""The registry of all equations, and its checks over several random problems."""
 
 from __future__ import annotations
 
@@ -9,23 +9,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnreport.equations._entry import Equation, Residual, Sizes, draw_sizes, worst
+from rnnreport.equations._entry import Equation, Residual, Sizes, worst
 from rnnreport.equations._lstm import LSTM
 from rnnreport.equations._rnn import RNN
+from rnnreport.equations._style import STYLE, MapSizes
 
-_ENTRIES: tuple[Equation[Any], ...] = (*RNN, *LSTM)
+_SOURCE: tuple[Equation[Any, Any], ...] = (*RNN, *LSTM)
 
-LEDGER: Mapping[int, Equation[Any]] = MappingProxyType({entry.number: entry for entry in _ENTRIES})
-"""Every numbered equation of the source by its number, in order."""
+SOURCE_NUMBERS = tuple(entry.number for entry in _SOURCE)
+"""The numbers of the source's equations, in order."""
+
+OWN_NUMBERS = tuple(entry.number for entry in STYLE)
+"""The numbers of the equations that the source does not have, in order."""
+
+LEDGER: Mapping[str, Equation[Any, Any]] = MappingProxyType(
+    {entry.number: entry for entry in (*_SOURCE, *STYLE)}
+)
+"""Every equation by its number, those of the source first."""
 
 
-def equation(number: int) -> Equation[Any]:
+def equation(number: int | str) -> Equation[Any, Any]:
     """Look up an equation.
 
     Parameters
     ----------
-    number : int
-        The source's number.
+    number : int or str
+        The source's number, such as ``17``, or one of this report's own, such as ``"N2"``.
 
     Returns
     -------
@@ -34,41 +43,50 @@ def equation(number: int) -> Equation[Any]:
     Raises
     ------
     ValueError
-        If the source has no equation of that number.
+        If there is no equation of that number.
     """
-    if number not in LEDGER:
+    if str(number) not in LEDGER:
         raise ValueError(
-            f"number must be that of an equation, {min(LEDGER)} to {max(LEDGER)}, got {number!r}"
+            f"number must be that of an equation, {SOURCE_NUMBERS[0]} to {SOURCE_NUMBERS[-1]} "
+            f"or {OWN_NUMBERS[0]} to {OWN_NUMBERS[-1]}, got {number!r}"
         )
-    return LEDGER[number]
+    return LEDGER[str(number)]
 
 
 def _problems(
-    entry: Equation[Any], generator: torch.Generator, draws: int, sizes: Sizes | None
+    entry: Equation[Any, Any],
+    generator: torch.Generator,
+    draws: int,
+    sizes: Sizes | MapSizes | None,
 ) -> Iterator[tuple[Any, Tensor]]:
     if draws < 1:
         raise ValueError(f"draws must be at least 1, got {draws}")
     for k in range(draws):
         # Sizes of 1 hide some mistakes (no sum over t, a 1 × 1 matrix needs no transpose), so the
         # first draw has none; later ones do.
-        yield entry.draw(generator, sizes or draw_sizes(generator, ones=k % 2 == 1))
+        yield entry.draw(generator, sizes or entry.sizes(generator, k % 2 == 1))
 
 
 def check(
-    number: int, *, generator: torch.Generator, draws: int = 10, sizes: Sizes | None = None
+    number: int | str,
+    *,
+    generator: torch.Generator,
+    draws: int = 10,
+    sizes: Sizes | MapSizes | None = None,
 ) -> Residual:
     """Check one equation on random problems.
 
     Parameters
     ----------
-    number : int
-        The source's number.
+    number : int or str
+        As in `equation`.
     generator : torch.Generator
         Source of all randomness, on the CPU.
     draws : int, default 10
         How many problems to draw.
-    sizes : Sizes, optional
-        Sizes of every problem; by default drawn anew for each, every other time with ones.
+    sizes : Sizes or MapSizes, optional
+        Sizes of every problem, of a recurrence or of style transfer; by default drawn anew for
+        each, every other time with ones.
 
     Returns
     -------
@@ -98,7 +116,11 @@ def check(
 
 
 def mistakes(
-    number: int, *, generator: torch.Generator, draws: int = 5, sizes: Sizes | None = None
+    number: int | str,
+    *,
+    generator: torch.Generator,
+    draws: int = 5,
+    sizes: Sizes | MapSizes | None = None,
 ) -> dict[str, float]:
     """Make every deliberate mistake in one equation, to see that its check can fail.
 

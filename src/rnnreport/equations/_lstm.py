@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rnnreport import layers
-from rnnreport.equations._entry import Equation
+from rnnreport.equations._entry import Equation, Sizes, draw_sizes
 from rnnreport.equations._forms import (
     Changes,
     Formula,
@@ -352,13 +352,14 @@ def _step(
     formula: Formula[LSTMStep],
     by_code: Quantity,
     wrong: Mapping[str, Quantity],
-) -> Equation[LSTMProblem]:
+) -> Equation[LSTMProblem, Sizes]:
     return Equation(
-        number=number,
+        number=str(number),
         title=f"LSTM {title}, one step",
         page="lstm",
         statement=statement,
         layer="lstm_step_backward",
+        sizes=draw_sizes,
         problem=LSTMProblem.draw_step,
         left=left,
         right=one_step(formula),
@@ -375,13 +376,14 @@ def _sequence(
     right: Quantity,
     by_code: Quantity,
     wrong: Mapping[str, Quantity],
-) -> Equation[LSTMProblem]:
+) -> Equation[LSTMProblem, Sizes]:
     return Equation(
-        number=number,
+        number=str(number),
         title=f"LSTM {title}, whole sequence",
         page="lstm",
         statement=statement,
         layer="lstm_backward",
+        sizes=draw_sizes,
         problem=LSTMProblem.draw,
         left=left,
         right=right,
@@ -390,7 +392,7 @@ def _sequence(
     )
 
 
-def _gate_value(number: int, gate: Gate) -> Equation[LSTMProblem]:
+def _gate_value(number: int, gate: Gate) -> Equation[LSTMProblem, Sizes]:
     """(13)-(16)."""
     return _step(
         number,
@@ -439,7 +441,7 @@ _W_H = _Parameter(
 _B = _Parameter(field="b", title="bias", form=lambda gate: gate.before, factor="", mistakes={})
 
 
-def _gate_parameter(number: int, parameter: _Parameter, gate: Gate) -> Equation[LSTMProblem]:
+def _gate_parameter(number: int, parameter: _Parameter, gate: Gate) -> Equation[LSTMProblem, Sizes]:
     """(17)-(28)."""
 
     def by_code(p: LSTMProblem) -> Tensor:
@@ -457,7 +459,9 @@ def _gate_parameter(number: int, parameter: _Parameter, gate: Gate) -> Equation[
     )
 
 
-def _gate_parameter_sum(number: int, parameter: _Parameter, gate: Gate) -> Equation[LSTMProblem]:
+def _gate_parameter_sum(
+    number: int, parameter: _Parameter, gate: Gate
+) -> Equation[LSTMProblem, Sizes]:
     """(36)-(47)."""
     formula = parameter.form(gate)
     symbol = f"{parameter.field}^{gate.key}"
@@ -507,7 +511,7 @@ _PARAMETERS = tuple(
 )
 _BIASES = tuple(_gate_parameter(25 + k, _B, gate) for k, gate in enumerate(ALL_GATES))
 
-_STEP: tuple[Equation[LSTMProblem], ...] = (
+_STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
     *(_gate_value(13 + k, gate) for k, gate in enumerate(ALL_GATES)),
     replace(
         _PARAMETERS[0],
@@ -604,7 +608,7 @@ def _new_c_wrong() -> dict[str, Quantity]:
     }
 
 
-_SEQUENCE: tuple[Equation[LSTMProblem], ...] = (
+_SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
     replace(
         _sequence(
             32,
@@ -715,4 +719,4 @@ _SEQUENCE: tuple[Equation[LSTMProblem], ...] = (
     ),
 )
 
-LSTM: tuple[Equation[LSTMProblem], ...] = (*_STEP, *_SEQUENCE)
+LSTM: tuple[Equation[LSTMProblem, Sizes], ...] = (*_STEP, *_SEQUENCE)

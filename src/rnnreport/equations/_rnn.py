@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnreport import layers
-from rnnreport.equations._entry import Equation
+from rnnreport.equations._entry import Equation, Sizes, draw_sizes
 from rnnreport.equations._forms import (
     Changes,
     Formula,
@@ -134,13 +134,14 @@ def _step(
     formula: Formula[RNNStep],
     left: Quantity,
     by_code: Quantity,
-) -> Equation[RNNProblem]:
+) -> Equation[RNNProblem, Sizes]:
     return Equation(
-        number=number,
+        number=str(number),
         title=f"RNN {title}, one step",
         page="rnn",
         statement=statement,
         layer="rnn_step_backward",
+        sizes=draw_sizes,
         problem=RNNProblem.draw_step,
         left=left,
         right=one_step(formula),
@@ -158,13 +159,14 @@ def _sequence(
     by_code: Quantity,
     wrong: Mapping[str, Quantity],
     remark: str | None = None,
-) -> Equation[RNNProblem]:
+) -> Equation[RNNProblem, Sizes]:
     return Equation(
-        number=number,
+        number=str(number),
         title=f"RNN {title}, whole sequence",
         page="rnn",
         statement=statement,
         layer="rnn_backward",
+        sizes=draw_sizes,
         problem=RNNProblem.draw,
         left=left,
         right=right,
@@ -176,7 +178,7 @@ def _sequence(
 
 def _sum(
     number: int, title: str, statement: str, formula: Formula[RNNStep], field: str
-) -> Equation[RNNProblem]:
+) -> Equation[RNNProblem, Sizes]:
     def by_code(p: RNNProblem) -> Tensor:
         gradient: Tensor = getattr(code(p), field)
         return gradient
@@ -196,7 +198,7 @@ def _sum(
     )
 
 
-RNN: tuple[Equation[RNNProblem], ...] = (
+RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
     _step(
         1,
         "input weights",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from rnnreport.equations._entry import BAR, Equation, Page, Verdict, worst
-from rnnreport.equations._ledger import LEDGER, check, equation, mistakes
+from rnnreport.equations._ledger import LEDGER, SOURCE_NUMBERS, check, equation, mistakes
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -33,7 +33,7 @@ class LedgerRow(NamedTuple):
         How many of them the check found, by a residual above 1e-3.
     """
 
-    number: int
+    number: str
     title: str
     page: Page
     statement: str
@@ -142,14 +142,18 @@ class LedgerTable:
 
 
 def table(
-    *numbers: int | Iterable[int], draws: int = 10, seed: int = 0, with_mistakes: bool = False
+    *numbers: int | str | Iterable[int | str],
+    draws: int = 10,
+    seed: int = 0,
+    with_mistakes: bool = False,
 ) -> LedgerTable:
     """Check equations and set them in a table.
 
     Parameters
     ----------
-    *numbers : int or iterable of int
-        Which equations, as in ``table(1, 2)`` or ``table(range(6, 13))``; all 49 if none is given.
+    *numbers : int, str or iterable of these
+        Which equations, as in ``table(1, 2)``, ``table(range(6, 13))`` or ``table("N2")``; the
+        source's 49 if none is given.
     draws : int, default 10
         Random problems for each.
     seed : int, default 0
@@ -166,9 +170,10 @@ def table(
     ValueError
         If there is no such equation or no draw.
     """
-    chosen = [n for item in numbers for n in ([item] if isinstance(item, int) else item)]
+    chosen = [n for item in numbers for n in ([item] if isinstance(item, int | str) else item)]
     return LedgerTable(
-        tuple(_row(number, draws, seed, with_mistakes) for number in chosen or LEDGER), draws
+        tuple(_row(number, draws, seed, with_mistakes) for number in chosen or SOURCE_NUMBERS),
+        draws,
     )
 
 
@@ -182,7 +187,7 @@ class Corrections:
         Those with a line of the source that is sloppy, wrong or bound to a condition.
     """
 
-    entries: tuple[Equation[Any], ...]
+    entries: tuple[Equation[Any, Any], ...]
 
     def _repr_html_(self) -> str:
         items = "".join(
@@ -220,13 +225,14 @@ def number_text(value: float) -> str:
     return f"{mantissa} × {power}".replace(" ", "\N{NO-BREAK SPACE}")  # not torn apart on a phone
 
 
-def _row(number: int, draws: int, seed: int, with_mistakes: bool) -> LedgerRow:
+def _row(number: int | str, draws: int, seed: int, with_mistakes: bool) -> LedgerRow:
     entry = equation(number)
-    generator = torch.Generator().manual_seed(100 * seed + number)
+    place = 1 + list(LEDGER).index(entry.number)
+    generator = torch.Generator().manual_seed(100 * seed + place)
     residual = check(number, generator=generator, draws=draws)
     made = mistakes(number, generator=generator) if with_mistakes else None
     return LedgerRow(
-        number=number,
+        number=entry.number,
         title=entry.title,
         page=entry.page,
         statement=entry.statement,
@@ -273,7 +279,8 @@ _CHECK = _Column("Check", "ledger-mark", lambda row: "✓ ok" if row.ok else "�
 
 
 def _html_row(row: LedgerRow, columns: Sequence[_Column]) -> str:
-    link = f'<a href="{row.page}.html#equation-eq-{row.number}">({row.number})</a>'
+    anchor = f"{row.page}.html#equation-eq-{row.number.lower()}"
+    link = f'<a href="{anchor}">({row.number})</a>'
     cells = "".join(
         f'<td class="{column.css}">{_html(column.text(row))}</td>' for column in columns[1:]
     )
@@ -281,9 +288,15 @@ def _html_row(row: LedgerRow, columns: Sequence[_Column]) -> str:
     return f'<tr class="{state}"><th scope="row" class="{columns[0].css}">{link}</th>{cells}</tr>'
 
 
-def _numbers(numbers: list[int]) -> str:
-    """Write (1), (3)–(5) for 1, 3, 4, 5."""
-    runs = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+def _numbers(numbers: list[str]) -> str:
+    """Write (1), (3)–(5), (N1) for 1, 3, 4, 5, N1."""
+
+    def run(pair: tuple[int, str]) -> tuple[str, int]:
+        place, number = pair
+        letter = number.rstrip("0123456789")
+        return letter, int(number.removeprefix(letter)) - place
+
+    runs = groupby(enumerate(numbers), run)
     ends = [[number for _, number in run] for _, run in runs]
     return ", ".join(f"({e[0]})" if len(e) == 1 else f"({e[0]})–({e[-1]})" for e in ends)
 

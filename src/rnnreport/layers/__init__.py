@@ -31,6 +31,12 @@ from rnnreport.layers._rnn import (
     rnn_step_backward,
     rnn_step_forward,
 )
+from rnnreport.layers._style import (
+    content_loss,
+    gram_matrix,
+    style_loss,
+    total_variation_loss,
+)
 from rnnreport.layers._temporal import (
     TemporalFCCache,
     WordEmbeddingCache,
@@ -50,8 +56,10 @@ __all__ = [
     "RNNStepCache",
     "TemporalFCCache",
     "WordEmbeddingCache",
+    "content_loss",
     "embedding_bag_backward",
     "embedding_bag_forward",
+    "gram_matrix",
     "lstm_backward",
     "lstm_forward",
     "lstm_step_backward",
@@ -63,9 +71,11 @@ __all__ = [
     "rnn_step_backward",
     "rnn_step_forward",
     "sigmoid_loss",
+    "style_loss",
     "temporal_fc_backward",
     "temporal_fc_forward",
     "temporal_softmax_loss",
+    "total_variation_loss",
     "word_embedding_backward",
     "word_embedding_forward",
 ]
