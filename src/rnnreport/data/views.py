@@ -1,0 +1,107 @@
+"""Views: the square parts of a picture that a network is shown, as normalised tensors."""
+
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+
+from rnnreport.data._draws import chance, uniform
+
+__all__ = ["centre_square", "centre_view", "random_view", "to_tensor"]
+
+# Of ImageNet, in red, green and blue: what all networks here were trained with.
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_MARGIN = 8 / 7  # short side over crop: 256 over 224, as torchvision has it
+_LEAST_AREA = 0.35  # of a random view, as a share of the picture
+_ASPECT = 4 / 3  # how far from a square the part may be that becomes one
+
+
+def centre_square(picture: Image.Image, size: int) -> Image.Image:
+    """Cut the square in the middle of a picture.
+
+    Parameters
+    ----------
+    picture
+        In RGB, of any size.
+    size
+        Side of the square; the short side of the picture is brought to 8/7 of it before.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The square.
+    """
+    side = min(picture.size) / _MARGIN
+    left, top = ((whole - side) / 2 for whole in picture.size)
+    return picture.resize(
+        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    )
+
+
+def centre_view(picture: Image.Image, size: int) -> Tensor:
+    """Return the square in the middle of a picture as a network takes it.
+
+    Parameters
+    ----------
+    picture, size
+        As :func:`centre_square` takes them.
+
+    Returns
+    -------
+    Tensor, float32, (3, size, size)
+        Normalised; see :func:`to_tensor`.
+    """
+    return to_tensor(centre_square(picture, size))
+
+
+def random_view(picture: Image.Image, size: int, generator: Generator) -> Tensor:
+    """Return a random part of a picture as a network takes it, every second time mirrored.
+
+    The part has between 35 % and all of the picture's area and sides of at most 4 : 3, and is
+    stretched to a square :cite:p:`szegedy2015`.
+
+    Parameters
+    ----------
+    picture
+        In RGB, of any size.
+    size
+        Side of the square.
+    generator
+        The source of randomness.
+
+    Returns
+    -------
+    Tensor, float32, (3, size, size)
+        Normalised; see :func:`to_tensor`.
+    """
+    whole_width, whole_height = picture.size
+    area = whole_width * whole_height * uniform(_LEAST_AREA, 1.0, generator)
+    aspect = math.exp(uniform(-math.log(_ASPECT), math.log(_ASPECT), generator))
+    width = min(math.sqrt(area * aspect), whole_width)
+    height = min(math.sqrt(area / aspect), whole_height)
+    left = uniform(0.0, whole_width - width, generator)
+    top = uniform(0.0, whole_height - height, generator)
+    part = picture.resize(
+        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + width, top + height)
+    )
+    view = to_tensor(part)
+    return view.flip(2) if chance(0.5, generator) else view
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """Return the pixels of a picture, normalised with ImageNet's mean and standard deviation.
+
+    Parameters
+    ----------
+    picture
+        In RGB.
+
+    Returns
+    -------
+    Tensor, float32, (3, H, W)
+        A pixel of value p from 0 to 1 becomes (p - mean) / std.
+    """
+    pixels = torch.from_numpy(np.array(picture)).float() / 255  # (H, W, 3)
+    return ((pixels - torch.tensor(_MEAN)) / torch.tensor(_STD)).permute(2, 0, 1).contiguous()
