@@ -17,8 +17,10 @@ from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments import text_figures, text_summary
+from rnnreport.experiments import text_summary
+from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.store import Outcome, Result, stored_or_computed
+from rnnreport.experiments.tables import p_text
 from rnnreport.experiments.text import MODELS, ModelName, TextConfig, TrainedClassifier
 from rnnreport.experiments.text_data import TextData
 from rnnreport.experiments.text_figures import (
@@ -35,7 +37,7 @@ from rnnreport.experiments.text_figures import (
     word_weights,
     words_figure,
 )
-from rnnreport.experiments.text_summary import NAMES, SOURCE, Row, Study, mcnemar, study, wilson
+from rnnreport.experiments.text_summary import NAMES, SOURCE, Row, Study, study
 from rnnreport.figures import Figure, Html
 
 
@@ -273,7 +275,7 @@ def test_rows_are_compared_with_the_source_on_its_own_data() -> None:
     [(3, 0, 3, 2 / 20), (0, 3, 3, 2 / 20), (2, 2, 3, 1.0), (4, 0, 4, 2 / 70), (3, 1, 4, 34 / 70)],
 )
 def test_fishers_test(first: int, second: int, trials: int, p: float) -> None:
-    assert text_summary._p_of_two(first, second, trials) == pytest.approx(p)
+    assert fisher(first, second, trials) == pytest.approx(p)
 
 
 def test_committee() -> None:
@@ -368,7 +370,7 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     ],
 )
 def test_p_values_in_words(p: float, said: str) -> None:
-    assert text_figures._p(p) == said
+    assert p_text(p) == said
 
 
 KINDS = ("plain", "a <b>", "plain", "plain", "a <b>", "plain")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rnnreport.experiments.store import Result, load_tensors
+from rnnreport.experiments.tables import framed, interval_text, p_text, table
 from rnnreport.experiments.text import ModelName, TrainedClassifier
 from rnnreport.experiments.text_data import text_data
 from rnnreport.experiments.text_summary import NAMES, Row, Study
@@ -60,19 +61,19 @@ def results_table(study: Study) -> Html:
         cells = [
             f"{row.mean:.4f}",
             f"{row.deviation:.4f}",
-            _interval(row.interval),
-            "–" if row.p_bag is None else _p(row.p_bag),
+            interval_text(row.interval),
+            "–" if row.p_bag is None else p_text(row.p_bag),
         ]
         if compared:
             cells.append("–" if row.source is None else f"{row.source:.3f}")
-            cells.append("–" if row.p_source is None else _p(row.p_source))
+            cells.append("–" if row.p_source is None else p_text(row.p_source))
         lines.append((row.name, cells))
     runs = len(study.results["lstm"]) + len(study.results["bilstm"])
     accuracy, interval, p_bag = study.committee_row("lstm", "bilstm")
-    cells = [f"{accuracy:.4f}", "–", _interval(interval), _p(p_bag)]
+    cells = [f"{accuracy:.4f}", "–", interval_text(interval), p_text(p_bag)]
     cells += ["–", "–"] if compared else []
     lines.append((f"All {runs} LSTM models, averaged", cells))
-    return _table(head, lines, "Test accuracy of each model")
+    return table(head, lines, "Test accuracy of each model")
 
 
 def settings_table(study: Study) -> Html:
@@ -101,7 +102,7 @@ def settings_table(study: Study) -> Html:
             f"{seconds:.0f} s",
         ]
         lines.append((NAMES[model], cells))
-    return _table(head, lines, "Size and training of each model")
+    return table(head, lines, "Size and training of each model")
 
 
 def _span(numbers: Sequence[int]) -> str:
@@ -124,13 +125,13 @@ def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
     Html
         A table, one line a construction.
     """
-    table = accuracy_by_kind(study, models)
+    kinds = accuracy_by_kind(study, models)
     names = [NAMES[model] for model in models]
     lines = [
         (kind, [f"{row['sentences']:.0f}", *(f"{row[name]:.2f}" for name in names)])
-        for kind, row in table.items()
+        for kind, row in kinds.items()
     ]
-    return _table(["Construction", "Sentences", *names], lines, "Test accuracy by construction")
+    return table(["Construction", "Sentences", *names], lines, "Test accuracy by construction")
 
 
 def verdict(study: Study) -> Html:
@@ -187,38 +188,6 @@ def _told(groups: Mapping[str, Sequence[Row]]) -> str:
         + (words if len(rows) > 1 else words.replace("are ", "is ", 1))
         for words, rows in groups.items()
         if rows
-    )
-
-
-def _interval(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.4f} – {interval[1]:.4f}"
-
-
-def _p(p: float) -> str:
-    if p < 1e-4:
-        return "< 10⁻⁶" if p < 1e-6 else "< 10⁻⁴"
-    return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
-
-
-def _table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Html:
-    """Lay out lines, each with a name and its cells."""
-    rows = (
-        f'<th scope="row">{html.escape(name)}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-        for name, cells in lines
-    )
-    return _framed(head, rows, label)
-
-
-def _framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:
-    """Put rows of cells, in HTML, under a head and into a frame that scrolls."""
-    top = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return Html(
-        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
-        f'<table class="table numbers"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-        "</div>",
-        label,
     )
 
 
@@ -369,13 +338,13 @@ def accuracy_by_kind(study: Study, models: Sequence[ModelName]) -> dict[str, dic
     """
     kinds = study.data.splits.test.kinds
     right = {model: study.right(model).double() for model in models}
-    table: dict[str, dict[str, float]] = {}
+    by_kind: dict[str, dict[str, float]] = {}
     for kind in sorted(set(kinds), key=kinds.count, reverse=True):
         group = torch.tensor([k == kind for k in kinds])
-        table[kind] = {"sentences": int(group.sum())} | {
+        by_kind[kind] = {"sentences": int(group.sum())} | {
             NAMES[model]: right[model][:, group].mean().item() for model in models
         }
-    return table
+    return by_kind
 
 
 def word_weights(study: Study) -> list[tuple[str, float]]:
@@ -468,7 +437,7 @@ def neighbours_table(result: Result, words: Sequence[str], count: int = 6) -> Ht
             pairs = zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
             told = ", ".join(f"{data.vocabulary.words[k]} {cosine:.2f}" for k, cosine in pairs)
             lines.append((word, [told]))
-    return _table(["Word", "Nearest words and their cosines"], lines, "Nearest words")
+    return table(["Word", "Nearest words and their cosines"], lines, "Nearest words")
 
 
 def strips(
@@ -561,7 +530,7 @@ def mistakes(study: Study, model: ModelName, count: int) -> Html:
         f"<td>{p[k]:.3f}</td><td>{bag[k]:.3f}</td>"
         for k in certain.tolist()
     )
-    return _framed(
+    return framed(
         ("Sentence", "Label", NAMES[model], "Bag of words"),
         rows,
         f"The {len(certain)} most certain mistakes of {NAMES[model]}",

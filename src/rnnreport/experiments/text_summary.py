@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from scipy.stats import binomtest, fisher_exact
 from torch import Tensor
 
 from rnnreport.data.assets import Profile
+from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.experiments.text import MODELS, SEEDS, ModelName, default_config, run_all
 from rnnreport.experiments.text_data import TextData, text_data
 
-__all__ = ["NAMES", "SOURCE", "Row", "Study", "mcnemar", "order_study", "study", "wilson"]
+__all__ = ["NAMES", "SOURCE", "Row", "Study", "order_study", "study"]
 
 NAMES: Mapping[ModelName, str] = {
     "bag": "Bag of words",
@@ -188,7 +188,7 @@ class Study:
             p_bag=p_bag,
             source=source,
             source_interval=None if source is None else wilson(round(source * n), n),
-            p_source=None if source is None else _p_of_two(count, round(source * n), n),
+            p_source=None if source is None else fisher(count, round(source * n), n),
         )
 
 
@@ -233,59 +233,3 @@ def order_study() -> Study:
         Bag of words, the RNN and the LSTM, whatever other data there is.
     """
     return study(models=("bag", "rnn", "lstm"), profile="sample")
-
-
-def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson interval of a share.
-
-    Parameters
-    ----------
-    successes, trials
-        How many of how many.
-    confidence
-        Of the interval.
-
-    Returns
-    -------
-    low, high : float
-        The interval.
-    """
-    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def mcnemar(right: Tensor, other: Tensor) -> float:
-    """Test whether two classifiers differ on the same sentences: McNemar's test, exact.
-
-    Only the sentences count that one of them gets right and the other wrong. If neither were
-    better, each such sentence would be a fair coin.
-
-    Parameters
-    ----------
-    right, other : Tensor, shape (N,), bool
-        Which sentences each gets right.
-
-    Returns
-    -------
-    float
-        The two-sided p-value; 1 where they do not differ on any sentence.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-    """
-    if right.shape != other.shape:
-        raise ValueError(
-            f"other must have the shape of right, {tuple(right.shape)}, got {tuple(other.shape)}"
-        )
-    only_right, only_other = int((right & ~other).sum()), int((other & ~right).sum())
-    if only_right + only_other == 0:
-        return 1.0
-    return float(binomtest(only_right, only_right + only_other).pvalue)
-
-
-def _p_of_two(first: int, second: int, trials: int) -> float:
-    """Fisher's exact test of two shares of the same number of trials."""
-    table = [[first, trials - first], [second, trials - second]]
-    return float(fisher_exact(table).pvalue)

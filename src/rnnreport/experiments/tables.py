@@ -1,0 +1,74 @@
+"""Tables of results for the pages, and how numbers stand in them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+from rnnreport.figures import Html
+
+__all__ = ["framed", "interval_text", "p_text", "table"]
+
+
+def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Html:
+    """Lay out lines of text, each with a name and its cells.
+
+    Parameters
+    ----------
+    head
+        Titles of the columns, that of the names included.
+    lines
+        Names and cells, in plain text.
+    label
+        What the table shows.
+
+    Returns
+    -------
+    Html
+        The table.
+    """
+    rows = (
+        f'<th scope="row">{html.escape(name)}</th>'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        for name, cells in lines
+    )
+    return framed(head, rows, label)
+
+
+def framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:
+    """Put rows of cells under a head and into a frame that scrolls.
+
+    Parameters
+    ----------
+    head
+        Titles of the columns.
+    rows
+        The cells of each row, in HTML.
+    label
+        What the table shows.
+
+    Returns
+    -------
+    Html
+        The table.
+    """
+    top = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return Html(
+        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
+        f'<table class="table numbers"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>",
+        label,
+    )
+
+
+def interval_text(interval: tuple[float, float]) -> str:
+    """Write an interval of shares with four digits."""
+    return f"{interval[0]:.4f} – {interval[1]:.4f}"
+
+
+def p_text(p: float) -> str:
+    """Write a p-value with as many digits as say something."""
+    if p < 1e-4:
+        return "< 10⁻⁶" if p < 1e-6 else "< 10⁻⁴"
+    return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
