@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rnnreport.figures import Html
 
-__all__ = ["framed", "interval_text", "p_text", "table"]
+__all__ = ["framed", "interval_text", "p_text", "share_text", "table"]
 
 
 def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Html:
@@ -72,3 +72,8 @@ def p_text(p: float) -> str:
     if p < 1e-4:
         return "< 10⁻⁶" if p < 1e-6 else "< 10⁻⁴"
     return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
+
+
+def share_text(share: float) -> str:
+    """Write a share in per cent, with two digits that count where it is small."""
+    return f"{100 * share:.2g} %" if share < 0.095 else f"{100 * share:.0f} %"

@@ -1,0 +1,62 @@
+"""All runs of style transfer that the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnnreport.data.assets import Profile, resolve
+from rnnreport.experiments.store import Result
+from rnnreport.experiments.style import default_config, run, trade_off_configs
+from rnnreport.experiments.style_data import (
+    StyleData,
+    network_needs,
+    painting_names,
+    style_data,
+)
+
+__all__ = ["Study", "study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """All runs of one profile.
+
+    Attributes
+    ----------
+    data : StyleData
+        The pictures.
+    results : mapping of str to Result
+        The run of each painting.
+    trade_off : tuple of Result
+        Runs with the last painting that differ in the weight of the content alone.
+    """
+
+    data: StyleData
+    results: Mapping[str, Result]
+    trade_off: tuple[Result, ...]
+
+    @property
+    def every(self) -> tuple[Result, ...]:
+        """All results."""
+        return (*self.results.values(), *self.trade_off)
+
+
+def study(*, profile: Profile = "auto") -> Study:
+    """Paint one picture in the style of each painting, or give back how that went.
+
+    Parameters
+    ----------
+    profile
+        As :class:`~rnnreport.experiments.style.StyleConfig` has it.
+
+    Returns
+    -------
+    Study
+        All results, and the pictures that they rest on.
+    """
+    resolved = resolve(profile, *network_needs(None))
+    names = painting_names(resolved)
+    results = {name: run(default_config(name, profile=resolved)) for name in names}
+    trade_off = tuple(map(run, trade_off_configs(names[-1], profile=resolved)))
+    return Study(style_data(resolved), results, trade_off)
