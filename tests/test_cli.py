@@ -13,15 +13,29 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
-from rnnreport.__main__ import _TEXT_MODELS, main
+from rnnreport.__main__ import _STYLE_NETWORKS, _TEXT_MODELS, main
 from rnnreport.data.assets import ASSETS, DataFormatError, Profile
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments import captioning, text, text_summary, word_vectors
+from rnnreport.experiments import (
+    captioning,
+    distillation,
+    style_summary,
+    text,
+    text_summary,
+    transfer,
+    transfer_summary,
+    word_vectors,
+)
 from rnnreport.experiments.captioning import CaptioningConfig
+from rnnreport.experiments.distillation import Distillation
 from rnnreport.experiments.store import Outcome, Result, stored_or_computed
 from rnnreport.experiments.text_summary import NAMES, SOURCE, Row
 from rnnreport.experiments.word_vectors import WordVectorsConfig
+from rnnreport.models import style as models_style
+from rnnreport.models.embedded import EmbeddedNetwork
+from rnnreport.models.style import NETWORKS
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +116,94 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     return asked
 
 
+@pytest.fixture
+def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
+    """Return the profiles of the studies of transfer learning, and do none of them."""
+    asked: list[Profile] = []
+    modes: tuple[transfer.Mode, ...] = ("frozen", "finetuned")
+    rows = [
+        transfer_summary.Row(
+            mode=mode,
+            last=(0.95, 0.97),
+            best=(0.97, 0.98),
+            last_mean=0.96,
+            best_mean=0.975,
+            last_interval=(0.9123, 0.9876),
+            best_interval=(0.92, 0.99),
+            source=None if mode == "frozen" else 0.9346,
+            source_interval=None,
+            p_source=None,
+        )
+        for mode in modes
+    ]
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        run = SimpleNamespace(wall_time=20.0, data={"amount": "7 pictures"})
+        return SimpleNamespace(
+            data=SimpleNamespace(name="pretended ants", profile="full", left_out=("x.gif",)),
+            results={mode: [run, run] for mode in modes},
+            rows=lambda: rows,
+        )
+
+    monkeypatch.setattr(transfer_summary, "study", pretend)
+    return asked
+
+
+def test_run_transfer_prints_a_row_for_each_way(
+    transfers: list[Profile], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "transfer", "--profile", "full"]) == 0
+    assert transfers == ["full"]
+    first, left_out, head, frozen, finetuned, last = capsys.readouterr().out.splitlines()
+    assert first == "transfer, on pretended ants (profile full): 7 pictures"
+    assert left_out.split() == ["left", "out", "x.gif"]
+    assert frozen.split() == ["Frozen", "0.9600", "0.9123", "0.9876", "0.9750", "40"]
+    assert finetuned.split()[-3:] == ["0.9750", "0.9346", "40"]
+    assert len(head) == len(frozen) == len(finetuned)
+    assert last == ""
+
+
+@pytest.fixture
+def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
+    """Return the profiles of the studies of style transfer, and do none of them."""
+    asked: list[Profile | str] = []
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        run = SimpleNamespace(
+            config={"network": "vgg19"},
+            history={"content": [0.0, 0.5], "style": [1.0, 0.25], "variation": [0.1, 0.125]},
+            metrics={"style_left": 0.0123, "peak_memory": 700 * 2**20},
+            wall_time=50.4,
+        )
+        return SimpleNamespace(
+            data=SimpleNamespace(
+                name="pretended paintings",
+                profile="full" if profile == "full" else "sample",
+                paintings={"the_scream": SimpleNamespace(title="The Scream")},
+            ),
+            results={"the_scream": run},
+        )
+
+    monkeypatch.setattr(style_summary, "study", pretend)
+    return asked
+
+
+def test_run_style_prints_a_row_for_each_painting(
+    styles: list[Profile | str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "style", "--profile", "full"]) == 0
+    assert styles == ["full"]
+    first, head, row, last = capsys.readouterr().out.splitlines()
+    assert first == "style, on pretended paintings (profile full), vgg19"
+    assert row.split() == [
+        "The", "Scream", "0.0123", "0.5000", "0.2500", "0.1250", "700", "50",
+    ]  # fmt: skip
+    assert len(head) == len(row)
+    assert last == ""
+
+
 def test_run_prints_a_summary(
     runs: list[CaptioningConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,20 +245,24 @@ def test_run_text_prints_a_row_for_each_model(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["run"], (["rnn", "lstm"], ["auto"])),
-        (["run", "--profile", "sample"], (["rnn", "lstm"], ["sample"])),
-        (["run", "captioning"], (["rnn", "lstm"], [])),
-        (["run", "text"], ([], ["auto"])),
+        (["run"], (["rnn", "lstm"], ["auto"], ["auto"], ["auto"])),
+        (["run", "--profile", "sample"], (["rnn", "lstm"], *(3 * [["sample"]]))),
+        (["run", "captioning"], (["rnn", "lstm"], [], [], [])),
+        (["run", "text"], ([], ["auto"], [], [])),
+        (["run", "transfer"], ([], [], ["auto"], [])),
+        (["run", "style"], ([], [], [], ["auto"])),
     ],
 )
 def test_run_runs_everything(
     runs: list[CaptioningConfig],
     studies: list[Profile],
+    transfers: list[Profile],
+    styles: list[Profile | str],
     arguments: list[str],
-    expected: tuple[list[str], list[str]],
+    expected: tuple[list[str], list[str], list[str], list[str]],
 ) -> None:
     assert main(arguments) == 0
-    assert ([config.cell_type for config in runs], studies) == expected
+    assert ([config.cell_type for config in runs], studies, transfers, styles) == expected
     assert {config.profile for config in runs} <= set(arguments) | {"auto"}
 
 
@@ -224,6 +330,14 @@ def test_errors_of_an_experiment(
         ["run", "--profile", "half"],
         ["classify", "--model", "perceptron"],
         ["classify", "file.txt"],
+        ["stylise", "a.png", "b.png"],
+        ["stylise", "a.png", "b.png", "--out", "c.gif"],
+        ["stylise", "a.png", "b.png", "--out", "/nowhere/c.png"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--side", "31"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--side", "many"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--content-weight", "-1"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--content-weight", "nan"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--network", "alexnet"],
     ],
 )
 def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,6 +349,75 @@ def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str
 
 def test_the_models_of_the_command_line_are_those_of_the_experiment() -> None:
     assert _TEXT_MODELS == text.MODELS
+    assert _STYLE_NETWORKS == NETWORKS
+
+
+@pytest.mark.parametrize("suffix", [".png", ".JPG"])
+def test_stylise(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    suffix: str,
+) -> None:
+    asked: list[Any] = []
+    usual = models_style.stylise
+
+    def quick(*arguments: Any, levels: Any, label: str) -> models_style.Stylised:
+        asked.extend([arguments[2].name, arguments[3].content, levels, label])
+        return usual(*arguments, levels=[levels[-1]._replace(steps=2)])
+
+    monkeypatch.setattr(models_style, "stylise", quick)
+    for name, mode, size in (("content.png", "RGBA", (60, 40)), ("painting.png", "L", (50, 70))):
+        Image.effect_noise(size, 60).convert(mode).save(tmp_path / name)
+    content, painting, out = (
+        str(tmp_path / name) for name in ("content.png", "painting.png", f"out{suffix}")
+    )
+    status = main(
+        ["stylise", content, painting, "--out", out, "--side", "64", "--content-weight", "0.5"]
+    )
+    assert status == 0
+    assert asked == ["embedded", 0.5, ((32, 60), (64, 60)), "stylising, embedded"]
+    told = capsys.readouterr().out
+    assert told.startswith(f"{out}: 96 × 64 pixels by embedded in ")
+    assert told.rstrip().endswith("% of the style loss left")
+    with Image.open(out) as made:
+        assert made.size == (96, 64)
+        assert made.format == ("PNG" if suffix == ".png" else "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "network", "message"),
+    [
+        ("no image", None, "content.jpg: not a readable image"),
+        (None, None, "content.jpg is missing"),
+        (b"", "vgg19", "content.jpg: not a readable image"),
+    ],
+)
+def test_stylise_names_what_is_wrong(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str | bytes | None,
+    network: str | None,
+    message: str,
+) -> None:
+    path = tmp_path / "content.jpg"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    extra = [] if network is None else ["--network", network]
+    out = tmp_path / "out.png"
+    assert main(["stylise", str(path), str(path), "--out", str(out), *extra]) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_stylise_without_the_network_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "content.png"
+    Image.new("RGB", (40, 40)).save(path)
+    arguments = [str(path), str(path), "--out", str(tmp_path / "out.png"), "--network", "vgg19"]
+    assert main(["stylise", *arguments]) == 1
+    assert "the asset 'vgg19' is missing" in capsys.readouterr().err
 
 
 WEIGHTS = {"good": 2.0, "n't": -3.0, "soup": 0.25, "the": 0.0, "was": 0.0, ".": 0.0}
@@ -262,6 +445,33 @@ def say(monkeypatch: pytest.MonkeyPatch, content: Any) -> None:
     """Put something into the standard input."""
     stream = io.BytesIO(content) if isinstance(content, bytes) else content
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+
+
+def test_distil_writes_the_weights_and_says_how_well_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {
+        "wall_time": 120.0,
+        "maps": {"relu1_1": {"features": 0.25, "gram": 0.125}},
+        "judged": [{"painting": "Night, over Town", "embedded": 0.02, "untrained": 0.3}],
+    }
+    network = EmbeddedNetwork(torch.Generator().manual_seed(0))
+    monkeypatch.setattr(distillation, "distil", lambda _config: Distillation(network, record))
+    path = tmp_path / "small.safetensors"
+    assert main(["distil", "--out", str(path)]) == 0
+    assert path.stat().st_size < 1_000_000
+    out = capsys.readouterr().out
+    assert "trained in 2 minutes" in out
+    assert "relu1_1    features 2.5e-01, Gram matrix 1.2e-01" in out
+    assert "0.0200, untrained 0.3000" in out
+
+
+def test_distil_without_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["distil", "--out", str(tmp_path / "small.safetensors")]) == 1
+    assert "the asset 'flickr8k' is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["distil", "--out", "small.pth"])
+    assert "must end with .safetensors, got 'small.pth'" in capsys.readouterr().err
 
 
 def test_classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

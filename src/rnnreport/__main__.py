@@ -1,12 +1,16 @@
-"""The command line: ``rnnreport run``, ``rnnreport classify`` and ``rnnreport data``."""
+"""The command line: ``rnnreport run``, ``classify``, ``stylise``, ``distil`` and ``data``."""
 
 from __future__ import annotations
 
 import argparse
+import io
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO, get_args
 
+from rnnreport._files import write_whole
 from rnnreport.data.assets import (
     ASSETS,
     NEEDS,
@@ -98,6 +102,48 @@ def _parser() -> argparse.ArgumentParser:
     )
     classify.set_defaults(command=_classify)
 
+    stylise = commands.add_parser(
+        "stylise",
+        help="paint a picture in the style of another",
+        description="Paint the content of one picture in the style of another.",
+    )
+    stylise.add_argument("content", type=Path, metavar="CONTENT", help="the picture to be painted")
+    stylise.add_argument("style", type=Path, metavar="STYLE", help="the painting")
+    stylise.add_argument(
+        "--out", type=_output, required=True, metavar="FILE", help="the result, .png or .jpg"
+    )
+    stylise.add_argument(
+        "--network",
+        choices=_STYLE_NETWORKS,
+        help="which network looks (default: vgg19 where it is there, else embedded)",
+    )
+    stylise.add_argument(
+        "--side",
+        type=_side,
+        default=256,
+        help="the result's short side in pixels (default: 256)",
+    )
+    stylise.add_argument(
+        "--content-weight",
+        type=_weight,
+        default=0.05,
+        help="the larger, the closer to the content (default: 0.05)",
+    )
+    stylise.set_defaults(command=_stylise)
+
+    distil = commands.add_parser(
+        "distil",
+        help="train the small network that the package brings along",
+        description=(
+            "Train the embedded network on photographs, with VGG-19 and MobileNetV2 as teachers. "
+            "It takes about an hour on two cores."
+        ),
+    )
+    distil.add_argument(
+        "--out", type=_weights, required=True, metavar="FILE", help="the weights, .safetensors"
+    )
+    distil.set_defaults(command=_distil)
+
     data = commands.add_parser(
         "data",
         help="list the data sets and whether they are there",
@@ -161,6 +207,43 @@ def _text(arguments: argparse.Namespace) -> None:
     print()
 
 
+def _transfer(arguments: argparse.Namespace) -> None:
+    from rnnreport.experiments.transfer_summary import NAMES, study
+
+    done = study(profile=arguments.profile)
+    first = done.results["frozen"][0]
+    print(f"transfer, on {done.data.name} (profile {done.data.profile}): {first.data['amount']}")
+    if done.data.left_out:
+        print(f"  left out    {', '.join(done.data.left_out)}")
+    print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")
+    for row in done.rows():
+        low, high = row.last_interval
+        source = "" if row.source is None else f"{row.source:.4f}"
+        seconds = sum(result.wall_time for result in done.results[row.mode])
+        print(
+            f"  {NAMES[row.mode]:<12}{row.last_mean:8.4f}{f'{low:.4f} {high:.4f}':>16}"
+            f"{row.best_mean:8.4f}{source:>8}{seconds:7.0f}"
+        )
+    print()
+
+
+def _style(arguments: argparse.Namespace) -> None:
+    from rnnreport.experiments.style_summary import study
+
+    done = study(profile=arguments.profile)
+    network = next(iter(done.results.values())).config["network"]
+    print(f"style, on {done.data.name} (profile {done.data.profile}), {network}")
+    print(f"  {'':<18}{'left':>8}{'content':>10}{'style':>10}{'variation':>11}{'MiB':>7}{'s':>7}")
+    for name, result in done.results.items():
+        last = [result.history[part][-1] for part in ("content", "style", "variation")]
+        memory = f"{result.metrics.get('peak_memory', 0) / 2**20:.0f}"
+        print(
+            f"  {done.data.paintings[name].title:<18}{result.metrics['style_left']:8.4f}"
+            f"{last[0]:10.4f}{last[1]:10.4f}{last[2]:11.4f}{memory:>7}{result.wall_time:7.0f}"
+        )
+    print()
+
+
 def _classify(arguments: argparse.Namespace) -> None:
     from rnnreport.data.sentiment import tokenise_review
     from rnnreport.experiments.text import TrainedClassifier, latest
@@ -185,6 +268,81 @@ def _classify(arguments: argparse.Namespace) -> None:
             print(f"rnnreport: line {number}: the model knows {which}", file=sys.stderr)
         p = float(classifier.probabilities([tokens])[0])
         print(f"{p:.3f} {'positive' if p > 0.5 else 'negative'}  {' '.join(tokens)}", flush=True)
+
+
+def _stylise(arguments: argparse.Namespace) -> None:
+    from PIL import Image
+
+    from rnnreport.data.pictures import read_picture
+    from rnnreport.experiments.style_data import feature_network
+    from rnnreport.models.style import StyleSettings, coarse_to_fine, stylise, to_pixels
+
+    content, painting = map(read_picture, (arguments.content, arguments.style))
+    name = arguments.network or ("vgg19" if find("vgg19") else "embedded")
+    done = stylise(
+        content,
+        painting,
+        feature_network(name),
+        StyleSettings(content=arguments.content_weight, variation=0.05),
+        levels=coarse_to_fine(arguments.side, (40, 60, 60)),
+        label=f"stylising, {name}",
+    )
+    picture = Image.fromarray(to_pixels(done.image).numpy())
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG" if arguments.out.suffix.lower() == ".png" else "JPEG", quality=95)
+    write_whole(arguments.out, buffer.getvalue())
+    memory = "" if done.peak_memory is None else f", peak memory {done.peak_memory / 2**20:.0f} MiB"
+    print(
+        f"{arguments.out}: {picture.width} × {picture.height} pixels by {name} in "
+        f"{done.seconds[-1]:.0f} s{memory}; {100 * done.style_left:.2g} % of the style loss left"
+    )
+
+
+def _distil(arguments: argparse.Namespace) -> None:
+    from rnnreport.experiments.distillation import DistillationConfig, distil
+
+    done = distil(DistillationConfig())
+    done.save(arguments.out)
+    record = done.record
+    print(f"{arguments.out}: trained in {record['wall_time'] / 60:.0f} minutes; errors left")
+    for name, errors in record["maps"].items():
+        print(f"  {name:<10} features {errors['features']:.1e}, Gram matrix {errors['gram']:.1e}")
+    print("Style left as VGG-19 sees it")
+    for row in record["judged"]:
+        print(f"  {row['painting']:<50} {row['embedded']:.4f}, untrained {row['untrained']:.4f}")
+
+
+def _output(text: str) -> Path:
+    return _file(text, ".png", ".jpg", ".jpeg")
+
+
+def _weights(text: str) -> Path:
+    return _file(text, ".safetensors")
+
+
+def _file(text: str, *suffixes: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in suffixes:
+        raise argparse.ArgumentTypeError(f"must end with {' or '.join(suffixes)}, got {text!r}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    return path
+
+
+def _side(text: str) -> int:
+    if not text.isdecimal() or not 32 <= int(text) <= 2048:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 32 to 2048, got {text!r}")
+    return int(text)
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number from 0, got {text!r}")
+    return weight
 
 
 def _lines_of(stream: BinaryIO) -> Iterator[str]:
@@ -218,9 +376,12 @@ def _data(_arguments: argparse.Namespace) -> None:
 _EXPERIMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "captioning": _captioning,
     "text": _text,
+    "transfer": _transfer,
+    "style": _style,
 }
 # Those of rnnreport.experiments.text, which would load torch.
 _TEXT_MODELS = ("bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm")
+_STYLE_NETWORKS = ("vgg19", "squeezenet1_1", "embedded")  # of rnnreport.models.style, likewise
 
 
 if __name__ == "__main__":

@@ -9,19 +9,21 @@ convolutions lead to features of a whole image. :mod:`rnnreport.experiments.dist
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import resources
+from typing import Any
 
-import safetensors.torch
+import safetensors
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MAPS", "EmbeddedNetwork", "load_embedded"]
+__all__ = ["MAPS", "EmbeddedNetwork", "load_embedded", "training_record"]
 
 MAPS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256}
 """The maps that follow VGG-19's, with their channels; at 1, 1/2 and 1/4 of the image's size."""
 
-_WEIGHTS = "embedded.safetensors"
 _SMALLEST_SIDE = 16  # four poolings
 _POOL = None
 # Channels in and out and side of the kernel of each convolution; a pooling halves the size.
@@ -128,12 +130,13 @@ class EmbeddedNetwork(nn.Module):
 def _convolution(
     channels_in: int, channels_out: int, size: int, generator: torch.Generator | None
 ) -> nn.Conv2d:
+    # Made without values first: torch would draw them from its global generator.
     convolution = nn.Conv2d(channels_in, channels_out, size, padding=size // 2, device="meta")
     convolution = convolution.to_empty(device="cpu")
     if generator is not None:
         # He et al. (2015): keeps the spread of what follows a ReLU.
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu", generator=generator)
-        nn.init.zeros_(convolution.bias)
+        convolution.get_parameter("bias").data.zero_()
     return convolution
 
 
@@ -153,9 +156,28 @@ def load_embedded() -> EmbeddedNetwork:
     EmbeddedNetwork
         On the CPU, float32, in evaluation mode and without gradients.
     """
-    network = EmbeddedNetwork(torch.Generator().manual_seed(0))
-    weights = resources.files("rnnreport") / "models" / _WEIGHTS
-    if weights.is_file():  # until trained
-        state = safetensors.torch.load(weights.read_bytes())
-        network.load_state_dict({name: value.float() for name, value in state.items()})
+    with _weights() as file:
+        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    network = EmbeddedNetwork()
+    network.load_state_dict(state)
     return network.eval().requires_grad_(False)
+
+
+def training_record() -> dict[str, Any]:
+    """Return what is recorded of the training of these weights.
+
+    Returns
+    -------
+    dict
+        The record of a :class:`~rnnreport.experiments.distillation.Distillation`.
+    """
+    with _weights() as file:
+        record: dict[str, Any] = json.loads(file.metadata()["record"])
+    return record
+
+
+@contextmanager
+def _weights() -> Iterator[Any]:
+    file = resources.files("rnnreport") / "models" / "embedded.safetensors"
+    with resources.as_file(file) as path, safetensors.safe_open(path, framework="pt") as opened:
+        yield opened

@@ -128,14 +128,14 @@ def load_backbone(name: BackboneName, weights: Path | None = None) -> Backbone:
 
 def _embedded() -> Backbone:
     network = load_embedded()
-    blocks: list[nn.Module] = []
+    blocks: list[list[nn.Module]] = []
     for stage in network.stages.values():
         for part in stage.children():
             if isinstance(part, nn.Conv2d):
-                blocks.append(nn.Sequential(part))
-            else:  # its ReLU, and the pooling that follows
-                blocks[-1] = blocks[-1].append(part)
-    return Backbone("embedded", nn.Sequential(*blocks).eval(), network.feature_dim)
+                blocks.append([])
+            blocks[-1].append(part)  # a convolution, its ReLU, and the pooling that follows
+    chain = nn.Sequential(*(nn.Sequential(*block) for block in blocks))
+    return Backbone("embedded", chain.eval(), network.feature_dim)
 
 
 class Head(nn.Module):

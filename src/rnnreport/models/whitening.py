@@ -86,8 +86,8 @@ class WhitenedAdam:
         Parameters
         ----------
         learning_rate
-            How far what a convolution says about a patch moves at most, roughly. Each of its n
-            weights moves by 1/√n of that, in whitened coordinates.
+            How far what a convolution says about a patch moves at most, roughly: each of its n
+            weights moves by at most 1/√n of that, in whitened coordinates.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class WhitenedAdam:
             self._convolutions, self._centres, self._whitenings, self._moments, strict=True
         ):
             weight, bias = _matrix(convolution)
-            dweight, dbias = (p.grad for p in (convolution.weight, convolution.bias))
+            dweight, dbias = (p.grad for p in convolution.parameters())
             if dweight is None or dbias is None:
                 raise RuntimeError("call backward before step: a convolution has no gradient")
             # Of weights that multiply (patch - centre) @ whitening, at a bias that stays.
@@ -116,7 +116,8 @@ class WhitenedAdam:
         moments.first.lerp_(gradient, 1 - keep_first)
         moments.second.lerp_(gradient.square(), 1 - keep_second)
         spread = (moments.second / (1 - keep_second**self._steps)).sqrt_().add_(1e-10)
-        return moments.first / (1 - keep_first**self._steps) / spread
+        move = moments.first / (1 - keep_first**self._steps) / spread
+        return move.clamp_(-1, 1)  # more than one only where gradients suddenly grow
 
 
 def _matrix(convolution: nn.Conv2d) -> tuple[Tensor, Tensor]:
