@@ -118,11 +118,11 @@ class TransferConfig:
 
 _SAMPLE: dict[str, Any] = {
     "sizes": (96,),
-    "cut": 4,
-    "views": 4,
+    "cut": 5,
+    "views": 8,
     "view_size": 96,
-    "finetune_epochs": 6,
-    "rates": (3e-3,),
+    "finetune_epochs": 12,
+    "rates": (5e-3,),
 }
 
 
