@@ -453,7 +453,7 @@ def test_distil_writes_the_weights_and_says_how_well_they_do(
     record = {
         "wall_time": 120.0,
         "maps": {"relu1_1": {"features": 0.25, "gram": 0.125}},
-        "judged": [{"painting": "Night, over Town", "embedded": 0.02, "untrained": 0.3}],
+        "judged": [{"painting": "Night", "content": "Town", "embedded": 0.02, "untrained": 0.3}],
     }
     network = EmbeddedNetwork(torch.Generator().manual_seed(0))
     monkeypatch.setattr(distillation, "distil", lambda _config: Distillation(network, record))

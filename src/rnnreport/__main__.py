@@ -309,7 +309,8 @@ def _distil(arguments: argparse.Namespace) -> None:
         print(f"  {name:<10} features {errors['features']:.1e}, Gram matrix {errors['gram']:.1e}")
     print("Style left as VGG-19 sees it")
     for row in record["judged"]:
-        print(f"  {row['painting']:<50} {row['embedded']:.4f}, untrained {row['untrained']:.4f}")
+        name = f"{row['painting']}, {row['content']}"
+        print(f"  {name:<50} {row['embedded']:.4f}, untrained {row['untrained']:.4f}")
 
 
 def _output(text: str) -> Path:

@@ -529,6 +529,8 @@ def _learn_features(
         left, _ = difference(train, torch.randint(config.views, (_BATCH,), generator=generator))
         pooled = left.mean((2, 3)).square().mean()
         loss = left.square().mean() + _POOLED_WEIGHT * pooled
+        if not loss.isfinite():
+            raise FloatingPointError(f"the loss of the features is {loss.item():g}")
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -553,7 +555,7 @@ def _judged(network: EmbeddedNetwork, config: DistillationConfig) -> list[dict[s
     for data in map(style_data, profiles):
         content = to_image(data.content, config.judged_side)
         for key, painting in data.paintings.items():
-            row: dict[str, Any] = {"painting": f"{painting.title}, over {data.content_title}"}
+            row: dict[str, Any] = {"painting": painting.title, "content": data.content_title}
             style = to_image(painting.picture, config.judged_side)
             for name, painter in painters.items():
                 label = f"{painting.title}, {name}"

@@ -49,11 +49,17 @@ def judged_table(record: Mapping[str, Any]) -> Html:
         A table, one line a painting.
     """
     lines = [
-        (row["painting"], [share_text(row[name]) for name in ("untrained", "embedded", "vgg19")])
+        (
+            row["painting"],
+            [
+                row["content"],
+                *(share_text(row[name]) for name in ("untrained", "embedded", "vgg19")),
+            ],
+        )
         for row in record["judged"]
     ]
     return table(
-        ["", "The same network, untrained", "Embedded", "VGG-19 itself"],
+        ["Painting", "Content", "The same network, untrained", "Embedded", "VGG-19 itself"],
         lines,
         "Style left as VGG-19 sees it, by the network that made the picture",
     )
