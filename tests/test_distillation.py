@@ -151,6 +151,24 @@ def test_the_images_under_way_come_closer_to_their_style() -> None:
     assert (pursuit.images <= white).all()
 
 
+@pytest.mark.parametrize("missing", ["vgg19", "mobilenet_v2", "styles"])
+def test_what_is_missing_is_said_before_anything_is_done(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def require(name: str) -> Path:
+        if name == missing:
+            raise MissingDataError(f"no {name}")
+        return Path(name)
+
+    def begin() -> Photographs:
+        raise AssertionError("begun")
+
+    monkeypatch.setattr(distillation, "require", require)
+    monkeypatch.setattr(distillation, "photographs", begin)
+    with pytest.raises(MissingDataError, match=f"no {missing}"):
+        distil(SMALL)
+
+
 def test_without_photographs_the_error_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.delenv("RNNREPORT_DATA", raising=False)
