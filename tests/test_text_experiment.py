@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import queue
 import runpy
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from rnnreport.bench.text import measure
 from rnnreport.data.assets import MissingDataError
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments import text, text_data, word_vectors
+from rnnreport.experiments import side_by_side, text, text_data, word_vectors
 from rnnreport.experiments.provenance import provenance
 from rnnreport.experiments.store import (
     Result,
@@ -332,10 +331,10 @@ def test_runs_side_by_side_give_what_they_give_alone(
     trainings: Trainings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def threads(workers: int, _context: Any, _start: Any, given: tuple[Any]) -> ThreadPoolExecutor:
-        monkeypatch.setattr(text, "_TICKS", *given)
+        monkeypatch.setattr(side_by_side, "_TICKS", *given)
         return ThreadPoolExecutor(workers)
 
-    monkeypatch.setattr(text, "ProcessPoolExecutor", threads)
+    monkeypatch.setattr(side_by_side, "ProcessPoolExecutor", threads)
     configs = [tiny(model, seed=seed) for model in ("lstm", "bag", "glove") for seed in (1, 0)]
     results = run_all(configs, workers=3)
     assert trainings.count == 6
@@ -346,7 +345,7 @@ def test_runs_side_by_side_give_what_they_give_alone(
     assert run_all(configs[::-1], workers=3) == results[::-1]
     assert trainings.count == 6
 
-    monkeypatch.setattr(text, "_side_by_side", None)  # not for a single run that is missing
+    monkeypatch.setattr(side_by_side, "_side_by_side", None)  # not for one run
     more = run_all([configs[1], tiny("bag", seed=2), configs[0]], workers=3)
     assert trainings.count == 7
     assert [more[0], more[2]] == [results[1], results[0]]
@@ -377,31 +376,6 @@ def test_an_error_in_a_process_of_its_own_reaches_the_caller(
         assert_same(run(TextConfig(**result.config)), result, before)
 
 
-@pytest.mark.parametrize("failed", [0, 1])
-def test_a_failed_run_ends_the_waiting_for_the_others(failed: int) -> None:
-    """Although they still tell of their epochs, and would for long."""
-    ticks: queue.Queue[None] = queue.Queue()
-    futures: list[Future[Result]] = [Future(), Future()]
-    arriving = text._arriving(ticks, futures)
-    for _ in range(50):
-        ticks.put(None)
-    assert next(arriving, "end") is None
-    futures[failed].set_exception(FloatingPointError())
-    assert next(arriving, "end") == "end"
-
-
-def test_every_epoch_of_runs_that_are_over_is_told() -> None:
-    ticks: queue.Queue[None] = queue.Queue()
-    futures: list[Future[Result]] = [Future(), Future()]
-    arriving = text._arriving(ticks, futures)
-    for future in futures:
-        for _ in range(3):
-            ticks.put(None)
-        assert next(arriving, "end") is None
-        future.set_result(None)  # type: ignore[arg-type]
-    assert list(arriving) == 4 * [None]
-
-
 def assert_same(result: Result, other: Result, tensors: dict[str, Tensor]) -> None:
     for name in ("config", "data", "history", "metrics", "key"):
         assert getattr(result, name) == getattr(other, name)
@@ -416,12 +390,12 @@ def test_vectors_are_trained_before_the_processes_start(
 ) -> None:
     asked: list[tuple[list[TextConfig], int]] = []
 
-    def pretend(configs: Sequence[TextConfig], workers: int) -> None:
+    def pretend(_run: Any, configs: Sequence[TextConfig], _label: str, workers: int) -> None:
         assert len(all_stored("word_vectors")) == 1
         assert trainings.count == 1
         asked.append((list(configs), workers))
 
-    monkeypatch.setattr(text, "_side_by_side", pretend)
+    monkeypatch.setattr(side_by_side, "_side_by_side", pretend)
     configs = [tiny("glove", epochs=1), tiny("bag", epochs=1), tiny("rnn", epochs=1)]
     run(configs[1])
     results = run_all(configs, workers=5)

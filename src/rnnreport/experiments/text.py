@@ -6,17 +6,10 @@ The test sentences are scored once, at the end of a run.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import math
-import multiprocessing
-import os
-import queue
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -37,6 +30,7 @@ from rnnreport.data.glove import load_glove
 from rnnreport.data.sentences import Sentences, order_by_length
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import word_vectors
+from rnnreport.experiments.side_by_side import Epochs, run_missing
 from rnnreport.experiments.store import (
     Outcome,
     Result,
@@ -270,13 +264,7 @@ def run_all(configs: Sequence[TextConfig], *, workers: int | None = None) -> lis
     resolved = [_resolved(config) for config in configs]
     # Asking for it trains vectors where they are needed: here, and not in every process at once.
     known = [stored(__name__, config, _about(config)) for config in resolved]
-    pairs = list(zip(resolved, known, strict=True))
-    missing = [config for config, result in pairs if result is None]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = min(workers or cores or 1, len(missing))
-    if workers > 1 and all(config.device == "cpu" for config in missing):
-        _side_by_side(missing, workers)
-    return [_run(config, _bar) if result is None else result for config, result in pairs]
+    return run_missing(_run, resolved, known, label="text", bar=_bar, workers=workers)
 
 
 def latest(model: ModelName, profile: Profile = "auto") -> Result:
@@ -516,9 +504,6 @@ def train_epoch(
     return losses
 
 
-_Progress = Callable[[TextConfig], Iterable[int]]  # the epochs of a run, told to somebody
-
-
 def _bar(config: TextConfig) -> Iterable[int]:
     return track(range(1, config.epochs + 1), f"text, {config.model}, seed {config.seed}")
 
@@ -567,7 +552,7 @@ def _load_or_train_glove(vectors: str, profile: ResolvedProfile, data_seed: int)
     return _GloVe(loaded.vectors, loaded.known, path.name, hashlib.sha256(content).hexdigest())
 
 
-def _run(config: TextConfig, progress: _Progress) -> Result:
+def _run(config: TextConfig, progress: Epochs[TextConfig]) -> Result:
     data, glove = _data(config), _glove(config)
     return stored_or_computed(
         __name__,
@@ -593,7 +578,7 @@ def _about(config: TextConfig) -> dict[str, Any]:
 
 
 def _train_and_test(
-    config: TextConfig, data: TextData, glove: _GloVe | None, progress: _Progress
+    config: TextConfig, data: TextData, glove: _GloVe | None, progress: Epochs[TextConfig]
 ) -> Outcome:
     generator = Generator().manual_seed(config.seed)
     vectors = _first_vectors(config, len(data.vocabulary), glove, generator)
@@ -687,63 +672,3 @@ def _pack_words(vocabulary: Vocabulary) -> Tensor:
 
 def _unpack_words(packed: Tensor) -> Vocabulary:
     return Vocabulary(tuple(packed.numpy().tobytes().decode().split("\n")))
-
-
-# Runs side by side
-
-_TICKS: Any = None  # in a worker: where it tells that an epoch is over
-
-
-def _side_by_side(configs: Sequence[TextConfig], workers: int) -> None:
-    # Spawned and not forked: a fork of a process with threads may hang.
-    context = multiprocessing.get_context("spawn")
-    ticks = context.Queue()
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _start_worker, (ticks,)) as pool:
-        try:
-            futures = [pool.submit(_run, config, _tell) for config in configs]
-            total = sum(config.epochs for config in configs)
-            for _ in track(_arriving(ticks, futures), f"text, {len(configs)} runs", total=total):
-                pass
-            for future in futures:
-                future.result()
-        except BaseException:
-            # An error or Ctrl-C ends all of it now: what is stored by then is not lost.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
-                child.join()
-            raise
-
-
-def _start_worker(ticks: Any) -> None:
-    global _TICKS
-    _TICKS = ticks
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    torch.set_num_threads(1)  # the workers share the cores
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it ends, however it does."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _tell(config: TextConfig) -> Iterator[int]:
-    for epoch in range(1, config.epochs + 1):
-        yield epoch
-        _TICKS.put(None)
-
-
-def _arriving(ticks: Any, futures: Sequence[Future[Result]]) -> Iterator[None]:
-    """Yield for every tick, until all runs are over or one has failed."""
-    while not all(future.done() for future in futures):
-        if any(future.done() and future.exception() for future in futures):
-            return
-        with contextlib.suppress(queue.Empty):
-            yield ticks.get(timeout=0.5)
-    while not ticks.empty():
-        yield ticks.get()
