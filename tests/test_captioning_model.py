@@ -15,13 +15,19 @@ from rnnreport.models.captioning import CaptioningRNN, CellType
 WORDS = ("<NULL>", "<START>", "<END>", "<UNK>", "a", "red", "ball", "lies", "here")
 NULL, START, END, UNK = range(4)
 INDEX = {word: idx for idx, word in enumerate(WORDS)}
-CELLS: tuple[CellType, ...] = ("rnn", "lstm")
+CELLS: tuple[CellType, ...] = ("rnn", "lstm", "attention")
 PARAMS = ("W_proj", "b_proj", "W_embed", "Wx", "Wh", "b", "W_vocab", "b_vocab")
+PLACES = 3
+
+
+def _params(cell: CellType) -> tuple[str, ...]:
+    return (*PARAMS[:5], "Wa", *PARAMS[5:]) if cell == "attention" else PARAMS
 
 
 def _model(
     cell: CellType,
     *,
+    dropout: float = 0.0,
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
     width: int = 5,
@@ -35,6 +41,7 @@ def _model(
         wordvec_dim=D,
         hidden_dim=H,
         cell_type=cell,
+        dropout=dropout,
         dtype=dtype,
         generator=generator,
     )
@@ -44,9 +51,12 @@ def _model(
     return model
 
 
-def _features(count: int, width: int = 5, *, seed: int = 7) -> Tensor:
+def _features(
+    count: int, width: int = 5, *, cell: CellType = "rnn", places: int = PLACES, seed: int = 7
+) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, width, dtype=torch.float64, generator=generator)
+    shape = (count, places, width) if cell == "attention" else (count, width)
+    return torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
 def _captions(lengths: list[int], total: int, *, seed: int = 3) -> Tensor:
@@ -58,21 +68,37 @@ def _captions(lengths: list[int], total: int, *, seed: int = 3) -> Tensor:
     return rows
 
 
-def _plain_loss(model: CaptioningRNN, params: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+def _plain_loss(
+    model: CaptioningRNN,
+    params: dict[str, Tensor],
+    x: Tensor,
+    y: Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Compute the loss once more, from torch's own parts and nothing of ours."""
-    h = F.linear(x, params["W_proj"].T, params["b_proj"])
-    c = torch.zeros_like(h)
+    T, D, H = y.shape[1] - 1, params["W_embed"].shape[1], params["Wh"].shape[0]
+    kept_x, kept_h = torch.ones(T, len(x), D), torch.ones(T, len(x), H)
+    if generator is not None:
+        for kept in (kept_x, kept_h):
+            kept.copy_(torch.rand(kept.shape, generator=generator) < 1 - model.dropout)
+            kept /= 1 - model.dropout
+    A = F.linear(x, params["W_proj"].T, params["b_proj"])
+    h = A.mean(1) if model.cell_type == "attention" else A
+    c = h if model.cell_type == "attention" else torch.zeros_like(h)
     total = x.new_zeros(())
-    for t in range(y.shape[1] - 1):
-        word = F.embedding(y[:, t], params["W_embed"])
+    for t in range(T):
+        word = F.embedding(y[:, t], params["W_embed"]) * kept_x[t]
         z = F.linear(word, params["Wx"].T, params["b"]) + F.linear(h, params["Wh"].T)
+        if model.cell_type == "attention":
+            context = F.scaled_dot_product_attention(h[:, None], A, A)[:, 0]
+            z = z + F.linear(context, params["Wa"].T)
         if model.cell_type == "rnn":
             h = z.tanh()
         else:
             f, i, g, o = z.chunk(4, dim=1)
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
-        scores = F.linear(h, params["W_vocab"].T, params["b_vocab"])
+        scores = F.linear(h * kept_h[t], params["W_vocab"].T, params["b_vocab"])
         total = total + F.cross_entropy(scores, y[:, t + 1], ignore_index=NULL, reduction="sum")
     return total / len(x)
 
@@ -82,30 +108,38 @@ def _plain_loss(model: CaptioningRNN, params: dict[str, Tensor], x: Tensor, y: T
     lengths=st.lists(st.integers(0, 4), min_size=1, max_size=3),
     extra=st.integers(0, 2),
     sizes=st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4)),
+    dropout=st.sampled_from([0.0, 0.5]),
     seed=st.integers(0, 1000),
 )
 def test_loss_and_gradients_against_autograd(
-    cell: CellType, lengths: list[int], extra: int, sizes: tuple[int, int, int], seed: int
+    cell: CellType,
+    lengths: list[int],
+    extra: int,
+    sizes: tuple[int, int, int],
+    dropout: float,
+    seed: int,
 ) -> None:
     width, D, H = sizes
-    model = _model(cell, seed=seed, width=width, D=D, H=H)
-    x = _features(len(lengths), width, seed=seed)
+    model = _model(cell, dropout=dropout, seed=seed, width=width, D=D, H=H)
+    x = _features(len(lengths), width, cell=cell, places=1 + seed % 4, seed=seed)
     y = _captions(lengths, max(lengths) + 2 + extra, seed=seed)
-    loss, grads = model.loss(x, y)
+    draw = [torch.Generator().manual_seed(seed) if dropout else None for _ in range(2)]
+    loss, grads = model.loss(x, y, draw[0])
     leaves = {name: param.clone().requires_grad_() for name, param in model.params.items()}
-    expected = _plain_loss(model, leaves, x, y)
+    expected = _plain_loss(model, leaves, x, y, draw[1])
     expected.backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=1e-12)
-    assert tuple(grads) == tuple(model.params) == PARAMS
+    assert tuple(grads) == tuple(model.params) == _params(cell)
     for name, leaf in leaves.items():
         torch.testing.assert_close(grads[name], leaf.grad, rtol=1e-10, atol=1e-12, msg=name)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize(
+    ("cell", "name"), [(cell, name) for cell in CELLS for name in _params(cell)]
+)
 def test_gradients_against_the_complex_step(cell: CellType, name: str) -> None:
     real, model = _model(cell), _model(cell, dtype=torch.complex128)
-    x, y = _features(3), _captions([4, 1, 2], total=6)
+    x, y = _features(3, cell=cell), _captions([4, 1, 2], total=6)
     _, grads = real.loss(x, y)
     step = 1e-30
     imaginary = torch.view_as_real(model.params[name]).view(-1, 2)[:, 1]
@@ -122,7 +156,7 @@ def test_gradients_against_the_complex_step(cell: CellType, name: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_padding_changes_nothing(cell: CellType) -> None:
-    model, x, y = _model(cell), _features(3), _captions([4, 1, 2], total=6)
+    model, x, y = _model(cell), _features(3, cell=cell), _captions([4, 1, 2], total=6)
     loss, grads = model.loss(x, y)
     longer = torch.cat([y, torch.full((3, 5), NULL)], dim=1)
     padded_loss, padded_grads = model.loss(x, longer)
@@ -134,7 +168,7 @@ def test_padding_changes_nothing(cell: CellType) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_loss_is_the_mean_over_captions(cell: CellType) -> None:
-    model, x, y = _model(cell), _features(3), _captions([4, 1, 2], total=6)
+    model, x, y = _model(cell), _features(3, cell=cell), _captions([4, 1, 2], total=6)
     loss, grads = model.loss(x, y)
     alone = [model.loss(x[n : n + 1], y[n : n + 1]) for n in range(3)]
     torch.testing.assert_close(loss, torch.stack([one for one, _ in alone]).mean())
@@ -154,7 +188,8 @@ def test_autograd_is_never_asked(cell: CellType, monkeypatch: pytest.MonkeyPatch
         (torch.Tensor, "backward"),
     ):
         monkeypatch.setattr(owner, name, refuse)
-    model, x, y = _model(cell), _features(2).requires_grad_(), _captions([2, 3], total=5)
+    model, x = _model(cell), _features(2, cell=cell).requires_grad_()
+    y = _captions([2, 3], total=5)
     for param in model.params.values():
         assert not param.requires_grad
         param.requires_grad_()  # even where a caller asks for a graph, none is built
@@ -166,13 +201,14 @@ def test_autograd_is_never_asked(cell: CellType, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_loss_twice_agrees_and_changes_nothing(cell: CellType) -> None:
-    model, x, y = _model(cell, dtype=torch.float32), _features(2).float(), _captions([2, 3], 5)
+    model, y = _model(cell, dtype=torch.float32), _captions([2, 3], 5)
+    x = _features(2, cell=cell).float()
     before = {name: param.clone() for name, param in model.params.items()}
     arguments = x.clone(), y.clone()
     (loss, grads), (again, grads_again) = model.loss(x, y), model.loss(x, y)
     assert torch.equal(loss, again)
-    assert all(torch.equal(grads[name], grads_again[name]) for name in PARAMS)
-    assert all(torch.equal(before[name], model.params[name]) for name in PARAMS)
+    assert all(torch.equal(grads[name], grads_again[name]) for name in grads)
+    assert all(torch.equal(before[name], model.params[name]) for name in before)
     assert torch.equal(arguments[0], x)
     assert torch.equal(arguments[1], y)
 
@@ -189,13 +225,14 @@ def test_first_weights(cell: CellType) -> None:
         generator=torch.Generator().manual_seed(0),
     )
     assert torch.equal(state, torch.random.get_rng_state())
-    gates = {"rnn": 1, "lstm": 4}[cell]
+    gates = 1 if cell == "rnn" else 4
     shapes = {
         "W_proj": (400, 200),
         "b_proj": (200,),
         "W_embed": (9, 100),
         "Wx": (100, gates * 200),
         "Wh": (200, gates * 200),
+        **({"Wa": (200, 800)} if cell == "attention" else {}),
         "b": (gates * 200,),
         "W_vocab": (200, 9),
         "b_vocab": (9,),
@@ -212,7 +249,7 @@ def test_first_weights(cell: CellType) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_sampling_follows_the_highest_score(cell: CellType, seed: int) -> None:
     # Written out with torch's own cells, whose gates stand in the order i, f, g, o.
     model, x = _model(cell, seed=seed), _features(6)
@@ -251,7 +288,7 @@ def test_sampling_follows_the_highest_score(cell: CellType, seed: int) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_sampling_ends_with_end_and_null(cell: CellType) -> None:
-    model, x = _model(cell), _features(4)
+    model, x = _model(cell), _features(4, cell=cell)
     model.params["W_vocab"].zero_()
     model.params["b_vocab"].zero_()[[NULL, START, UNK]] = 9.0  # never to be written
     model.params["b_vocab"][INDEX["ball"]] = 1.0
@@ -260,10 +297,48 @@ def test_sampling_ends_with_end_and_null(cell: CellType) -> None:
     assert model.sample(x, max_length=5).tolist() == [[END] + [NULL] * 4] * 4
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_is_written_is_what_the_trace_reads(cell: CellType) -> None:
+    model, x = _model(cell, seed=1), _features(6, cell=cell)
+    model.params["b_vocab"][END] -= 1.0
+    captions = torch.cat([torch.full((6, 1), START), model.sample(x, max_length=7)], dim=1)
+    trace = model.trace(x, captions)
+    scores = trace.scores.clone()
+    scores[:, :, [NULL, START, UNK]] = -torch.inf
+    said = captions[:, 1:].T
+    assert torch.equal(scores.argmax(2)[said != NULL], said[said != NULL])
+    assert trace.h.shape == (7, 6, 4)
+    if cell == "rnn":
+        assert trace.c is trace.gates is trace.weights is None
+        return
+    assert trace.c is not None
+    assert trace.gates is not None
+    torch.testing.assert_close(trace.gates[:, :, 3] * trace.c.tanh(), trace.h)
+    if cell == "lstm":
+        assert trace.weights is None
+        return
+    assert trace.weights is not None
+    assert trace.weights.shape == (7, 6, PLACES)
+    torch.testing.assert_close(trace.weights.sum(2), torch.ones(7, 6, dtype=torch.float64))
+
+
+def test_dropout_is_drawn_from_the_generator_alone() -> None:
+    model, x, y = _model("lstm", dropout=0.5), _features(3), _captions([4, 1, 2], total=6)
+    state = torch.random.get_rng_state()
+    first, again, other = (
+        model.loss(x, y, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+    )
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert first == again != other
+    assert model.loss(x, y)[0] not in (first, other)
+    assert model.loss(x, y)[0] == _model("lstm").loss(x, y)[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cell_type": "gru"}, "cell_type must be 'rnn' or 'lstm', got 'gru'"),
+        ({"cell_type": "gru"}, "cell_type must be 'rnn', 'lstm' or 'attention', got 'gru'"),
+        ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
         ({"input_dim": 0}, "input_dim must be at least 1, got 0"),
         ({"wordvec_dim": -1}, "wordvec_dim must be at least 1, got -1"),
         ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0"),
@@ -308,3 +383,101 @@ def test_sample_refuses_bad_input() -> None:
         _model("rnn").sample(_features(2), max_length=0)
     with pytest.raises(ValueError, match="features must have shape"):
         _model("rnn").sample(_features(2, 6))
+
+
+def test_attention_needs_places() -> None:
+    model, y = _model("attention"), _captions([1, 1], 4)
+    for x in (_features(2), _features(2, 4, cell="attention"), _features(2, cell="attention")[:0]):
+        with pytest.raises(ValueError, match=r"features must have shape \(N, P, F\) = .*any, 5\)"):
+            model.loss(x, y)
+    with pytest.raises(ValueError, match=r"features must have shape \(N, F\)"):
+        _model("lstm").trace(_features(2, cell="attention"), y)
+
+
+# Beam search
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_beam_of_one_is_greedy(cell: CellType, length_penalty: float) -> None:
+    for seed in range(5):
+        model, x = _model(cell, seed=seed), _features(8, cell=cell, seed=seed)
+        model.params["b_vocab"][END] -= 1.0
+        greedy = model.sample(x, max_length=6)
+        found = model.beam_search(x, 6, beam=1, length_penalty=length_penalty)
+        assert found.dtype == torch.int64
+        assert torch.equal(found, greedy)
+
+
+def _log_p(model: CaptioningRNN, x: Tensor, words: list[int]) -> float:
+    """Log-probability of a caption, with its end, read in one go."""
+    caption = torch.tensor([[START, *words]])
+    scores = model.trace(x, caption).scores[:, 0]
+    return float(scores.log_softmax(1)[range(len(words)), words].sum())
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.5])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_wide_beam_is_exhaustive(cell: CellType, length_penalty: float) -> None:
+    longest, sayable = 4, range(4, len(WORDS))
+    beginnings: list[list[int]] = [[]]
+    every = []
+    for _ in range(longest):
+        every += [[*words, END] for words in beginnings]
+        beginnings = [[*words, word] for words in beginnings for word in sayable]
+    differs = 0
+    for seed in range(3):
+        model, x = _model(cell, seed=seed), _features(2, cell=cell, seed=seed)
+        model.params["b_vocab"][END] -= 1.0
+        found = model.beam_search(x, longest, beam=800, length_penalty=length_penalty)
+        for row in range(2):
+            best = max(
+                every,
+                key=lambda words: (
+                    _log_p(model, x[row : row + 1], words) / len(words) ** length_penalty
+                ),
+            )
+            assert [word for word in found[row].tolist() if word != NULL] == best
+        differs += not torch.equal(found, model.sample(x, longest))
+    assert differs  # else greedy search would do
+
+
+@pytest.mark.parametrize("beam", [2, 3, 7])
+def test_a_beam_writes_words_only_and_each_image_for_itself(beam: int) -> None:
+    model, x = _model("attention", seed=2), _features(5, cell="attention")
+    model.params["b_vocab"][[NULL, START, UNK]] = 9.0
+    model.params["b_vocab"][END] -= 0.5
+    found = model.beam_search(x, 7, beam=beam)
+    assert found.shape == (5, 7)
+    for row in found.tolist():
+        words = row[: row.index(END)] if END in row else row
+        assert all(word > UNK for word in words)
+        assert all(word == NULL for word in row[len(words) + 1 :])
+    for row in range(5):
+        alone = model.beam_search(x[row : row + 1], 7, beam=beam)
+        assert torch.equal(alone, found[row : row + 1])
+
+
+def test_a_beam_prefers_an_end_and_else_is_cut_off() -> None:
+    model, x = _model("rnn"), _features(2)
+    model.params["W_vocab"].zero_()
+    model.params["b_vocab"].zero_()[INDEX["ball"]] = 1.0
+    model.params["b_vocab"][END] = 0.5
+    assert (model.sample(x, 3) == INDEX["ball"]).all()
+    # An end at once is the only end in view, and less probable than going on.
+    assert model.beam_search(x, 3, beam=2, length_penalty=0.0)[:, 0].tolist() == [END, END]
+    model.params["b_vocab"][END] = -1e3
+    assert (model.beam_search(x, 3, beam=4) == INDEX["ball"]).all()
+
+
+def test_beam_search_refuses_bad_input() -> None:
+    for change, message in (
+        ({"beam": 0}, "beam must be at least 1, got 0"),
+        ({"max_length": 0}, "max_length must be at least 1, got 0"),
+        ({"length_penalty": -0.1}, r"length_penalty must be a number from 0, got -0\.1"),
+        ({"length_penalty": float("nan")}, "length_penalty must be a number from 0, got nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _model("rnn").beam_search(_features(2), **change)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="features must have shape"):
+        _model("rnn").beam_search(_features(2, 4))

@@ -246,3 +246,140 @@ def test_losses_of_style_are_differentiated_once(loss: Any) -> None:
     (gradient,) = torch.autograd.grad(loss(F, torch.zeros(3, 3), 1.0), F, create_graph=True)
     with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
         torch.autograd.grad(gradient.sum(), F)
+
+
+def attention_states(
+    module: nn.AttentionLSTM, x: Tensor, A: Tensor, hx: tuple[Tensor, Tensor]
+) -> list[Tensor]:
+    """The module's outputs from its definition, for autograd."""
+    h, c = (state[0] for state in hx)
+    states = []
+    for x_t in x:
+        query = h[:, None]
+        context = torch.nn.functional.scaled_dot_product_attention(query, A, A)[:, 0]
+        z = x_t @ module.Wx + h @ module.Wh + context @ module.Wa + module.b
+        f, i, candidate, o = z.chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * candidate.tanh()
+        h = o.sigmoid() * c.tanh()
+        states.append(h)
+    return [torch.stack(states), h[None], c[None]]
+
+
+@given(T=sizes, N=sizes, D=sizes, H=sizes, P=sizes, seed=seeds, with_state=st.booleans())
+def test_attention_lstm_is_its_definition(
+    T: int, N: int, D: int, H: int, P: int, seed: int, with_state: bool
+) -> None:
+    module = nn.AttentionLSTM(D, H, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    leaves = [t.requires_grad_() for t in (draw(T, N, D), draw(N, P, H))]
+    states = (draw(1, N, H).requires_grad_(), draw(1, N, H).requires_grad_())
+    x, A = leaves
+    mean = A.mean(1)[None]
+    output, final = module(x, A, states if with_state else None)
+    expected = attention_states(module, x, A, states if with_state else (mean, mean))
+    results = [output, *final]
+    weights = [draw(*result.shape) for result in results]
+    leaves += [*states] if with_state else []
+    gradients = []
+    for outputs in (results, expected):
+        terms = [(w * o.sin()).sum() for w, o in zip(weights, outputs, strict=True)]
+        wanted = [*leaves, *module.parameters()]
+        gradients.append(torch.autograd.grad(torch.stack(terms).sum(), wanted, retain_graph=True))
+    for mine, other in zip(results, expected, strict=True):
+        assert mine.shape == other.shape
+        close(mine, other)
+    for mine, other in zip(*gradients, strict=True):
+        close(mine, other)
+
+
+def test_attention_lstm_gradcheck() -> None:
+    module = nn.AttentionLSTM(2, 3, dtype=torch.float64)
+    shapes = [(3, 2, 2), (2, 4, 3), (1, 2, 3), (1, 2, 3)]
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    names = [name for name, _ in module.named_parameters()]
+
+    def f(x: Tensor, A: Tensor, h: Tensor, c: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        values = dict(zip(names, rest, strict=True))
+        output, state = torch.func.functional_call(module, values, (x, A, (h, c)))
+        return (output, *state)
+
+    assert torch.autograd.gradcheck(f, (*inputs, *module.parameters()))
+
+
+def test_attention_lstm_begins_as_an_lstm_does() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = nn.AttentionLSTM(30, 16)
+    shapes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+    assert shapes == {"Wx": (30, 64), "Wh": (16, 64), "Wa": (16, 64), "b": (64,)}
+    for parameter in module.parameters():
+        assert 0.2 < parameter.detach().abs().max() <= 0.25
+    assert repr(module) == "AttentionLSTM(30, 16)"
+    fresh = nn.AttentionLSTM(30, 16)
+    fresh.load_state_dict(module.state_dict())
+    x, A = torch.randn(3, 2, 30), torch.randn(2, 5, 16)
+    assert torch.equal(fresh(x, A)[0], module(x, A)[0])
+
+
+def test_attention_lstm_notices_a_change_in_place_and_claims_no_second_derivative() -> None:
+    module = nn.AttentionLSTM(2, 3)
+    x, A = torch.randn(3, 2, 2, requires_grad=True), torch.randn(2, 4, 3)
+    output, _ = module(x, A)
+    output.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+    (gradient,) = torch.autograd.grad(module(x, A)[0].sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
+        gradient.sum().backward()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((torch.zeros(5, 2), torch.zeros(2, 6, 4)), "input must have 3 axes"),
+        ((torch.zeros(5, 2, 3), torch.zeros(6, 4)), "A must have 3 axes"),
+        ((torch.zeros(5, 2, 7), torch.zeros(2, 6, 4)), r"Wx must have shape \(D, 4H\) = \(7, 16\)"),
+        ((torch.zeros(5, 2, 3), torch.zeros(1, 6, 4)), r"h0 must have shape \(N, H\) = \(2, 4\)"),
+        (
+            (torch.zeros(5, 2, 3), torch.zeros(2, 6, 4), (torch.zeros(2, 4), torch.zeros(1, 2, 4))),
+            r"hx\[0\] must have shape \(1, 2, 4\), got \(2, 4\)",
+        ),
+        (
+            (torch.zeros(5, 2, 3), torch.zeros(2, 6, 4), (torch.zeros(1, 2, 4),)),
+            "hx must be a pair",
+        ),
+    ],
+)
+def test_attention_lstm_names_bad_input(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nn.AttentionLSTM(3, 4)(*arguments)
+
+
+def test_attention_lstm_refuses_an_empty_state() -> None:
+    with pytest.raises(ValueError, match="hidden_size must be at least 1, got 0"):
+        nn.AttentionLSTM(3, 0)
+
+
+@given(seed=seeds, p=st.floats(0, 0.9))
+def test_dropout_drops_gradient_and_value_alike(seed: int, p: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(6, 5, generator=generator, dtype=torch.float64).requires_grad_()
+    out = nn.dropout(x, p, generator)
+    (gradient,) = torch.autograd.grad(out.sin().sum(), x)
+    expected = torch.where(out == 0, 0, out.cos() / (1 - p))
+    close(gradient, expected.detach())
+
+
+def test_dropout_of_a_network_in_evaluation_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 4, requires_grad=True)
+    state = generator.get_state()
+    out = nn.dropout(x, 0.0, generator)
+    assert torch.equal(out, x)
+    (gradient,) = torch.autograd.grad((2 * out).sum(), x)
+    assert torch.equal(gradient, torch.full_like(x, 2))
+    assert torch.equal(generator.get_state(), state)

@@ -2,7 +2,8 @@
 
 :class:`RNN` and :class:`LSTM` stand where :class:`torch.nn.RNN` and :class:`torch.nn.LSTM` do. Each
 inherits parameters, initialisation, ``state_dict`` and representation from its counterpart, and
-runs :mod:`rnnreport.layers` forward and backward in its place.
+runs :mod:`rnnreport.layers` forward and backward in its place. :class:`AttentionLSTM` has no
+counterpart there; its parameters are those of the layer.
 """
 
 from __future__ import annotations
@@ -15,10 +16,16 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnreport.layers import (
+    AttentionLSTMCache,
+    DropoutCache,
     EmbeddingBagCache,
     LSTMCache,
     MaxPoolCache,
     RNNCache,
+    attention_lstm_backward,
+    attention_lstm_forward,
+    dropout_backward,
+    dropout_forward,
     embedding_bag_backward,
     embedding_bag_forward,
     lstm_backward,
@@ -66,6 +73,32 @@ class _LSTMFunction(torch.autograd.Function):
         cache = LSTMCache(*ctx.saved_tensors)
         dx, dh0, dWx, dWh, db, dc0 = lstm_backward(dh, cache, dc_T=dc_T, return_dc0=True)
         return dx, dh0, dc0, dWx, dWh, db
+
+
+class _AttentionLSTMFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *arguments: Tensor) -> tuple[Tensor, Tensor]:
+        h, cache = attention_lstm_forward(*arguments)
+        ctx.save_for_backward(*cache)
+        return h, cache.c[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dh: Tensor, dc_T: Tensor) -> tuple[Tensor, ...]:
+        return attention_lstm_backward(dh, AttentionLSTMCache(*ctx.saved_tensors), dc_T=dc_T)
+
+
+class _DropoutFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float, generator: torch.Generator) -> Tensor:
+        out, cache = dropout_forward(x, p, generator)
+        ctx.save_for_backward(*cache)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+        return dropout_backward(dout, DropoutCache(*ctx.saved_tensors)), None, None
 
 
 class _EmbeddingBagFunction(torch.autograd.Function):
@@ -151,6 +184,27 @@ class _TotalVariationLossFunction(torch.autograd.Function):
     def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return dloss * gradient, None
+
+
+def dropout(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
+    """Drop elements by chance and scale up the rest; see :func:`rnnreport.layers.dropout_forward`.
+
+    Parameters
+    ----------
+    x : Tensor, any shape
+        What is thinned out.
+    p : float
+        Probability of being dropped, 0 <= p < 1; with 0 nothing is drawn.
+    generator : torch.Generator
+        Source of the mask.
+
+    Returns
+    -------
+    Tensor, of the shape of `x`
+        The elements that stay, divided by 1 - p, and zeros.
+    """
+    result: Tensor = _DropoutFunction.apply(x, p, generator)  # type: ignore[no-untyped-call]
+    return result
 
 
 def embedding_bag(words: Tensor, lengths: Tensor, W: Tensor, *, average: bool) -> Tensor:
@@ -460,6 +514,109 @@ class LSTM(torch.nn.LSTM):
         return _output(self, h, batched), (_final(h[-1], batched), _final(c_T, batched))
 
 
+class AttentionLSTM(torch.nn.Module):
+    r"""An LSTM that looks at a map at every step; :func:`rnnreport.layers.attention_lstm_forward`.
+
+    The gradient is the hand-derived one, of equations (50)-(58); it cannot be differentiated again.
+    Weights and biases begin uniform between :math:`\pm 1 / \sqrt{H}`, as those of :class:`LSTM` do.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        D and H; a place of the map has H features too.
+    device, dtype
+        Of the parameters. float32 or float64.
+
+    Attributes
+    ----------
+    Wx : torch.nn.Parameter, shape (D, 4H)
+        Input weights of the four gates, in the layers' order f, i, c̃, o.
+    Wh, Wa : torch.nn.Parameter, shape (H, 4H)
+        Recurrent weights and weights of the context, in the same order.
+    b : torch.nn.Parameter, shape (4H,)
+        Biases, in the same order.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        self.input_size, self.hidden_size = input_size, hidden_size
+
+        def parameter(*shape: int) -> torch.nn.Parameter:
+            return torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        self.Wx = parameter(input_size, 4 * hidden_size)
+        self.Wh = parameter(hidden_size, 4 * hidden_size)
+        self.Wa = parameter(hidden_size, 4 * hidden_size)
+        self.b = parameter(4 * hidden_size)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        bound = self.hidden_size**-0.5
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound)
+
+    def extra_repr(self) -> str:
+        """Name the sizes."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+    def forward(
+        self, input: Tensor, A: Tensor, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run the layer.
+
+        Parameters
+        ----------
+        input : Tensor, shape (T, N, D)
+            The sequence.
+        A : Tensor, shape (N, P, H)
+            A map of P places for each row of the batch.
+        hx : tuple of two Tensors, shape (1, N, H), optional
+            Hidden and cell state before the first step; the mean over the places of `A` if not
+            given.
+
+        Returns
+        -------
+        output : Tensor, shape (T, N, H)
+            Hidden state after every step.
+        (h_n, c_n) : tuple of two Tensors, shape (1, N, H)
+            Hidden and cell state after the last step.
+
+        Raises
+        ------
+        ValueError
+            If a shape, dtype or device does not fit, or `hx` is not a pair.
+        """
+        for name, tensor in (("input", input), ("A", A)):
+            if tensor.dim() != 3:
+                raise ValueError(f"{name} must have 3 axes, got shape {tuple(tensor.shape)}")
+        if hx is None:
+            h0 = c0 = A.mean(1)
+        elif len(hx) == 2:
+            h0 = _state(self, "hx[0]", hx[0], input, True)
+            c0 = _state(self, "hx[1]", hx[1], input, True)
+        else:
+            raise ValueError(f"hx must be a pair of tensors (h_0, c_0), got {len(hx)} of them")
+        h, c_T = _AttentionLSTMFunction.apply(  # type: ignore[no-untyped-call]
+            input, A, h0, c0, self.Wx, self.Wh, self.Wa, self.b
+        )
+        return h, (_final(h[-1], True), _final(c_T, True))
+
+
 def _refuse(**options: tuple[object, object]) -> None:
     for name, (value, only) in options.items():
         if value != only:
@@ -500,7 +657,11 @@ def _time_first(module: torch.nn.RNNBase, input: Tensor) -> tuple[Tensor, bool]:
 
 
 def _state(
-    module: torch.nn.RNNBase, name: str, state: Tensor | None, x: Tensor, batched: bool
+    module: torch.nn.RNNBase | AttentionLSTM,
+    name: str,
+    state: Tensor | None,
+    x: Tensor,
+    batched: bool,
 ) -> Tensor:
     """Bring an initial state to (N, H)."""
     N, H = x.shape[1], module.hidden_size

@@ -6,6 +6,19 @@ the CPU. There the formulas are continued analytically (no conjugation), so that
 can check a derivative. No argument is changed.
 """
 
+from rnnreport.layers._attention import (
+    AttentionCache,
+    AttentionLSTMCache,
+    AttentionLSTMStepCache,
+    attention_backward,
+    attention_forward,
+    attention_lstm_backward,
+    attention_lstm_forward,
+    attention_lstm_step_backward,
+    attention_lstm_step_forward,
+)
+from rnnreport.layers._dropout import DropoutCache, dropout_backward, dropout_forward
+from rnnreport.layers._jacobians import lstm_step_jacobian, rnn_step_jacobian
 from rnnreport.layers._lstm import (
     LSTMCache,
     LSTMStepCache,
@@ -48,6 +61,10 @@ from rnnreport.layers._temporal import (
 )
 
 __all__ = [
+    "AttentionCache",
+    "AttentionLSTMCache",
+    "AttentionLSTMStepCache",
+    "DropoutCache",
     "EmbeddingBagCache",
     "LSTMCache",
     "LSTMStepCache",
@@ -56,7 +73,15 @@ __all__ = [
     "RNNStepCache",
     "TemporalFCCache",
     "WordEmbeddingCache",
+    "attention_backward",
+    "attention_forward",
+    "attention_lstm_backward",
+    "attention_lstm_forward",
+    "attention_lstm_step_backward",
+    "attention_lstm_step_forward",
     "content_loss",
+    "dropout_backward",
+    "dropout_forward",
     "embedding_bag_backward",
     "embedding_bag_forward",
     "gram_matrix",
@@ -64,12 +89,14 @@ __all__ = [
     "lstm_forward",
     "lstm_step_backward",
     "lstm_step_forward",
+    "lstm_step_jacobian",
     "max_pool_backward",
     "max_pool_forward",
     "rnn_backward",
     "rnn_forward",
     "rnn_step_backward",
     "rnn_step_forward",
+    "rnn_step_jacobian",
     "sigmoid_loss",
     "style_loss",
     "temporal_fc_backward",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
 
 from rnnreport.layers import (
+    attention_lstm_backward,
+    attention_lstm_forward,
+    attention_lstm_step_forward,
+    dropout_backward,
+    dropout_forward,
     lstm_backward,
     lstm_forward,
     lstm_step_forward,
@@ -22,28 +27,65 @@ from rnnreport.layers import (
     word_embedding_backward,
     word_embedding_forward,
 )
+from rnnreport.models.beam_search import beam_search
 
-__all__ = ["CaptioningRNN", "CellType"]
+__all__ = ["CaptioningRNN", "CellType", "Trace"]
 
-CellType = Literal["rnn", "lstm"]
+CellType = Literal["rnn", "lstm", "attention"]
 _SPECIAL = ("<NULL>", "<START>", "<END>", "<UNK>")
+
+
+class Trace(NamedTuple):
+    """What a network holds while it reads captions.
+
+    Attributes
+    ----------
+    h : Tensor, shape (T, N, H)
+        Hidden state after each word, of which ``<START>`` is the first.
+    c : Tensor or None, shape (T, N, H)
+        Cell state after each word; None for the RNN.
+    gates : Tensor or None, shape (T, N, 4, H)
+        The gates f, i, c̃ and o at each word; None for the RNN.
+    weights : Tensor or None, shape (T, N, P)
+        How the attention is spread over the P places when each word is read; None for a network
+        without attention.
+    scores : Tensor, shape (T, N, V)
+        Score of every word to come next.
+    """
+
+    h: Tensor
+    c: Tensor | None
+    gates: Tensor | None
+    weights: Tensor | None
+    scores: Tensor
+
+
+class _State(NamedTuple):
+    """Where a network stands between two words; `A` has a row an image, or one a caption."""
+
+    A: Tensor  # (N, P, H)
+    h: Tensor  # (N, H)
+    c: Tensor  # (N, H)
 
 
 class CaptioningRNN:
     r"""A recurrent network that says what is in an image.
 
-    An affine map turns the image's features into the first hidden state. From then on the network
-    reads one word at a time, first ``<START>``, and gives every word of the vocabulary a score for
-    being the next one:
+    An affine map turns the features of an image, at each of its P places, into rows of a matrix.
+    Their mean is the first hidden state. From then on the network reads one word at a time, first
+    ``<START>``, and gives every word of the vocabulary a score for being the next one:
 
     .. math::
 
-       h_0 = a W_{proj} + b_{proj}, \qquad
+       A = \phi W_{proj} + b_{proj}, \qquad
+       h_0 = \frac1P \sum_p A_p, \qquad
        h_t = \mathrm{cell}(W_{embed}[w_t], h_{t-1}), \qquad
        s_t = h_t W_{vocab} + b_{vocab}
 
-    The loss is the cross-entropy of the words that follow. Its gradients come from the layers'
-    own backward passes; autograd is never asked.
+    The RNN and the LSTM see one place, the image as a whole, and the LSTM's first cell state is
+    zero. The network with attention is an LSTM that looks at all places at every step; its first
+    cell state is its first hidden state. The loss is the cross-entropy of the words that follow.
+    Its gradients come from the layers' own backward passes; autograd is never asked.
 
     Parameters
     ----------
@@ -51,13 +93,16 @@ class CaptioningRNN:
         The index of each of the V words, ``<NULL>``, ``<START>``, ``<END>`` and ``<UNK>`` among
         them; together the indices are 0 to V - 1.
     input_dim
-        F, the number of features of an image.
+        F, the number of features of an image, or of one of its places.
     wordvec_dim
         D, the size of a word vector.
     hidden_dim
         H, the size of the hidden state.
     cell_type
-        ``"rnn"`` or ``"lstm"``.
+        ``"rnn"``, ``"lstm"`` or ``"attention"``.
+    dropout
+        The share of the word vectors' numbers, and of the hidden states' on their way to the
+        scores, that :meth:`loss` drops where it is given a generator.
     dtype
         Of the parameters: float32, float64, or complex128 to check derivatives with.
     device
@@ -72,14 +117,14 @@ class CaptioningRNN:
     ----------
     params : dict of str to Tensor
         ``W_proj`` (F, H), ``b_proj`` (H,), ``W_embed`` (V, D), ``Wx`` (D, G·H), ``Wh`` (H, G·H),
-        ``b`` (G·H,), ``W_vocab`` (H, V), ``b_vocab`` (V,), where G is 1 for the RNN and 4 for the
-        LSTM. Change them in place to train.
+        with attention ``Wa`` (H, G·H), ``b`` (G·H,), ``W_vocab`` (H, V), ``b_vocab`` (V,), where G
+        is 1 for the RNN and 4 for the others. Change them in place to train.
 
     Raises
     ------
     ValueError
-        If a size is below 1, the cell is unknown, a special word is missing or the indices are
-        not 0 to V - 1.
+        If a size is below 1, the cell is unknown, `dropout` is not in [0, 1), a special word is
+        missing or the indices are not 0 to V - 1.
     """
 
     def __init__(
@@ -90,12 +135,13 @@ class CaptioningRNN:
         wordvec_dim: int,
         hidden_dim: int,
         cell_type: CellType = "rnn",
+        dropout: float = 0.0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         generator: Generator,
     ) -> None:
         if cell_type not in get_args(CellType):
-            raise ValueError(f"cell_type must be 'rnn' or 'lstm', got {cell_type!r}")
+            raise ValueError(f"cell_type must be 'rnn', 'lstm' or 'attention', got {cell_type!r}")
         for name, size in (
             ("input_dim", input_dim),
             ("wordvec_dim", wordvec_dim),
@@ -103,6 +149,8 @@ class CaptioningRNN:
         ):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
         missing = [word for word in _SPECIAL if word not in word_to_idx]
         if missing:
             raise ValueError(f"word_to_idx must hold {missing[0]}, got words without it")
@@ -114,8 +162,9 @@ class CaptioningRNN:
 
         self.cell_type: CellType = cell_type
         self.input_dim = input_dim
+        self.dropout = dropout
         self._null, self._start, self._end, self._unk = (word_to_idx[word] for word in _SPECIAL)
-        gates = {"rnn": 1, "lstm": 4}[cell_type]
+        gates = 1 if cell_type == "rnn" else 4
 
         def normal(rows: int, columns: int, scale: float) -> Tensor:
             weights = torch.randn(rows, columns, dtype=torch.float64, generator=generator) * scale
@@ -131,6 +180,10 @@ class CaptioningRNN:
             "W_embed": normal(n_words, D, 1.0),
             "Wx": normal(D, gates * H, 1 / math.sqrt(D)),
             "Wh": normal(H, gates * H, 1 / math.sqrt(H)),
+        }
+        if cell_type == "attention":
+            self.params["Wa"] = normal(H, gates * H, 1 / math.sqrt(H))
+        self.params |= {
             "b": zeros(gates * H),
             "W_vocab": normal(H, n_words, 1 / math.sqrt(H)),
             "b_vocab": zeros(n_words),
@@ -142,7 +195,9 @@ class CaptioningRNN:
         return sum(param.numel() for param in self.params.values())
 
     @torch.no_grad()
-    def loss(self, features: Tensor, captions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, features: Tensor, captions: Tensor, generator: Generator | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of captions and its gradients.
 
         The words but the last go in, the words but the first should come out. Where ``<NULL>``
@@ -150,11 +205,13 @@ class CaptioningRNN:
 
         Parameters
         ----------
-        features : Tensor, shape (N, F)
+        features : Tensor, shape (N, F), or (N, P, F) with attention
             Features of N images, in the dtype and on the device of the parameters.
         captions : Tensor, shape (N, L), int64
             Word indices, one row for each image: ``<START>``, the words, ``<END>``, then
             ``<NULL>`` to the end. L is at least 2.
+        generator
+            Draws what is dropped; without it nothing is.
 
         Returns
         -------
@@ -169,52 +226,92 @@ class CaptioningRNN:
             If a shape, dtype or device does not fit, or an index is out of range.
         """
         self._check_features(features)
-        if captions.ndim != 2 or captions.shape[1] < 2 or len(captions) != len(features):
-            raise ValueError(
-                f"captions must have shape (N, L) = ({len(features)}, at least 2), got "
-                f"{tuple(captions.shape)}"
-            )
-        if captions.dtype != torch.int64 or captions.device != features.device:
-            raise ValueError(
-                f"captions must have dtype torch.int64 and be on {features.device}, got "
-                f"{captions.dtype} on {captions.device}"
-            )
-        n_words = len(self.params["W_embed"])
-        if captions.min() < 0 or captions.max() >= n_words:
-            raise ValueError(
-                f"captions must hold indices in [0, {n_words}), got {int(captions.min())} to "
-                f"{int(captions.max())}"
-            )
+        self._check_captions(captions, features)
         p = self.params
         words_in, words_out = captions[:, :-1].T, captions[:, 1:].T  # (T, N), T = L - 1
         mask = words_out != self._null
+        share = 0.0 if generator is None else self.dropout
+        generator = generator or Generator()  # with a share of 0 nothing is drawn from it
 
-        h0, proj_cache = temporal_fc_forward(features[None], p["W_proj"], p["b_proj"])  # (1, N, H)
+        phi = self._places(features)  # (N, P, F)
+        A, _ = temporal_fc_forward(phi, p["W_proj"], p["b_proj"])  # (N, P, H)
+        h0 = A.mean(1)  # (N, H)
         x, embed_cache = word_embedding_forward(words_in, p["W_embed"])  # (T, N, D)
+        x, x_cache = dropout_forward(x, share, generator)
         if self.cell_type == "rnn":
-            h, rnn_cache = rnn_forward(x, h0[0], p["Wx"], p["Wh"], p["b"])  # (T, N, H)
+            h, rnn_cache = rnn_forward(x, h0, p["Wx"], p["Wh"], p["b"])  # (T, N, H)
+        elif self.cell_type == "lstm":
+            h, lstm_cache = lstm_forward(x, h0, p["Wx"], p["Wh"], p["b"])
         else:
-            h, lstm_cache = lstm_forward(x, h0[0], p["Wx"], p["Wh"], p["b"])
+            h, attention_cache = attention_lstm_forward(
+                x, A, h0, h0, p["Wx"], p["Wh"], p["Wa"], p["b"]
+            )
+        h, h_cache = dropout_forward(h, share, generator)
         scores, vocab_cache = temporal_fc_forward(h, p["W_vocab"], p["b_vocab"])  # (T, N, V)
         loss, dscores = temporal_softmax_loss(scores, words_out, mask)
 
-        dh, dW_vocab, db_vocab = temporal_fc_backward(dscores, vocab_cache)
+        grads: dict[str, Tensor] = {}
+        dh, grads["W_vocab"], grads["b_vocab"] = temporal_fc_backward(dscores, vocab_cache)
+        dh = dropout_backward(dh, h_cache)
+        dA: Tensor | float = 0.0
         if self.cell_type == "rnn":
-            dx, dh0, dWx, dWh, db = rnn_backward(dh, rnn_cache)
+            dx, dh0, grads["Wx"], grads["Wh"], grads["b"] = rnn_backward(dh, rnn_cache)
+        elif self.cell_type == "lstm":
+            dx, dh0, grads["Wx"], grads["Wh"], grads["b"] = lstm_backward(dh, lstm_cache)
         else:
-            dx, dh0, dWx, dWh, db = lstm_backward(dh, lstm_cache)
-        dW_embed = word_embedding_backward(dx, embed_cache)
-        _, dW_proj, db_proj = temporal_fc_backward(dh0[None], proj_cache)
-        return loss, {
-            "W_proj": dW_proj,
-            "b_proj": db_proj,
-            "W_embed": dW_embed,
-            "Wx": dWx,
-            "Wh": dWh,
-            "b": db,
-            "W_vocab": dW_vocab,
-            "b_vocab": db_vocab,
-        }
+            dx, dA, dh0, dc0, grads["Wx"], grads["Wh"], grads["Wa"], grads["b"] = (
+                attention_lstm_backward(dh, attention_cache)
+            )
+            dh0 = dh0 + dc0  # both states begin with the mean
+        grads["W_embed"] = word_embedding_backward(dropout_backward(dx, x_cache), embed_cache)
+        dA = dA + (dh0 / A.shape[1])[:, None].expand_as(A)  # each place has its share of the mean
+        grads["W_proj"] = phi.flatten(0, 1).T @ dA.flatten(0, 1)  # the features need no gradient
+        grads["b_proj"] = dA.sum((0, 1))
+        return loss, {name: grads[name] for name in p}
+
+    @torch.no_grad()
+    def trace(self, features: Tensor, captions: Tensor) -> Trace:
+        """Read captions and tell what goes on inside.
+
+        Parameters
+        ----------
+        features : Tensor, shape (N, F), or (N, P, F) with attention
+            Features of N images, in the dtype and on the device of the parameters.
+        captions : Tensor, shape (N, L), int64
+            As :meth:`loss` takes them; the last word is not read.
+
+        Returns
+        -------
+        Trace
+            States, gates, attention and scores at each of the T = L - 1 words.
+
+        Raises
+        ------
+        ValueError
+            If a shape, dtype or device does not fit, or an index is out of range.
+        """
+        self._check_features(features)
+        self._check_captions(captions, features)
+        p = self.params
+        A, h0, c0 = self._begin(features)
+        x, _ = word_embedding_forward(captions[:, :-1].T, p["W_embed"])
+        c = gates = weights = None
+        if self.cell_type == "rnn":
+            h, _ = rnn_forward(x, h0, p["Wx"], p["Wh"], p["b"])
+        elif self.cell_type == "lstm":
+            h, lstm_cache = lstm_forward(x, h0, p["Wx"], p["Wh"], p["b"])
+            c, gates = lstm_cache.c[1:], lstm_cache.gates
+        else:
+            h, attention_cache = attention_lstm_forward(
+                x, A, h0, c0, p["Wx"], p["Wh"], p["Wa"], p["b"]
+            )
+            c, gates, weights = (
+                attention_cache.c[1:],
+                attention_cache.gates,
+                attention_cache.weights,
+            )
+        scores, _ = temporal_fc_forward(h, p["W_vocab"], p["b_vocab"])
+        return Trace(h, c, gates, weights, scores)
 
     @torch.no_grad()
     def sample(self, features: Tensor, max_length: int = 30) -> Tensor:
@@ -225,7 +322,7 @@ class CaptioningRNN:
 
         Parameters
         ----------
-        features : Tensor, shape (N, F)
+        features : Tensor, shape (N, F), or (N, P, F) with attention
             Features of N images, in the dtype and on the device of the parameters.
         max_length
             The most words to write, ``<END>`` included; at least 1.
@@ -243,39 +340,136 @@ class CaptioningRNN:
         self._check_features(features)
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {max_length}")
-        p = self.params
-        count = len(features)
         captions = torch.full(
-            (count, max_length), self._null, dtype=torch.int64, device=features.device
+            (len(features), max_length), self._null, dtype=torch.int64, device=features.device
         )
-        h = temporal_fc_forward(features[None], p["W_proj"], p["b_proj"])[0][0]  # (N, H)
-        c = torch.zeros_like(h)
+        state = self._begin(features)
         word = torch.full_like(captions[:, 0], self._start)
         ended = torch.zeros_like(word, dtype=torch.bool)
         for step in range(max_length):
-            x = word_embedding_forward(word[None], p["W_embed"])[0][0]  # (N, D)
-            if self.cell_type == "rnn":
-                h, _ = rnn_step_forward(x, h, p["Wx"], p["Wh"], p["b"])
-            else:
-                h, c, _ = lstm_step_forward(x, h, c, p["Wx"], p["Wh"], p["b"])
-            scores = temporal_fc_forward(h[None], p["W_vocab"], p["b_vocab"])[0][0].real  # (N, V)
-            scores[:, [self._null, self._start, self._unk]] = -math.inf
-            word = scores.argmax(dim=1)
+            state, scores = self._advance(state, word)
+            word = self._sayable(scores).argmax(dim=1)
             captions[:, step] = torch.where(ended, self._null, word)
             ended |= word == self._end
             if ended.all():
                 break
         return captions
 
+    @torch.no_grad()
+    def beam_search(
+        self,
+        features: Tensor,
+        max_length: int = 30,
+        *,
+        beam: int = 3,
+        length_penalty: float = 0.7,
+    ) -> Tensor:
+        """Write captions, keeping several beginnings in view.
+
+        Parameters
+        ----------
+        features : Tensor, shape (N, F), or (N, P, F) with attention
+            Features of N images, in the dtype and on the device of the parameters.
+        max_length, beam, length_penalty
+            As :func:`~rnnreport.models.beam_search.beam_search` takes them. ``<NULL>``,
+            ``<START>`` and ``<UNK>`` are never said.
+
+        Returns
+        -------
+        Tensor, shape (N, max_length), int64
+            As from :meth:`sample`.
+
+        Raises
+        ------
+        ValueError
+            If the features do not fit or a number is out of its range.
+        """
+        self._check_features(features)
+        begun = self._begin(features)
+        slots = torch.arange(len(features), device=features.device).repeat_interleave(max(beam, 1))
+        state = _State(begun.A[slots], begun.h[slots], begun.c[slots])
+
+        def advance(rows: Tensor, word: Tensor) -> Tensor:
+            nonlocal state
+            rows, word = rows.to(features.device), word.to(features.device)
+            # The slots of an image share its places, so A stays as it is.
+            state, scores = self._advance(_State(state.A, state.h[rows], state.c[rows]), word)
+            log_p = torch.log_softmax(scores.real, dim=1)
+            return self._sayable(log_p)
+
+        return beam_search(
+            advance,
+            count=len(features),
+            start=self._start,
+            end=self._end,
+            pad=self._null,
+            max_length=max_length,
+            beam=beam,
+            length_penalty=length_penalty,
+        ).to(features.device)
+
+    def _begin(self, features: Tensor) -> _State:
+        """Look at images: the state before the first word."""
+        p = self.params
+        A, _ = temporal_fc_forward(self._places(features), p["W_proj"], p["b_proj"])
+        h = A.mean(1)
+        return _State(A, h, h if self.cell_type == "attention" else torch.zeros_like(h))
+
+    def _advance(self, state: _State, word: Tensor) -> tuple[_State, Tensor]:
+        """Read one word for each row: the next state, and the scores (N, V) of the next word."""
+        p = self.params
+        A, h, c = state
+        x = word_embedding_forward(word[None], p["W_embed"])[0][0]  # (N, D)
+        if self.cell_type == "rnn":
+            h, _ = rnn_step_forward(x, h, p["Wx"], p["Wh"], p["b"])
+        elif self.cell_type == "lstm":
+            h, c, _ = lstm_step_forward(x, h, c, p["Wx"], p["Wh"], p["b"])
+        else:
+            h, c, _ = attention_lstm_step_forward(x, h, c, A, p["Wx"], p["Wh"], p["Wa"], p["b"])
+        return _State(A, h, c), temporal_fc_forward(h[None], p["W_vocab"], p["b_vocab"])[0][0]
+
+    def _sayable(self, scores: Tensor) -> Tensor:
+        """Scores, or log-probabilities, with minus infinity for what is no word to write."""
+        kept = scores.real.clone()
+        kept[:, [self._null, self._start, self._unk]] = -math.inf
+        return kept
+
+    def _places(self, features: Tensor) -> Tensor:
+        """Features as (N, P, F): without attention an image is one place."""
+        return features if features.ndim == 3 else features[:, None]
+
     def _check_features(self, features: Tensor) -> None:
         like = self.params["W_proj"]
-        if features.ndim != 2 or features.shape[1] != self.input_dim or not len(features):
+        axes, size = ("N, P, F", "any, ") if self.cell_type == "attention" else ("N, F", "")
+        if (
+            features.ndim != len(axes.split())
+            or features.shape[-1] != self.input_dim
+            or not features.numel()
+        ):
             raise ValueError(
-                f"features must have shape (N, F) = (at least 1, {self.input_dim}), got "
+                f"features must have shape ({axes}) = (at least 1, {size}{self.input_dim}), got "
                 f"{tuple(features.shape)}"
             )
         if features.dtype != like.dtype or features.device != like.device:
             raise ValueError(
                 f"features must have dtype {like.dtype} and be on {like.device} as the parameters "
                 f"are, got {features.dtype} on {features.device}"
+            )
+
+    def _check_captions(self, captions: Tensor, features: Tensor) -> None:
+        if captions.ndim != 2 or captions.shape[1] < 2 or len(captions) != len(features):
+            raise ValueError(
+                f"captions must have shape (N, L) = ({len(features)}, at least 2), got "
+                f"{tuple(captions.shape)}"
+            )
+        if captions.dtype != torch.int64 or captions.device != features.device:
+            raise ValueError(
+                f"captions must have dtype torch.int64 and be on {features.device}, got "
+                f"{captions.dtype} on {captions.device}"
+            )
+        n_words = len(self.params["W_embed"])
+        if captions.min() < 0 or captions.max() >= n_words:
+            raise ValueError(
+                f"captions must hold indices in [0, {n_words}), got {int(captions.min())} to "
+                f"{int(captions.max())}"
             )
