@@ -83,8 +83,7 @@ def _plain_loss(
             kept.copy_(torch.rand(kept.shape, generator=generator) < 1 - model.dropout)
             kept /= 1 - model.dropout
     A = F.linear(x, params["W_proj"].T, params["b_proj"])
-    h = A.mean(1) if model.cell_type == "attention" else A
-    c = h if model.cell_type == "attention" else torch.zeros_like(h)
+    h = c = A.mean(1) if model.cell_type == "attention" else A
     total = x.new_zeros(())
     for t in range(T):
         word = F.embedding(y[:, t], params["W_embed"]) * kept_x[t]
@@ -265,8 +264,8 @@ def test_sampling_follows_the_highest_score(cell: CellType, seed: int) -> None:
         own.bias_hh.zero_()
         expected = torch.full((6, 8), NULL)
         for row in range(6):
-            h = x[row : row + 1] @ p["W_proj"] + p["b_proj"]
-            c, word = torch.zeros_like(h), START
+            h = c = x[row : row + 1] @ p["W_proj"] + p["b_proj"]
+            word = START
             for step in range(8):
                 vector = p["W_embed"][word][None]
                 if isinstance(own, nn.RNNCell):

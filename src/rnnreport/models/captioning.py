@@ -82,10 +82,11 @@ class CaptioningRNN:
        h_t = \mathrm{cell}(W_{embed}[w_t], h_{t-1}), \qquad
        s_t = h_t W_{vocab} + b_{vocab}
 
-    The RNN and the LSTM see one place, the image as a whole, and the LSTM's first cell state is
-    zero. The network with attention is an LSTM that looks at all places at every step; its first
-    cell state is its first hidden state. The loss is the cross-entropy of the words that follow.
-    Its gradients come from the layers' own backward passes; autograd is never asked.
+    The RNN and the LSTM see one place, the image as a whole. The network with attention is an LSTM
+    that looks at all places at every step. Where there is a cell state, it begins as the hidden
+    state does: what the image says then stays within reach of later words. The loss is the
+    cross-entropy of the words that follow. Its gradients come from the layers' own backward passes;
+    autograd is never asked.
 
     Parameters
     ----------
@@ -241,7 +242,7 @@ class CaptioningRNN:
         if self.cell_type == "rnn":
             h, rnn_cache = rnn_forward(x, h0, p["Wx"], p["Wh"], p["b"])  # (T, N, H)
         elif self.cell_type == "lstm":
-            h, lstm_cache = lstm_forward(x, h0, p["Wx"], p["Wh"], p["b"])
+            h, lstm_cache = lstm_forward(x, h0, p["Wx"], p["Wh"], p["b"], h0)
         else:
             h, attention_cache = attention_lstm_forward(
                 x, A, h0, h0, p["Wx"], p["Wh"], p["Wa"], p["b"]
@@ -257,12 +258,15 @@ class CaptioningRNN:
         if self.cell_type == "rnn":
             dx, dh0, grads["Wx"], grads["Wh"], grads["b"] = rnn_backward(dh, rnn_cache)
         elif self.cell_type == "lstm":
-            dx, dh0, grads["Wx"], grads["Wh"], grads["b"] = lstm_backward(dh, lstm_cache)
+            dx, dh0, grads["Wx"], grads["Wh"], grads["b"], dc0 = lstm_backward(
+                dh, lstm_cache, return_dc0=True
+            )
+            dh0 = dh0 + dc0  # both states begin alike
         else:
             dx, dA, dh0, dc0, grads["Wx"], grads["Wh"], grads["Wa"], grads["b"] = (
                 attention_lstm_backward(dh, attention_cache)
             )
-            dh0 = dh0 + dc0  # both states begin with the mean
+            dh0 = dh0 + dc0
         grads["W_embed"] = word_embedding_backward(dropout_backward(dx, x_cache), embed_cache)
         dA = dA + (dh0 / A.shape[1])[:, None].expand_as(A)  # each place has its share of the mean
         grads["W_proj"] = phi.flatten(0, 1).T @ dA.flatten(0, 1)  # the features need no gradient
@@ -299,7 +303,7 @@ class CaptioningRNN:
         if self.cell_type == "rnn":
             h, _ = rnn_forward(x, h0, p["Wx"], p["Wh"], p["b"])
         elif self.cell_type == "lstm":
-            h, lstm_cache = lstm_forward(x, h0, p["Wx"], p["Wh"], p["b"])
+            h, lstm_cache = lstm_forward(x, h0, p["Wx"], p["Wh"], p["b"], c0)
             c, gates = lstm_cache.c[1:], lstm_cache.gates
         else:
             h, attention_cache = attention_lstm_forward(
@@ -413,7 +417,7 @@ class CaptioningRNN:
         p = self.params
         A, _ = temporal_fc_forward(self._places(features), p["W_proj"], p["b_proj"])
         h = A.mean(1)
-        return _State(A, h, h if self.cell_type == "attention" else torch.zeros_like(h))
+        return _State(A, h, h)
 
     def _advance(self, state: _State, word: Tensor) -> tuple[_State, Tensor]:
         """Read one word for each row: the next state, and the scores (N, V) of the next word."""
