@@ -227,6 +227,15 @@ def test_large_scores_do_not_overflow(dtype: torch.dtype) -> None:
     assert all(g.isfinite().all() for g in attention_backward(context, cache))
 
 
+def test_large_scores_do_not_overflow_in_a_sequence() -> None:
+    problem = make_problem(T=4, N=3, D=2, H=4, P=5, seed=1).to(torch.float32)
+    h, cache = problem.replace(A=1e4 * problem.A).forward()
+    assert h.isfinite().all()
+    torch.testing.assert_close(cache.weights.sum(2), torch.ones(4, 3))
+    gradients = attention_lstm_backward(problem.dh, cache)
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
 # One step
 
 
@@ -452,9 +461,9 @@ def test_no_argument_is_changed(problem: Problem) -> None:
     owned = {
         tensor.untyped_storage().data_ptr() for tensor in (*problem.arguments.values(), *cache)
     }
-    assert all(
-        gradient.untyped_storage().data_ptr() not in owned for gradient in gradients.values()
-    )
+    for gradient in gradients.values():
+        assert gradient.untyped_storage().data_ptr() not in owned
+        assert gradient.is_contiguous()  # no window on a work space
     assert torch.equal(h, cache.h)
 
 

@@ -32,8 +32,9 @@ from rnnreport.equations import (
     number_text,
     table,
 )
+from rnnreport.equations._dropout import DropoutProblem
 from rnnreport.equations._lstm import cell
-from rnnreport.equations._recurrences import LSTMProblem, RNNProblem
+from rnnreport.equations._recurrences import AttentionProblem, LSTMProblem, RNNProblem
 from rnnreport.equations._style import StyleProblem
 
 VISIBLE = 1e-3
@@ -42,6 +43,7 @@ seeds = st.integers(0, 2**31)
 small = st.integers(1, 5)
 sizes = st.builds(Sizes, T=small, d=small, m=small)
 map_sizes = st.builds(MapSizes, C=small, H=small, W=small)
+STYLE_NUMBERS = {"N1", "N2", "N3", "N4"}
 
 
 def strings(*numbers: int | range) -> set[str]:
@@ -58,14 +60,20 @@ def generator(seed: int) -> torch.Generator:
 
 def test_every_equation_has_one_entry_in_order() -> None:
     assert list(SOURCE_NUMBERS) == [str(number) for number in range(1, 50)]
-    assert OWN_NUMBERS == ("N1", "N2", "N3", "N4")
+    added = [str(number) for number in range(50, 65)]
+    assert list(OWN_NUMBERS) == [*added, "N1", "N2", "N3", "N4"]
     assert tuple(LEDGER) == SOURCE_NUMBERS + OWN_NUMBERS
     assert all(entry.number == number for number, entry in LEDGER.items())
 
 
 @pytest.mark.parametrize("entry", LEDGER.values(), ids=str)
 def test_entries_are_complete(entry: Any) -> None:
-    pages = {"rnn": strings(range(1, 13)), "lstm": strings(range(13, 50)), "style": OWN_NUMBERS}
+    pages = {
+        "rnn": strings(range(1, 13)),
+        "lstm": strings(range(13, 50)),
+        "attention": strings(range(50, 65)),
+        "style": STYLE_NUMBERS,
+    }
     assert entry.number in pages[entry.page]
     assert callable(getattr(layers, entry.layer))
     for latex in (entry.statement, entry.printed or ""):
@@ -97,7 +105,7 @@ def test_verdicts_on_the_source() -> None:
 @settings(max_examples=5)
 @given(seed=seeds, data=st.data())
 def test_equation_and_code_hold(number: str, seed: int, data: st.DataObject) -> None:
-    strategy: st.SearchStrategy[Any] = map_sizes if number in OWN_NUMBERS else sizes
+    strategy: st.SearchStrategy[Any] = map_sizes if number in STYLE_NUMBERS else sizes
     drawn = data.draw(strategy)
     residual = check(number, generator=generator(seed), draws=1, sizes=drawn)
     assert residual.equation <= BAR
@@ -156,6 +164,14 @@ def negated(layer: Layer) -> Layer:
     return lambda *args, **options: tuple(-gradient for gradient in layer(*args, **options))
 
 
+PACKED = {  # where the gradients of packed parameters begin, and how many there are
+    "lstm_step_backward": (3, 3),
+    "lstm_backward": (2, 3),
+    "attention_lstm_step_backward": (4, 4),
+    "attention_lstm_backward": (4, 4),
+}
+
+
 def gates_swapped(layer: Layer) -> Layer:
     """Exchange the gates f and i in the gradients of the packed parameters."""
 
@@ -163,12 +179,12 @@ def gates_swapped(layer: Layer) -> Layer:
         f, i, c, o = packed.chunk(4, dim=-1)
         return torch.cat([i, f, c, o], dim=-1)
 
-    first = 3 if layer is layers.lstm_step_backward else 2
+    first, count = PACKED[layer.__name__]
 
     def broken(*args: Any, **options: Any) -> tuple[Tensor, ...]:
         gradients = layer(*args, **options)
-        packed = (swap(gradient) for gradient in gradients[first : first + 3])
-        return (*gradients[:first], *packed, *gradients[first + 3 :])
+        packed = (swap(gradient) for gradient in gradients[first : first + count])
+        return (*gradients[:first], *packed, *gradients[first + count :])
 
     return broken
 
@@ -177,8 +193,20 @@ def unscaled(layer: Layer) -> Layer:
     return lambda F: F.shape[1] * layer(F)
 
 
+def doubled(layer: Layer) -> Layer:
+    return lambda *args: 2 * layer(*args)
+
+
+def transposed(layer: Layer) -> Layer:
+    return lambda cache: layer(cache).mT
+
+
+def blocks_reversed(layer: Layer) -> Layer:
+    return lambda cache: layer(cache)[::-1]
+
+
 def without_dc_T(layer: Layer) -> Layer:
-    return lambda dh, cache, **options: layer(dh, cache, return_dc0=options["return_dc0"])
+    return lambda dh, cache, **options: layer(dh, cache, **options | {"dc_T": None})
 
 
 def failing() -> set[str]:
@@ -198,6 +226,14 @@ def failing() -> set[str]:
         ("lstm_step_backward", gates_swapped, strings(13, 14, range(17, 21), 25, 26)),
         ("lstm_backward", gates_swapped, strings(range(36, 40), 44, 45)),
         ("lstm_backward", without_dc_T, strings(range(32, 50)) - {"34"}),
+        ("attention_lstm_step_backward", negated, strings(range(50, 56))),
+        ("attention_lstm_backward", negated, strings(range(56, 59))),
+        ("attention_lstm_step_backward", gates_swapped, {"51"}),
+        ("attention_lstm_backward", gates_swapped, {"58"}),
+        ("attention_lstm_backward", without_dc_T, strings(range(56, 59))),
+        ("dropout_backward", doubled, {"59"}),
+        ("rnn_step_jacobian", transposed, {"60"}),
+        ("lstm_step_jacobian", blocks_reversed, strings(range(61, 65))),
         ("content_loss", negated, {"N1"}),
         ("gram_matrix", unscaled, {"N2"}),
         ("style_loss", negated, {"N3"}),
@@ -222,7 +258,7 @@ def test_broken_forward_pass_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(layers, "lstm_step_forward", broken)
     # The output gate's equations read neither f_t nor i_t but through c_t, which is right.
-    assert failing() == strings(range(13, 32)) - strings(16, 23, 24, 28)
+    assert failing() == strings(range(13, 32), range(61, 65)) - strings(16, 23, 24, 28)
 
 
 def test_broken_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +315,50 @@ def test_lstm_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
     ]
     for a, e in zip(actual, expected, strict=True):
         torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_attention_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
+    problem = AttentionProblem.draw(generator(seed), sizes)
+    names = ("x", "h_0", "c_0", "A")
+    leaves = {name: getattr(problem, name).clone().requires_grad_() for name in names}
+    W_a = {gate: W.clone().requires_grad_() for gate, W in problem.W_a.items()}
+    traced = replace(problem, W_a=W_a, **leaves)
+    h, c = torch.stack(traced.h[1:]), torch.stack(traced.c[1:])
+    loss = (traced.u * h + traced.s * h**2 / 2 + traced.u_c * c + traced.s_c * c**2 / 2).sum()
+    expected = torch.autograd.grad(loss, (*leaves.values(), *W_a.values(), *traced.h))
+    actual = [
+        *(problem.derivative(name) for name in names),
+        *(problem.derivative("W_a", gate) for gate in W_a),
+        *problem.new_dh,
+    ]
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_attention_problem_looks_where_torch_looks(seed: int, sizes: Sizes) -> None:
+    problem = AttentionProblem.draw(generator(seed), sizes)
+    for step in problem.steps:
+        places = step.A.T[None]
+        r = torch.nn.functional.scaled_dot_product_attention(
+            step.h_prev[None, None], places, places
+        )
+        torch.testing.assert_close(step.r, r[0, 0], rtol=1e-13, atol=1e-14)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_dropout_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
+    problem = DropoutProblem.draw(generator(seed), sizes)
+    x = problem.x.clone().requires_grad_()
+    y, _ = problem.forward(problem.x)
+    torch.testing.assert_close(problem.out(problem.x), y, rtol=1e-15, atol=0)
+    (expected,) = torch.autograd.grad(problem.read(problem.kept * x / (1 - problem.p)), x)
+    actual = LEDGER["59"].left(problem)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-13)
 
 
 @settings(max_examples=10)
@@ -363,17 +443,18 @@ def test_html_links_every_equation_to_its_page(whole: LedgerTable) -> None:
     assert "h_" not in "".join(tags.text)
 
 
-def test_own_equations_are_linked_by_their_letter(own: LedgerTable) -> None:
+def test_own_equations_are_linked_to_their_pages(own: LedgerTable) -> None:
     tags = Tags(own._repr_html_())
     links = [attributes["href"] for tag, attributes in tags.seen if tag == "a"]
-    assert links == [f"style.html#equation-eq-n{k}" for k in range(1, 5)]
+    added = [f"attention.html#equation-eq-{k}" for k in range(50, 65)]
+    assert links == added + [f"style.html#equation-eq-n{k}" for k in range(1, 5)]
     assert "Residual as printed" not in tags.text
 
 
 def test_neighbouring_numbers_are_told_as_a_run(whole: LedgerTable, own: LedgerTable) -> None:
-    rows = [whole.rows[k] for k in (0, 2, 3, 4)] + [own.rows[k] for k in (0, 1, 2)]
+    rows = [whole.rows[k] for k in (0, 2, 3, 4, 48)] + [own.rows[k] for k in (0, 1, 15, 16, 17)]
     failed = LedgerTable(tuple(row._replace(code=1.0) for row in rows), draws=2)
-    assert "FAIL: (1), (3)–(5), (N1)–(N3) not proven" in str(failed)
+    assert "FAIL: (1), (3)–(5), (49)–(51), (N1)–(N3) not proven" in str(failed)
 
 
 def test_group_without_faulty_line_has_no_column_for_it() -> None:
@@ -392,7 +473,7 @@ def test_row_is_the_same_in_any_table(whole: LedgerTable) -> None:
 
 
 def test_seed_of_a_row_is_its_number() -> None:
-    for number, seed in ((36, 36), ("N1", 50)):
+    for number, seed in ((36, 36), (58, 58), ("N1", 65)):
         residual = check(number, generator=generator(seed), draws=2)
         row = table(number, draws=2).rows[0]
         assert (row.equation, row.code) == (residual.equation, residual.code)
@@ -447,9 +528,9 @@ def test_number_text(value: float, text: str) -> None:
     assert number_text(value) == text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-@pytest.mark.parametrize("number", [0, 50, -1, "N0", "N", "n1", ""])
+@pytest.mark.parametrize("number", [0, 65, -1, "N0", "N", "n1", ""])
 def test_unknown_number_is_refused(number: int | str) -> None:
-    message = rf"number must be that of an equation, 1 to 49 or N1 to N4, got {number!r}"
+    message = rf"number must be that of an equation, 1 to 64 or N1 to N4, got {number!r}"
     for call in (
         lambda: equation(number),
         lambda: check(number, generator=generator(0)),

@@ -156,6 +156,17 @@ def test_softmax_loss_and_gradient_are_exact(shape: tuple[int, ...], seed: int) 
 
 
 @given(shapes, seeds)
+def test_the_gradient_can_be_differentiated_too(shape: tuple[int, ...], seed: int) -> None:
+    T, N, V, _ = shape
+    x, v, y = draw(seed, T, N, V), draw(seed + 1, T, N, V), indices(seed, V, T, N)
+    mask = indices(seed + 1, 2, T, N).bool()
+    by_step = temporal_softmax_loss(torch.complex(x, 1e-30 * v), y, mask)[1].imag / 1e-30
+    p = x.softmax(2)
+    expected = p * (v - (p * v).sum(2, keepdim=True)) * mask[:, :, None] / N
+    torch.testing.assert_close(by_step, expected, rtol=1e-12, atol=1e-13)
+
+
+@given(shapes, seeds)
 def test_masked_steps_change_nothing(shape: tuple[int, ...], seed: int) -> None:
     T, N, V, _ = shape
     x, y = draw(seed, T, N, V), indices(seed, V, T, N)

@@ -1,7 +1,8 @@
 r"""The ledger: every numbered equation, and the check that proves or refutes it.
 
-Each of the source's equations (1)-(49) is an `Equation` in `LEDGER`. After them stand those of
-style transfer, (N1)-(N4), for which the source prints none. A check draws a random problem in
+Each of the source's equations (1)-(49) is an `Equation` in `LEDGER`. After them stand
+those that this report adds: of attention, (50)-(58), of dropout, (59), of the Jacobians of a step,
+(60)-(64), and of style transfer, (N1)-(N4). A check draws a random problem in
 float64 and computes one quantity three times, independently. Of a recurrence:
 
 - from the definition: the forward recurrence is run with a variable moved by
@@ -19,6 +20,9 @@ comes from :math:`h_t` on, the recurrence restarted there with :math:`c_t` held 
 The source writes the chain rule from left to right,
 :math:`[\partial L / \partial h_t]_\text{new}\, \partial h_t / \partial h_{t-1}`, as is right
 for rows; its results are columns, for which the transposed Jacobian stands in front.
+
+A Jacobian is measured column by column, without a loss. What dropout keeps is chance: its mask is
+read off the layer, and the rest of the check takes it as given.
 
 The losses of style transfer are polynomials, and defined as sums over elements: there the
 definition, the formula and the code share no matrix product.

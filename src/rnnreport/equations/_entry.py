@@ -15,7 +15,7 @@ from rnnreport.proof import relative_residual
 BAR = 1e-12
 """The largest relative residual with which an equation counts as proven in float64."""
 
-Page = Literal["rnn", "lstm", "style"]
+Page = Literal["rnn", "lstm", "attention", "style"]
 Verdict = Literal["right", "sloppy", "wrong", "conditional"]
 
 P = TypeVar("P")
@@ -90,10 +90,11 @@ class Equation(Generic[P, Z]):
     Attributes
     ----------
     number : str
-        The source's number, ``"1"`` to ``"49"``, or a letter and a number of this report's own.
+        The source's number, ``"1"`` to ``"49"``, or one of this report's own: ``"50"`` and up, or
+        a letter and a number.
     title : str
         What the equation gives, in plain words.
-    page : {"rnn", "lstm", "style"}
+    page : {"rnn", "lstm", "attention", "style"}
         The page that derives it.
     statement : str
         The right form, in LaTeX, on one line.

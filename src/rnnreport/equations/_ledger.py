@@ -9,21 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnreport.equations._attention import ATTENTION
+from rnnreport.equations._dropout import DROPOUT
 from rnnreport.equations._entry import Equation, Residual, Sizes, worst
+from rnnreport.equations._jacobians import JACOBIANS
 from rnnreport.equations._lstm import LSTM
 from rnnreport.equations._rnn import RNN
 from rnnreport.equations._style import STYLE, MapSizes
 
 _SOURCE: tuple[Equation[Any, Any], ...] = (*RNN, *LSTM)
+_OWN: tuple[Equation[Any, Any], ...] = (*ATTENTION, *DROPOUT, *JACOBIANS, *STYLE)
 
 SOURCE_NUMBERS = tuple(entry.number for entry in _SOURCE)
 """The numbers of the source's equations, in order."""
 
-OWN_NUMBERS = tuple(entry.number for entry in STYLE)
+OWN_NUMBERS = tuple(entry.number for entry in _OWN)
 """The numbers of the equations that the source does not have, in order."""
 
 LEDGER: Mapping[str, Equation[Any, Any]] = MappingProxyType(
-    {entry.number: entry for entry in (*_SOURCE, *STYLE)}
+    {entry.number: entry for entry in (*_SOURCE, *_OWN)}
 )
 """Every equation by its number, those of the source first."""
 
@@ -34,7 +38,8 @@ def equation(number: int | str) -> Equation[Any, Any]:
     Parameters
     ----------
     number : int or str
-        The source's number, such as ``17``, or one of this report's own, such as ``"N2"``.
+        The source's number, such as ``17``, or one of this report's own, such as ``53`` or
+        ``"N2"``.
 
     Returns
     -------
@@ -47,8 +52,8 @@ def equation(number: int | str) -> Equation[Any, Any]:
     """
     if str(number) not in LEDGER:
         raise ValueError(
-            f"number must be that of an equation, {SOURCE_NUMBERS[0]} to {SOURCE_NUMBERS[-1]} "
-            f"or {OWN_NUMBERS[0]} to {OWN_NUMBERS[-1]}, got {number!r}"
+            f"number must be that of an equation, {SOURCE_NUMBERS[0]} to {JACOBIANS[-1].number} "
+            f"or {STYLE[0].number} to {STYLE[-1].number}, got {number!r}"
         )
     return LEDGER[str(number)]
 

@@ -10,6 +10,7 @@ known exactly, and L is analytic: its derivatives can be taken by complex step.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -64,7 +65,18 @@ class LSTMStep(Step):
     dc: Tensor
 
 
+@dataclass(frozen=True)
+class AttentionStep(LSTMStep):
+    """One LSTM step that looks at a map: its weights, the places' weights and what was read."""
+
+    A: Tensor
+    W_a: Gates
+    alpha: Tensor
+    r: Tensor
+
+
 S = TypeVar("S", bound=Step)
+L = TypeVar("L", bound=LSTMStep)
 
 
 @dataclass(frozen=True)
@@ -201,8 +213,8 @@ class RNNProblem(Problem[RNNStep]):
 
 
 @dataclass(frozen=True)
-class LSTMProblem(Problem[LSTMStep]):
-    """f, i, o = σ(W_x x_t + W_h h_{t−1} + b) of each gate and c̃ = tanh(…).
+class GatedProblem(Problem[L]):
+    """f, i, o = σ(z_t) of each gate and c̃ = tanh(z_t), with z_t = W_x x_t + W_h h_{t−1} + b.
 
     Then c_t = f ⊙ c_{t−1} + i ⊙ c̃ and h_t = o ⊙ tanh(c_t).
     """
@@ -215,22 +227,9 @@ class LSTMProblem(Problem[LSTMStep]):
     s_c: Tensor  # (T, m)
 
     @classmethod
+    @abstractmethod
     def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
         """Draw every tensor of the problem."""
-        T, d, m = sizes
-        uniform = _uniform(generator)
-        return cls(
-            x=uniform(T, d, bound=2),
-            h_0=uniform(m, bound=2),
-            u=uniform(T, m, bound=2),
-            s=uniform(T, m, bound=2),
-            W_x={gate: uniform(m, d, bound=d**-0.5) for gate in GATES},
-            W_h={gate: uniform(m, m, bound=m**-0.5) for gate in GATES},
-            b={gate: uniform(m, bound=1) for gate in GATES},
-            c_0=uniform(m, bound=2),
-            u_c=uniform(T, m, bound=2),
-            s_c=uniform(T, m, bound=2),
-        )
 
     @classmethod
     def draw_step(cls, generator: torch.Generator, sizes: Sizes) -> Self:
@@ -241,10 +240,18 @@ class LSTMProblem(Problem[LSTMStep]):
         """Return the same problem with a loss that reads h_t only."""
         return replace(self, u_c=torch.zeros_like(self.u_c), s_c=torch.zeros_like(self.s_c))
 
+    def before(self, x: Tensor, h_prev: Tensor) -> dict[str, Tensor]:
+        """z_t of each gate: what enters its nonlinearity."""
+        return {g: self.W_x[g] @ x + self.W_h[g] @ h_prev + self.b[g] for g in GATES}
+
+    @staticmethod
+    def values(z: Gates) -> dict[str, Tensor]:
+        """f_t, i_t, c̃_t (key ``"c"``) and o_t of what enters their nonlinearities."""
+        return {"f": _sigma(z["f"]), "i": _sigma(z["i"]), "c": z["c"].tanh(), "o": _sigma(z["o"])}
+
     def gates(self, x: Tensor, h_prev: Tensor) -> dict[str, Tensor]:
         """f_t, i_t, c̃_t (key ``"c"``) and o_t."""
-        z = {g: self.W_x[g] @ x + self.W_h[g] @ h_prev + self.b[g] for g in GATES}
-        return {"f": _sigma(z["f"]), "i": _sigma(z["i"]), "c": z["c"].tanh(), "o": _sigma(z["o"])}
+        return self.values(self.before(x, h_prev))
 
     @staticmethod
     def state(gates: Gates, c_prev: Tensor) -> tuple[Tensor, Tensor]:
@@ -338,39 +345,139 @@ class LSTMProblem(Problem[LSTMStep]):
 
         return complex_step_gradient(loss, gates[gate].real.contiguous())
 
-    def _steps(self, dh: Sequence[Tensor], dc: Sequence[Tensor]) -> list[LSTMStep]:
-        steps = []
-        for t in range(1, self.T + 1):
-            gates = self.gates(self.x[t - 1], self.h[t - 1])
-            steps.append(
-                LSTMStep(
-                    x=self.x[t - 1],
-                    h_prev=self.h[t - 1],
-                    h=self.h[t],
-                    dh=dh[t],
-                    W_x=self.W_x,
-                    W_h=self.W_h,
-                    c_prev=self.c[t - 1],
-                    f=gates["f"],
-                    i=gates["i"],
-                    c_tilde=gates["c"],
-                    o=gates["o"],
-                    c=self.c[t],
-                    tanh_c=torch.tanh(self.c[t]),
-                    dc=dc[t],
-                )
-            )
-        return steps
+    @abstractmethod
+    def step(self, t: int, dh: Tensor, dc: Tensor) -> L:
+        """Step t, with what reaches h_t and c_t."""
+
+    def _lstm(self, t: int, dh: Tensor, dc: Tensor) -> dict[str, Any]:
+        """Collect what a step of every gated recurrence holds."""
+        gates = self.gates(self.x[t - 1], self.h[t - 1])
+        return {
+            "x": self.x[t - 1],
+            "h_prev": self.h[t - 1],
+            "h": self.h[t],
+            "dh": dh,
+            "W_x": self.W_x,
+            "W_h": self.W_h,
+            "c_prev": self.c[t - 1],
+            "f": gates["f"],
+            "i": gates["i"],
+            "c_tilde": gates["c"],
+            "o": gates["o"],
+            "c": self.c[t],
+            "tanh_c": torch.tanh(self.c[t]),
+            "dc": dc,
+        }
 
     @cached_property
-    def steps(self) -> Sequence[LSTMStep]:
+    def steps(self) -> Sequence[L]:
         """Steps 1 to T with the direct ∂L/∂h_t and ∂L/∂c_t."""
-        return self._steps(self.dh, self.dc)
+        return [self.step(t, self.dh[t], self.dc[t]) for t in range(1, self.T + 1)]
 
     @cached_property
-    def new_steps(self) -> Sequence[LSTMStep]:
+    def new_steps(self) -> Sequence[L]:
         """Steps 1 to T with [∂L/∂h_t]new and [∂L/∂c_t]new."""
-        return self._steps(self.new_dh, self.new_dc)
+        return [self.step(t, self.new_dh[t], self.new_dc[t]) for t in range(1, self.T + 1)]
+
+
+@dataclass(frozen=True)
+class LSTMProblem(GatedProblem[LSTMStep]):
+    """The LSTM."""
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem."""
+        return cls(**_gated(generator, sizes))
+
+    def step(self, t: int, dh: Tensor, dc: Tensor) -> LSTMStep:
+        """Step t, with what reaches h_t and c_t."""
+        return LSTMStep(**self._lstm(t, dh, dc))
+
+
+@dataclass(frozen=True)
+class AttentionProblem(GatedProblem[AttentionStep]):
+    """An LSTM whose gates take W_a r_t besides, with r_t read from a map.
+
+    The columns of A are its places: s = Aᵀ h_{t−1} / √m, α = softmax(s), r = A α.
+    """
+
+    W_a: Gates  # of each gate (m, m)
+    A: Tensor  # (m, P)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem; the map has 2 to 4 places."""
+        m = sizes.m
+        P = int(2 + torch.randint(3, (), generator=generator))
+        uniform = _uniform(generator)
+        # The code's ∂L/∂s is divided by |h_0|², which must not be small.
+        sign = 1 - 2 * torch.randint(2, (m,), generator=generator)
+        return cls(
+            **_gated(generator, sizes)
+            | {
+                "h_0": sign * (1.25 + uniform(m, bound=0.75)),
+                "W_a": {gate: uniform(m, m, bound=m**-0.5) for gate in GATES},
+                "A": uniform(m, P, bound=2),
+            }
+        )
+
+    def scores(self, h_prev: Tensor) -> Tensor:
+        """s_t, of each place."""
+        return self.A.T @ h_prev / math.sqrt(h_prev.shape[0])
+
+    @staticmethod
+    def softmax(scores: Tensor) -> Tensor:
+        """α_t, of each place."""
+        raised = torch.exp(scores)
+        share: Tensor = raised / raised.sum()
+        return share
+
+    def before(self, x: Tensor, h_prev: Tensor) -> dict[str, Tensor]:
+        """z_t of each gate, which sees the map."""
+        return self.looking(self.A @ self.softmax(self.scores(h_prev)), x, h_prev)
+
+    def looking(self, r: Tensor, x: Tensor, h_prev: Tensor) -> dict[str, Tensor]:
+        """z_t of each gate, where r was read."""
+        z = super().before(x, h_prev)
+        return {gate: z[gate] + self.W_a[gate] @ r for gate in GATES}
+
+    def derivative_within(self, value: Tensor, context: Callable[[Tensor], Tensor]) -> Tensor:
+        """Differentiate a problem of one step by a quantity on the way from the map to r_t.
+
+        `context` forms r_t of that quantity; h_0 and A are held fixed elsewhere.
+        """
+        one = self.complex
+
+        def loss(moved: Tensor) -> Tensor:
+            h, c = one.state(one.values(one.looking(context(moved), one.x[0], one.h_0)), one.c_0)
+            return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
+
+        return complex_step_gradient(loss, value)
+
+    def step(self, t: int, dh: Tensor, dc: Tensor) -> AttentionStep:
+        """Step t, with what reaches h_t and c_t."""
+        alpha = self.softmax(self.scores(self.h[t - 1]))
+        return AttentionStep(
+            **self._lstm(t, dh, dc), A=self.A, W_a=self.W_a, alpha=alpha, r=self.A @ alpha
+        )
+
+
+def _gated(generator: torch.Generator, sizes: Sizes) -> dict[str, Any]:
+    """Draw what every gated recurrence and its loss have."""
+    T, d, m = sizes
+    uniform = _uniform(generator)
+    return {
+        "x": uniform(T, d, bound=2),
+        "h_0": uniform(m, bound=2),
+        "u": uniform(T, m, bound=2),
+        "s": uniform(T, m, bound=2),
+        "W_x": {gate: uniform(m, d, bound=d**-0.5) for gate in GATES},
+        "W_h": {gate: uniform(m, m, bound=m**-0.5) for gate in GATES},
+        "b": {gate: uniform(m, bound=1) for gate in GATES},
+        "c_0": uniform(m, bound=2),
+        "u_c": uniform(T, m, bound=2),
+        "s_c": uniform(T, m, bound=2),
+    }
 
 
 def _sigma(z: Tensor) -> Tensor:

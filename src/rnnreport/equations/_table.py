@@ -152,7 +152,7 @@ def table(
     Parameters
     ----------
     *numbers : int, str or iterable of these
-        Which equations, as in ``table(1, 2)``, ``table(range(6, 13))`` or ``table("N2")``; the
+        Which equations, as in ``table(1, 2)``, ``table(range(50, 56))`` or ``table("N2")``; the
         source's 49 if none is given.
     draws : int, default 10
         Random problems for each.
@@ -265,7 +265,7 @@ def _printed_text(row: LedgerRow) -> str:
 
 _COLUMNS = (
     _Column("Equation", "ledger-equation", lambda row: f"({row.number})"),
-    _Column("Gradient of the loss for", "ledger-title", lambda row: row.title),
+    _Column("Derivative for", "ledger-title", lambda row: row.title),
     _Column("Residual of the equation", "ledger-number", lambda row: number_text(row.equation)),
     _Column("Residual of the code", "ledger-number", lambda row: number_text(row.code)),
 )

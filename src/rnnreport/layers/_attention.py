@@ -271,7 +271,7 @@ def attention_lstm_step_backward(
         [df * f * (1 - f), di * i * (1 - i), dc_tilde * (1 - c_tilde * c_tilde), do * o * (1 - o)],
         dim=1,
     )
-    dcontext = dz @ Wa.T  # (N, H)   (50)
+    dcontext = dz @ Wa.T  # (N, H)  (50)
     dquery, dA = attention_backward(dcontext, attention)  # (52), (53), (55)
     dWx = x.T @ dz  # (D, 4H)
     dWh = attention.h.T @ dz  # (H, 4H)
@@ -279,7 +279,7 @@ def attention_lstm_step_backward(
     db = dz.sum(0)  # (4H,)
     dprev_c = dc * f  # (N, H)
     dx = dz @ Wx.T  # (N, D)
-    dprev_h = dz @ Wh.T + dquery  # (N, H)   (54)
+    dprev_h = dz @ Wh.T + dquery  # (N, H)  (54)
     return dx, dprev_h, dprev_c, dA, dWx, dWh, dWa, db
 
 
@@ -458,7 +458,7 @@ def attention_lstm_backward(
         dnew_h = dquery.add_(dprev_h).add_(dh_t)  # (56)
         dnew_c = dprev_c_t  # (33)
 
-    # (57), the sum over t as a matrix product: [α, ∂L/∂s] of all steps with [∂L/∂r, h].
+    # (57), the sum over t as one matrix product, of [α, ∂L/∂s] with [∂L/∂r, h]: (A8).
     places = torch.cat([weights, dscores]).permute(1, 2, 0)  # (N, P, 2T)
     reads = torch.cat([dentering[:, :, H:], entering[:, :, :H]]).transpose(0, 1)  # (N, 2T, H)
     dA = torch.bmm(places, reads)

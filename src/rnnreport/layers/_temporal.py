@@ -196,11 +196,12 @@ def temporal_softmax_loss(x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, T
     label = label.long().unsqueeze(2)  # (T, N, 1)
 
     z = x - x.real.amax(dim=2, keepdim=True)  # the shift cancels, and keeps exp finite
-    log_p = z - z.exp().sum(2, keepdim=True).log()  # (T, N, V)
-    counts = mask.unsqueeze(2)
-    N = sizes["N"]
-    loss = -torch.where(counts, log_p.gather(2, label), 0).sum() / N  # (T7)
-    dx = log_p.exp()
-    dx.scatter_add_(2, label, torch.full_like(dx[:, :, :1], -1))
-    dx = torch.where(counts, dx / N, 0)  # (T8)
+    right = z.gather(2, label)  # (T, N, 1)
+    dx = z.exp_()  # from here on in place: (T, N, V) is large
+    total = dx.sum(2, keepdim=True)  # (T, N, 1)
+    log_p = torch.where(mask, (right - total.log()).squeeze(2), 0)
+    loss = -log_p.sum() / sizes["N"]  # (T7)
+    share = mask.unsqueeze(2).to(x.dtype) / sizes["N"]
+    dx.mul_(share / total).scatter_add_(2, label, -share)  # (T8)
+    dx[~mask] = 0  # zero, even where the scores are not finite
     return loss, dx
