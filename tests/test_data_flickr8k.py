@@ -48,6 +48,10 @@ def test_reads_captions_by_image(tmp_path: Path, content: str) -> None:
         ("image,caption\n../a.jpg,A dog\n", r"line 2: .* no image '\.\./a\.jpg'"),
         ("image,caption\na.jpg,A dog\nb.jpg,\n", r"line 3: the caption '' has no word"),
         ("image,caption\na.jpg,. ; !\nb.jpg,Cat\n", r"line 2: the caption '\. ; !' has no word"),
+        (
+            "image,caption\na.jpg,A dog\nB.jpg,A cat\n",
+            r"line 3: .* no image 'B\.jpg'; its name there is 'b\.jpg'",
+        ),
         (b"image,caption\na.jpg,A dog\nb.jpg,A caf\xe9\n", r"line 3: not UTF-8"),
         ("a.jpg,A dog\nb.jpg,A cat\n", r"line 1: expected the header .* got 'a\.jpg,A dog'"),
         ("", r"line 1: expected the header 'image,caption', got ''"),
@@ -62,6 +66,24 @@ def test_errors_name_file_and_line(tmp_path: Path, content: str | bytes, message
     with pytest.raises(DataFormatError, match=message) as raised:
         load_flickr8k(tmp_path)
     assert str(tmp_path / "captions.txt") in str(raised.value)
+
+
+def test_long_captions_are_refused_where_asked(tmp_path: Path) -> None:
+    _folder(tmp_path, GOOD)
+    assert load_flickr8k(tmp_path, max_words=5) == load_flickr8k(tmp_path)
+    with pytest.raises(
+        DataFormatError,
+        match=r"captions\.txt, line 4: the caption has 5 words, at most 4 are taken: .A tri-",
+    ):
+        load_flickr8k(tmp_path, max_words=4)
+    with pytest.raises(ValueError, match="max_words must be at least 1, got 0"):
+        load_flickr8k(tmp_path, max_words=0)
+
+
+def test_an_equal_caption_is_kept(tmp_path: Path) -> None:
+    twice = "image,caption\na.jpg,A dog .\nb.JPG,A cat\na.jpg,a dog\n"
+    data = load_flickr8k(_folder(tmp_path, twice, names=("a.jpg", "b.JPG")))
+    assert data.captions == {"a.jpg": (("a", "dog"), ("a", "dog")), "b.JPG": (("a", "cat"),)}
 
 
 def test_no_images_and_no_captions(tmp_path: Path) -> None:

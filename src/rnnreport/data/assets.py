@@ -96,6 +96,18 @@ ASSETS: dict[str, Asset] = {
             terms="research use",
         ),
         Asset(
+            name="coco",
+            candidates=("coco_captioning",),
+            description=(
+                "captions of COCO 2014 with features of VGG-16, as the course CS231n hands them "
+                "out: a folder with coco2014_captions.h5, coco2014_vocab.json, "
+                "train2014_vgg16_fc7_pca.h5 and val2014_vgg16_fc7_pca.h5. Captioning takes them "
+                "where they are asked for"
+            ),
+            origin="http://cs231n.stanford.edu/coco_captioning.zip",
+            terms="annotations: CC BY 4.0; images: Flickr's terms",
+        ),
+        Asset(
             name="mobilenet_v2",
             candidates=(
                 "weights/mobilenet_v2_imagenet_from_quant.safetensors",

@@ -77,13 +77,18 @@ class Flickr8k:
         return read_picture(self.path(name))
 
 
-def load_flickr8k(root: Path) -> Flickr8k:
+def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
     """Read and check the captions of a folder in Flickr8k's layout.
+
+    The name of an image must stand in the file as in the folder, upper and lower case included. A
+    caption that an image has twice is kept twice: two people may have written the same.
 
     Parameters
     ----------
     root
         The folder with ``Images`` and ``captions.txt``.
+    max_words
+        The most words that a caption may have, at least 1; any number where it is not given.
 
     Returns
     -------
@@ -96,15 +101,20 @@ def load_flickr8k(root: Path) -> Flickr8k:
         If ``Images`` or ``captions.txt`` is not there.
     DataFormatError
         If the file is not UTF-8, has another header, or a line of it has not two fields, names no
-        image file of the folder or has a caption without a word; or if an image has no caption.
-        The message names the file and the line.
+        image file of the folder or has a caption without a word or with more than `max_words`; or
+        if an image has no caption. The message names the file and the line.
+    ValueError
+        If `max_words` is below 1.
     """
+    if max_words is not None and max_words < 1:
+        raise ValueError(f"max_words must be at least 1, got {max_words}")
     path, folder = root / "captions.txt", root / "Images"
     if not path.is_file():
         raise MissingDataError(f"{path} is missing: expected the captions as CSV image,caption")
     if not folder.is_dir():
         raise MissingDataError(f"{folder} is missing: expected a folder of JPEG images")
-    there = {image.name for image in folder.glob("*.jpg")}
+    there = {image.name for image in folder.iterdir() if image.suffix.lower() == ".jpg"}
+    by_lower = {name.lower(): name for name in there}
 
     captions: dict[str, list[tuple[str, ...]]] = {}
     for line, row in _rows(path):
@@ -115,10 +125,17 @@ def load_flickr8k(root: Path) -> Flickr8k:
             )
         name, sentence = row
         if name not in there:
-            raise DataFormatError(f"{path}, line {line}: {folder} has no image {name!r}")
+            alike = by_lower.get(name.lower())
+            hint = f"; its name there is {alike!r}" if alike else ""
+            raise DataFormatError(f"{path}, line {line}: {folder} has no image {name!r}{hint}")
         words = tuple(tokenise(sentence))
         if not words:
             raise DataFormatError(f"{path}, line {line}: the caption {sentence!r} has no word")
+        if max_words is not None and len(words) > max_words:
+            raise DataFormatError(
+                f"{path}, line {line}: the caption has {len(words)} words, at most {max_words} are "
+                f"taken: {sentence!r}"
+            )
         captions.setdefault(name, []).append(words)
 
     without = sorted(there - captions.keys())
