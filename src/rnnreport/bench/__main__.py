@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from rnnreport.bench import layers, style, text, transfer
+from rnnreport.bench import captioning, layers, style, text, transfer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,7 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             module.run(given if given.subject else own.parse_args([]))
 
 
-_SUBJECTS = {"layers": layers, "text": text, "transfer": transfer, "style": style}
+_SUBJECTS = {
+    "layers": layers,
+    "captioning": captioning,
+    "text": text,
+    "transfer": transfer,
+    "style": style,
+}
 
 
 if __name__ == "__main__":
