@@ -477,6 +477,6 @@ def test_beam_search_refuses_bad_input() -> None:
         ({"length_penalty": float("nan")}, "length_penalty must be a number from 0, got nan"),
     ):
         with pytest.raises(ValueError, match=message):
-            _model("rnn").beam_search(_features(2), **change)  # type: ignore[arg-type]
+            _model("rnn").beam_search(_features(2), **change)
     with pytest.raises(ValueError, match="features must have shape"):
         _model("rnn").beam_search(_features(2, 4))

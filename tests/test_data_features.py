@@ -14,9 +14,12 @@ from torch import nn
 from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import DataFormatError, require
 from rnnreport.data.features import (
+    fit_projection,
     load_mobilenet_v2,
-    mobilenet_v2_features,
+    mobilenet_v2_maps,
     pixel_features,
+    pixel_patches,
+    project,
     standardise,
     statistics,
 )
@@ -103,18 +106,69 @@ def _pictures(count: int) -> Iterator[Image.Image]:
         yield Image.fromarray(random.integers(0, 256, (240, 300, 3), dtype=np.uint8))
 
 
-def test_features_are_what_the_classifier_sees(network: nn.Module) -> None:
-    features = mobilenet_v2_features(_pictures(3), network, batch_size=2)
-    assert features.shape == (3, 1280)
+def test_the_mean_of_a_map_is_what_the_classifier_sees(network: nn.Module) -> None:
+    batches = list(mobilenet_v2_maps(_pictures(3), network, batch_size=2))
+    assert [batch.shape for batch in batches] == [(2, 49, 1280), (1, 49, 1280)]
+    maps = torch.cat(batches)
     preprocess = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     with torch.no_grad():
-        whole = network(torch.stack([preprocess(image) for image in _pictures(3)]))
-        torch.testing.assert_close(network.get_submodule("classifier")(features), whole)
+        batch = torch.stack([preprocess(image) for image in _pictures(3)])
+        whole = network(batch)
+        torch.testing.assert_close(network.get_submodule("classifier")(maps.mean(1)), whole)
+        # Row by row: place 7 · i + j stands for row i and column j.
+        trunk = network.get_submodule("features")(batch)
+    assert torch.equal(maps[:, 7 * 2 + 5], trunk[:, :, 2, 5])
+    assert not maps.requires_grad
 
 
-def test_no_image(network: nn.Module) -> None:
-    with pytest.raises(ValueError, match="at least one image"):
-        mobilenet_v2_features([], network)
+def test_pixel_patches() -> None:
+    images = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    patches = pixel_patches(images, grid=3, cells=2)
+    assert patches.shape == (2, 9, 12)
+    place = images[1, :, 4:8, 8:12]  # row 1, column 2 of the places
+    expected = torch.stack(
+        [place[:, a : a + 2, b : b + 2].mean((1, 2)) for a in (0, 2) for b in (0, 2)]
+    )
+    torch.testing.assert_close(patches[1, 3 * 1 + 2], expected.T.flatten())
+    with pytest.raises(ValueError, match="divisor of the images' side 12, got 10"):
+        pixel_patches(images, grid=5, cells=2)
+
+
+def test_principal_components() -> None:
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(300, 2, generator=generator, dtype=torch.float64)
+    mixed = hidden @ torch.randn(2, 6, generator=generator, dtype=torch.float64) + 3
+    noisy = mixed + 1e-3 * torch.randn(mixed.shape, generator=generator, dtype=torch.float64)
+    projection = fit_projection(noisy, 2)
+    torch.testing.assert_close(
+        projection.basis.T @ projection.basis, torch.eye(2, dtype=torch.float64)
+    )
+    parts = project(noisy, projection)
+    torch.testing.assert_close(
+        parts.mean(0), torch.zeros(2, dtype=torch.float64), atol=1e-9, rtol=0
+    )
+    covariance = parts.T @ parts / len(parts)
+    assert abs(covariance[0, 1]) < 1e-9
+    assert covariance[0, 0] > covariance[1, 1]
+    torch.testing.assert_close(covariance.trace() / 2, torch.ones((), dtype=torch.float64))
+    # Two directions say all that there is: what is left of the standardised features is noise.
+    standard = standardise(noisy, projection.known)
+    back = parts * projection.scale @ projection.basis.T
+    assert (standard - back).abs().max() < 0.02
+    torch.testing.assert_close(project(noisy.view(100, 3, 6), projection), parts.view(100, 3, 2))
+    again = fit_projection(-noisy, 2)  # a direction's sign is not left to chance
+    torch.testing.assert_close(again.basis, projection.basis)
+
+
+def test_no_components_are_the_standardised_features() -> None:
+    features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 5 + 2
+    known = fit_projection(features, 0)
+    torch.testing.assert_close(project(features, known), standardise(features, known.known))
+    for size in (-1, 4):
+        with pytest.raises(ValueError, match=f"size must be from 0 to 3, .* got {size}"):
+            fit_projection(features, size)
+    constant = fit_projection(torch.ones(5, 3), 2)
+    assert not project(torch.ones(2, 3), constant).any()
 
 
 @needs("mobilenet_v2", "flickr8k")
@@ -127,7 +181,8 @@ def test_the_real_network_tells_dogs_from_the_rest() -> None:
     dogs = [name for name in data.captions if mentions(name) == 5][:20]
     rest = [name for name in data.captions if mentions(name) == 0][:20]
     network = load_mobilenet_v2(require("mobilenet_v2"))
-    features = mobilenet_v2_features(map(data.image, dogs + rest), network)
+    maps = torch.cat(list(mobilenet_v2_maps(map(data.image, dogs + rest), network)))
+    features = maps.mean(1)
     assert features.shape == (40, 1280)
     assert features.min() >= 0  # after ReLU6
     assert (features.std(0) > 0).float().mean() > 0.9

@@ -18,10 +18,14 @@ from torch import Tensor, nn
 from rnnreport.data.weights import load_into
 
 __all__ = [
+    "Projection",
     "Statistics",
+    "fit_projection",
     "load_mobilenet_v2",
-    "mobilenet_v2_features",
+    "mobilenet_v2_maps",
     "pixel_features",
+    "pixel_patches",
+    "project",
     "standardise",
     "statistics",
 ]
@@ -71,47 +75,38 @@ def load_mobilenet_v2(path: Path) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def mobilenet_v2_features(
+def mobilenet_v2_maps(
     images: Iterable[Image.Image], network: nn.Module, *, batch_size: int = 25
-) -> Tensor:
-    """Compute the features that MobileNetV2's classifier sees.
+) -> Iterator[Tensor]:
+    """Compute MobileNetV2's last feature map: features of 7 × 7 places of each image.
 
     Images pass through torchvision's standard preprocessing: the short side to 256 pixels, the
-    224 × 224 pixels in the middle, ImageNet's mean and standard deviation. The last feature map
-    is averaged over its places.
+    224 × 224 pixels in the middle, ImageNet's mean and standard deviation.
 
     Parameters
     ----------
     images
-        N images in RGB, of any size; read one batch at a time.
+        Images in RGB, of any size; read one batch at a time.
     network
         From :func:`load_mobilenet_v2`, on any device.
     batch_size
         How many images pass through the network at once.
 
-    Returns
-    -------
-    Tensor, float32, (N, 1280)
-        The features, on the network's device.
-
-    Raises
+    Yields
     ------
-    ValueError
-        If there is no image.
+    Tensor, float32, (at most `batch_size`, 49, 1280)
+        The features of each place, row by row, on the network's device: one tensor a batch. Their
+        mean over the places is what the network's classifier sees.
     """
     from rnnreport._torchvision import torchvision
 
     preprocess = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     trunk = network.get_submodule("features")
     device = next(network.parameters()).device
-    parts = [
-        trunk(torch.stack([preprocess(image) for image in batch]).to(device)).mean((2, 3))
-        for batch in _batches(images, batch_size)
-    ]
-    if not parts:
-        raise ValueError("images must hold at least one image, got none")
-    return torch.cat(parts)
+    for batch in _batches(images, batch_size):
+        with torch.no_grad():
+            maps = trunk(torch.stack([preprocess(image) for image in batch]).to(device))
+        yield maps.flatten(2).transpose(1, 2)
 
 
 def pixel_features(images: Tensor, *, grid: int = 12) -> Tensor:
@@ -140,6 +135,33 @@ def pixel_features(images: Tensor, *, grid: int = 12) -> Tensor:
     if grid < 1 or side % grid:
         raise ValueError(f"grid must be a divisor of the images' side {side}, got {grid}")
     return nn.functional.avg_pool2d(images, side // grid).flatten(1)
+
+
+def pixel_patches(images: Tensor, *, grid: int = 6, cells: int = 4) -> Tensor:
+    """Describe the places of images by the mean colours in each.
+
+    Parameters
+    ----------
+    images : Tensor, (N, 3, S, S)
+        Images; S is a multiple of `grid` · `cells`.
+    grid
+        Places along a side.
+    cells
+        Cells along the side of a place.
+
+    Returns
+    -------
+    Tensor, (N, grid², 3 · cells²)
+        For each place, row by row, the mean colours of its cells, channel by channel.
+
+    Raises
+    ------
+    ValueError
+        If the images have another shape, or S is not such a multiple.
+    """
+    fine = pixel_features(images, grid=grid * cells)
+    squares = fine.view(len(fine), 3, grid, cells, grid, cells)
+    return squares.permute(0, 2, 4, 1, 3, 5).reshape(len(fine), grid**2, 3 * cells**2)
 
 
 def statistics(features: Tensor) -> Statistics:
@@ -194,6 +216,88 @@ def standardise(features: Tensor, known: Statistics) -> Tensor:
             f"{features.shape[1]}"
         )
     return (features - known.mean) / known.std
+
+
+class Projection(NamedTuple):
+    """What brings features to their principal components.
+
+    Attributes
+    ----------
+    known : Statistics
+        Mean and spread of each of the F features.
+    basis : Tensor, (F, K)
+        The K directions along which the standardised features vary most, orthonormal.
+    scale : Tensor, ()
+        What the components are divided by: the root of their mean variance.
+    """
+
+    known: Statistics
+    basis: Tensor
+    scale: Tensor
+
+
+def fit_projection(features: Tensor, size: int) -> Projection:
+    """Find the principal components of features.
+
+    Parameters
+    ----------
+    features : Tensor, (N, F)
+        Features of N images or places.
+    size
+        K, how many components to keep; 0 keeps the standardised features as they are.
+
+    Returns
+    -------
+    Projection
+        The directions and scales, of the features' dtype.
+
+    Raises
+    ------
+    ValueError
+        If `features` is not a matrix with at least one row, or K is below 0 or above F.
+    """
+    known = statistics(features)
+    width = features.shape[1]
+    if not 0 <= size <= width:
+        raise ValueError(f"size must be from 0 to {width}, the number of features, got {size}")
+    if not size:
+        one = torch.ones((), dtype=features.dtype)
+        return Projection(known, torch.eye(width, dtype=features.dtype), one)
+    standard = standardise(features, known)
+    variances, directions = torch.linalg.eigh(standard.T @ standard / len(standard))  # ascending
+    basis = directions[:, -size:].flip(1)
+    # An eigenvector may point either way: its largest entry shall be positive.
+    largest = basis.gather(0, basis.abs().argmax(0, keepdim=True))
+    scale = variances[-size:].clamp(min=0).mean().sqrt()
+    return Projection(
+        known,
+        (basis * largest.sign()).contiguous(),
+        torch.where(scale > 0, scale, torch.ones_like(scale)),
+    )
+
+
+def project(features: Tensor, projection: Projection) -> Tensor:
+    """Bring features to the principal components of (usually) the training images.
+
+    Parameters
+    ----------
+    features : Tensor, (N, F) or (N, P, F)
+        Features of images, or of P places of each.
+    projection
+        From :func:`fit_projection`.
+
+    Returns
+    -------
+    Tensor, (N, K) or (N, P, K)
+        The components.
+
+    Raises
+    ------
+    ValueError
+        If the features are not as many as the projection has.
+    """
+    flat = standardise(features.reshape(-1, features.shape[-1]), projection.known)
+    return (flat @ projection.basis / projection.scale).view(*features.shape[:-1], -1)
 
 
 def _check_matrix(features: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Captioning: an RNN and an LSTM learn captions by heart.
+"""Captioning: an RNN, an LSTM and an LSTM with attention learn captions by heart.
 
 Each cell is trained on one caption for each of a few images until it repeats them word by word.
 That shows that the hand-derived gradients train a network; it does not make a network that says
@@ -7,36 +7,23 @@ what is in other images, as the captions of validation images show.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport.data.assets import NEEDS, Profile, fingerprint, require, resolve
-from rnnreport.data.features import (
-    load_mobilenet_v2,
-    mobilenet_v2_features,
-    pixel_features,
-    standardise,
-    statistics,
-)
-from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
-from rnnreport.data.scenes import Scenes, draw, generate
+from rnnreport.data.assets import NEEDS, Profile, resolve
+from rnnreport.data.features import fit_projection, project
 from rnnreport.data.vocabulary import CaptionVocabulary
+from rnnreport.experiments.caption_data import Captions, ImageSource, Words, image_source
 from rnnreport.experiments.store import Outcome, Result, describe_device, stored_or_computed
 from rnnreport.models.captioning import CaptioningRNN, CellType
 from rnnreport.progress import track
 
 __all__ = ["CaptioningConfig", "images", "run"]
-
-Words = tuple[str, ...]
-Captions = Mapping[str, tuple[Words, ...]]  # the captions of each image, by its name
 
 
 @dataclass(frozen=True)
@@ -46,7 +33,7 @@ class CaptioningConfig:
     Attributes
     ----------
     cell_type
-        ``"rnn"`` or ``"lstm"``.
+        ``"rnn"``, ``"lstm"`` or ``"attention"``.
     profile
         ``"full"``: photographs of Flickr8k with features of MobileNetV2; ``"sample"``: generated
         scenes with pixel features; ``"auto"``: the first where its data is there.
@@ -158,7 +145,9 @@ def run(config: CaptioningConfig | None = None) -> Result:
         },
         seeds={"data": config.data_seed, "model": config.seed},
         device=describe_device(config.device),
-        compute=lambda: _learn_and_tell(config, source.features(names), train, val),
+        compute=lambda: _learn_and_tell(
+            config, source.features(names, places=config.cell_type == "attention"), train, val
+        ),
     )
 
 
@@ -191,118 +180,16 @@ def images(result: Result, names: Iterable[str], *, size: int | None = None) -> 
     return [source.image(name, size) for name in names]
 
 
-class _Source(Protocol):
-    """Images, their captions and their features."""
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What this is, for the reader of a result."""
-        ...
-
-    def pools(self) -> tuple[Captions, Captions]:
-        """Captions of all images for training, and of all for validation."""
-        ...
-
-    def fingerprint(self, names: Sequence[str]) -> str:
-        """Return a hash of these images and of everything that leads to features and captions."""
-        ...
-
-    def features(self, names: Sequence[str]) -> Tensor:
-        """Return the features of these images, (N, F)."""
-        ...
-
-    def image(self, name: str, size: int | None) -> Image.Image:
-        """Return an image to look at."""
-        ...
+def _source(config: CaptioningConfig) -> ImageSource:
+    return image_source(
+        resolve(config.profile),
+        n_train=config.n_train,
+        n_val=config.n_val,
+        data_seed=config.data_seed,
+    )
 
 
-class _Photographs:
-    """Flickr8k with features of MobileNetV2."""
-
-    def __init__(self) -> None:
-        self._weights = require("mobilenet_v2")
-        self._data: Flickr8k = load_flickr8k(require("flickr8k"))
-
-    @property
-    def about(self) -> dict[str, Any]:
-        return {
-            "name": "photographs of Flickr8k",
-            "features": f"MobileNetV2 trained on ImageNet ({self._weights.name})",
-            "folder": self._data.root.name,
-            "n_images": len(self._data.captions),
-        }
-
-    def pools(self) -> tuple[Captions, Captions]:
-        train, val = split_by_name(self._data.captions)
-        return (
-            {name: self._data.captions[name] for name in train},
-            {name: self._data.captions[name] for name in val},
-        )
-
-    def fingerprint(self, names: Sequence[str]) -> str:
-        return fingerprint(
-            [self._data.captions_path, self._weights, *(self._data.path(name) for name in names)]
-        )
-
-    def features(self, names: Sequence[str]) -> Tensor:
-        network = load_mobilenet_v2(self._weights)
-        return mobilenet_v2_features(
-            (self._data.image(name) for name in track(names, "image features")), network
-        )
-
-    def image(self, name: str, size: int | None) -> Image.Image:  # noqa: ARG002
-        if name not in self._data.captions:
-            raise KeyError(name)
-        return self._data.image(name)
-
-
-class _DrawnScenes:
-    """Generated scenes with pixel features: the first ones for training, the rest to validate."""
-
-    _GRID = 12
-
-    def __init__(self, config: CaptioningConfig) -> None:
-        self._config = config
-
-    @cached_property
-    def _scenes(self) -> Scenes:
-        generator = torch.Generator().manual_seed(self._config.data_seed)
-        return generate(self._config.n_train + self._config.n_val, generator=generator)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        return {
-            "name": "generated scenes",
-            "features": f"pixel features: mean colours on a {self._GRID} × {self._GRID} grid",
-            "n_images": len(self._scenes.names),
-        }
-
-    def pools(self) -> tuple[Captions, Captions]:
-        captions = list(zip(self._scenes.names, self._scenes.captions, strict=True))
-        n_train = self._config.n_train
-        return dict(captions[:n_train]), dict(captions[n_train:])
-
-    def fingerprint(self, names: Sequence[str]) -> str:  # noqa: ARG002
-        total = hashlib.sha256(self._scenes.images.numpy().tobytes())
-        total.update(repr(self._scenes.captions).encode())
-        return total.hexdigest()
-
-    def features(self, names: Sequence[str]) -> Tensor:
-        rows = [self._scenes.names.index(name) for name in names]
-        return pixel_features(self._scenes.images[rows], grid=self._GRID)
-
-    def image(self, name: str, size: int | None) -> Image.Image:
-        if name not in self._scenes.names:
-            raise KeyError(name)
-        scene = self._scenes.scenes[self._scenes.names.index(name)]
-        return draw(scene, size or self._scenes.images.shape[-1])
-
-
-def _source(config: CaptioningConfig) -> _Source:
-    return _Photographs() if config.profile == "full" else _DrawnScenes(config)
-
-
-def _choose(source: _Source, config: CaptioningConfig) -> tuple[Captions, Captions]:
+def _choose(source: ImageSource, config: CaptioningConfig) -> tuple[Captions, Captions]:
     """Choose images; of a training image one caption, of a validation image all."""
     train, val = source.pools()
     for name, pool, wanted in (("n_train", train, config.n_train), ("n_val", val, config.n_val)):
@@ -326,14 +213,15 @@ def _learn_and_tell(
 ) -> Outcome:
     """Train on one caption of each training image, then caption all images."""
     n_train = len(train)
-    features = standardise(features, statistics(features[:n_train])).to(config.device)
+    known = fit_projection(features[:n_train].flatten(0, -2), 0)
+    features = project(features, known).to(config.device)
     learned = [captions[0] for captions in train.values()]
     vocabulary = CaptionVocabulary.build(learned)
     length = max(map(len, learned)) + 2
     generator = torch.Generator().manual_seed(config.seed)
     model = CaptioningRNN(
         vocabulary.word_to_idx,
-        input_dim=features.shape[1],
+        input_dim=features.shape[-1],
         wordvec_dim=config.wordvec_dim,
         hidden_dim=config.hidden_dim,
         cell_type=config.cell_type,
@@ -388,7 +276,7 @@ def _learn_and_tell(
             "num_parameters": model.num_parameters,
             "vocabulary_size": len(vocabulary),
             "longest_caption": length - 2,
-            "input_dim": features.shape[1],
+            "input_dim": features.shape[-1],
         },
         details={"train": records[:n_train], "val": records[n_train:]},
     )
