@@ -106,19 +106,27 @@ def _pictures(count: int) -> Iterator[Image.Image]:
         yield Image.fromarray(random.integers(0, 256, (240, 300, 3), dtype=np.uint8))
 
 
-def test_the_mean_of_a_map_is_what_the_classifier_sees(network: nn.Module) -> None:
+def test_maps_are_those_of_the_whole_image_and_its_mirror_image(network: nn.Module) -> None:
     batches = list(mobilenet_v2_maps(_pictures(3), network, batch_size=2))
     assert [batch.shape for batch in batches] == [(2, 49, 1280), (1, 49, 1280)]
-    maps = torch.cat(batches)
-    preprocess = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
-    with torch.no_grad():
-        batch = torch.stack([preprocess(image) for image in _pictures(3)])
-        whole = network(batch)
-        torch.testing.assert_close(network.get_submodule("classifier")(maps.mean(1)), whole)
+    assert not batches[0].requires_grad
+    trunk = network.get_submodule("features")
+    normalise = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    for image, found in zip(_pictures(3), torch.cat(batches), strict=True):
+        square = image.resize((224, 224), Image.Resampling.BILINEAR)
+        pixels = normalise(torchvision.transforms.functional.to_tensor(square))
+        with torch.no_grad():
+            own, mirrored = trunk(torch.stack([pixels, pixels.flip(2)]))
         # Row by row: place 7 · i + j stands for row i and column j.
-        trunk = network.get_submodule("features")(batch)
-    assert torch.equal(maps[:, 7 * 2 + 5], trunk[:, :, 2, 5])
-    assert not maps.requires_grad
+        place = (own[:, 2, 5] + mirrored[:, 2, 1]) / 2
+        torch.testing.assert_close(found[7 * 2 + 5], place)
+    # A picture and its mirror image have the same features at mirrored places.
+    (image,) = _pictures(1)
+    turned = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    one, other = (next(mobilenet_v2_maps([picture], network)) for picture in (image, turned))
+    torch.testing.assert_close(
+        other.view(7, 7, -1), one.view(7, 7, -1).flip(1), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_pixel_patches() -> None:

@@ -23,7 +23,7 @@ from rnnreport.experiments.caption_gallery import caption_gallery
 from rnnreport.experiments.captioning import CaptioningConfig, images, run
 from rnnreport.models.captioning import CellType
 
-CELLS: tuple[CellType, ...] = ("rnn", "lstm")
+CELLS: tuple[CellType, ...] = ("rnn", "lstm", "attention")
 TINY = CaptioningConfig(
     profile="sample",
     n_train=5,

@@ -1,4 +1,4 @@
-"""The command line: ``rnnreport run``, ``classify``, ``stylise``, ``distil`` and ``data``."""
+"""The command line ``rnnreport``: ``run``, ``caption``, ``classify``, ``stylise`` and others."""
 
 from __future__ import annotations
 
@@ -77,11 +77,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--cell",
-        choices=("rnn", "lstm", "both"),
-        default="both",
-        help="captioning: which recurrent cell (default: both)",
+        choices=(*_CELLS, "all"),
+        default="all",
+        help="captioning: only learning by heart, by one network (default: all of it)",
+    )
+    run.add_argument(
+        "--dataset",
+        choices=("flickr8k", "coco"),
+        default="flickr8k",
+        help="captioning: coco trains RNN and LSTM on the source's COCO features instead",
     )
     run.set_defaults(command=_run)
+
+    caption = commands.add_parser(
+        "caption",
+        help="say what is in pictures",
+        description=(
+            "Print a caption for each picture, as a network of `rnnreport run captioning` has "
+            "learned to write them."
+        ),
+    )
+    caption.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="a picture")
+    caption.add_argument(
+        "--network",
+        choices=_CELLS,
+        default="attention",
+        help="which network (default: attention)",
+    )
+    caption.add_argument(
+        "--profile",
+        choices=get_args(Profile),
+        default="auto",
+        help="trained on which data; by default on photographs where such a network is stored",
+    )
+    caption.set_defaults(command=_caption)
 
     classify = commands.add_parser(
         "classify",
@@ -160,13 +189,16 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _captioning(arguments: argparse.Namespace) -> None:
+    if arguments.dataset == "coco":
+        _coco()
+        return
     # Imported here: torch takes seconds, and the other commands do not need it.
     from rnnreport.experiments.captioning import CaptioningConfig, run
 
-    for cell in ("rnn", "lstm") if arguments.cell == "both" else (arguments.cell,):
+    for cell in _CELLS if arguments.cell == "all" else (arguments.cell,):
         result = run(CaptioningConfig(cell_type=cell, profile=arguments.profile))
         data, metrics = result.data, result.metrics
-        print(f"captioning, {cell.upper()}, on {data['name']} (profile {data['profile']})")
+        print(f"learning captions by heart, {cell}, on {data['name']} (profile {data['profile']})")
         print(f"  features    {data['features']}")
         print(
             f"  training    {metrics['iterations']} iterations in {result.wall_time:.1f} s on "
@@ -176,12 +208,54 @@ def _captioning(arguments: argparse.Namespace) -> None:
             f"  exact       {metrics['exact']} of {metrics['n_train']} training captions, "
             f"last loss {metrics['last_loss']:.3f}"
         )
-        for part, label in (("train", "training"), ("val", "validation")):
-            for record in result.details[part][:3]:
-                print(f"  {label:<11} {record['image']}")
-                print(f"    network   {record['caption']}")
-                print(f"    truth     {record['truth'][0]}")
-        print()
+    print()
+    if arguments.cell == "all":
+        _captions(arguments)
+
+
+def _captions(arguments: argparse.Namespace) -> None:
+    from rnnreport.experiments import caption_gradients
+    from rnnreport.experiments.caption_summary import NAMES, WAY_NAMES, study
+
+    done = study(profile=arguments.profile)
+    first = next(iter(done.results.values()))[0]
+    print(f"captions, on {first.data['name']} (profile {first.data['profile']})")
+    print(f"  {'':<22}{'':<11}{'CIDEr':>7}{'95 % interval':>15}{'BLEU-4':>9}{'ROUGE-L':>9}{'s':>7}")
+    for row in done.rows():
+        low, high = row.intervals["cider"]
+        seconds = sum(result.wall_time for result in done.results[row.cell])
+        print(
+            f"  {NAMES[row.cell]:<22}{WAY_NAMES[row.way]:<11}{row.scores.cider:7.3f}"
+            f"{f'{low:.3f} {high:.3f}':>15}{row.scores.bleu_4:9.3f}{row.scores.rouge_l:9.3f}"
+            f"{seconds:7.0f}"
+        )
+    print()
+    caption_gradients.run(caption_gradients.GradientConfig(profile=arguments.profile))
+
+
+def _coco() -> None:
+    from rnnreport.experiments.caption_measures import measure
+    from rnnreport.experiments.caption_training import WAYS, CaptionConfig, run
+
+    for cell in ("rnn", "lstm"):
+        # Ten thousand images: an hour or so on two cores.
+        result = run(
+            CaptionConfig(
+                cell_type=cell,
+                profile="full",
+                dataset="coco",
+                n_train=10_000,
+                n_val=1_000,
+                feature_dim=0,
+                hidden_dim=512,
+            )
+        )
+        print(f"captions, {cell}, on {result.data['name']}: {result.data['amount']}")
+        records = result.details["val"]
+        for way in WAYS:
+            scores = measure([r[way] for r in records], [r["truth"] for r in records])
+            print(f"  {way:<11} CIDEr {scores.cider:.3f}  BLEU-4 {scores.bleu_4:.3f}")
+    print()
 
 
 def _text(arguments: argparse.Namespace) -> None:
@@ -242,6 +316,31 @@ def _style(arguments: argparse.Namespace) -> None:
             f"{last[0]:10.4f}{last[1]:10.4f}{last[2]:11.4f}{memory:>7}{result.wall_time:7.0f}"
         )
     print()
+
+
+def _caption(arguments: argparse.Namespace) -> None:
+    from rnnreport.data.pictures import read_picture
+
+    pictures = [read_picture(path) for path in arguments.image]  # before anything is computed
+    from rnnreport.experiments.caption_training import TrainedCaptioner, latest
+
+    result = latest(arguments.network, arguments.profile)
+    try:
+        captioner = TrainedCaptioner(result)
+    except ValueError as error:  # of another version
+        raise DataFormatError(str(error)) from error
+    print(
+        f"rnnreport: {arguments.network}, trained on {result.data['name']} ({result.date[:10]})",
+        file=sys.stderr,
+    )
+    if result.data["profile"] == "sample":
+        print(
+            "rnnreport: this network has seen drawn scenes only, and will see them everywhere",
+            file=sys.stderr,
+        )
+    captions = captioner.captions(captioner.features(pictures))
+    for path, words in zip(arguments.image, captions, strict=True):
+        print(f"{path}: {' '.join(words)}")
 
 
 def _classify(arguments: argparse.Namespace) -> None:
@@ -380,6 +479,7 @@ _EXPERIMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "transfer": _transfer,
     "style": _style,
 }
+_CELLS = ("rnn", "lstm", "attention")  # of rnnreport.models.captioning, which would load torch
 # Those of rnnreport.experiments.text, which would load torch.
 _TEXT_MODELS = ("bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm")
 _STYLE_NETWORKS = ("vgg19", "squeezenet1_1", "embedded")  # of rnnreport.models.style, likewise

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from rnnreport.data.views import to_tensor
 from rnnreport.data.weights import load_into
 
 __all__ = [
@@ -29,6 +30,9 @@ __all__ = [
     "standardise",
     "statistics",
 ]
+
+
+_SIDE = 224  # of the images that MobileNetV2 was trained with
 
 
 class Statistics(NamedTuple):
@@ -80,8 +84,9 @@ def mobilenet_v2_maps(
 ) -> Iterator[Tensor]:
     """Compute MobileNetV2's last feature map: features of 7 × 7 places of each image.
 
-    Images pass through torchvision's standard preprocessing: the short side to 256 pixels, the
-    224 × 224 pixels in the middle, ImageNet's mean and standard deviation.
+    The whole image is scaled to 224 × 224 pixels, whatever its shape, and normalised by ImageNet's
+    mean and standard deviation. A caption may speak of anything in it, so nothing is cut off. The
+    map is the mean of the image's own and of its mirror image's, turned back.
 
     Parameters
     ----------
@@ -96,16 +101,15 @@ def mobilenet_v2_maps(
     ------
     Tensor, float32, (at most `batch_size`, 49, 1280)
         The features of each place, row by row, on the network's device: one tensor a batch. Their
-        mean over the places is what the network's classifier sees.
+        mean over the places describes the image as a whole.
     """
-    from rnnreport._torchvision import torchvision
-
-    preprocess = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
     trunk = network.get_submodule("features")
     device = next(network.parameters()).device
     for batch in _batches(images, batch_size):
+        squares = [image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR) for image in batch]
+        pixels = torch.stack(list(map(to_tensor, squares))).to(device)
         with torch.no_grad():
-            maps = trunk(torch.stack([preprocess(image) for image in batch]).to(device))
+            maps = (trunk(pixels) + trunk(pixels.flip(3)).flip(3)) / 2
         yield maps.flatten(2).transpose(1, 2)
 
 

@@ -72,25 +72,31 @@ class Split:
         All captions, as :meth:`~rnnreport.data.vocabulary.CaptionVocabulary.encode` writes them.
     owners : Tensor, int64, shape (M,)
         Which image each caption is of.
+    references : tuple
+        The captions of each image as words, also words that the vocabulary does not have.
     """
 
     names: tuple[str, ...]
     features: Tensor
     captions: Tensor
     owners: Tensor
+    references: tuple[tuple[Words, ...], ...]
 
     @cached_property
     def lengths(self) -> Tensor:
         """How many words each caption has, with ``<START>`` and ``<END>``, shape (M,)."""
         return (self.captions != 0).sum(1)  # <NULL> is the first of the special words
 
-    def references(self, vocabulary: CaptionVocabulary) -> tuple[tuple[Words, ...], ...]:
-        """Return the captions of each image as words."""
-        found: list[list[Words]] = [[] for _ in self.names]
-        decoded = vocabulary.decode(self.captions)
-        for owner, words in zip(self.owners.tolist(), decoded, strict=True):
-            found[owner].append(tuple(words))
-        return tuple(map(tuple, found))
+    def first(self, count: int) -> Split:
+        """Return the first images, with all their captions."""
+        kept = self.owners < count
+        return Split(
+            self.names[:count],
+            self.features[:count],
+            self.captions[kept],
+            self.owners[kept],
+            self.references[:count],
+        )
 
 
 class CaptionSource(ABC):
@@ -160,6 +166,7 @@ class ImageSource(CaptionSource):
                 self.features(names, places=places),
                 vocabulary.encode([words for name in names for words in pool[name]], max_words + 2),
                 torch.tensor([row for row, name in enumerate(names) for _ in pool[name]]),
+                tuple(pool.values()),
             )
 
         train, val = self.pools()
@@ -194,47 +201,44 @@ class _Photographs(ImageSource):
         return fingerprint([self._data.captions_path, self._weights, *paths])
 
     def features(self, names: Sequence[str], *, places: bool) -> Tensor:
-        row = {name: number for number, name in enumerate(self._data.captions)}
+        every = list(self._data.captions)
+        mark = fingerprint([self._weights, *map(self._data.path, every)])
+        path = store_folder() / f"mobilenet_v2_maps-{mark[:20]}.safetensors"
+        known = _read_features(path, mark)
+        if known is None:
+            images = map(self._data.image, track(every, "image features"))
+            known = _compute_features(images, self._weights)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, safetensors.torch.save(known, {"fingerprint": mark}))
+            _read_features.cache_clear()
+        row = {name: number for number, name in enumerate(every)}
         rows = [row[name] for name in names]
-        stored = self._stored
-        return stored["places"][rows].float() if places else stored["whole"][rows]
+        return known["places"][rows].float() if places else known["whole"][rows]
 
     def image(self, name: str, size: int | None = None) -> Image.Image:  # noqa: ARG002
         if name not in self._data.captions:
             raise KeyError(name)
         return self._data.image(name)
 
-    @cached_property
-    def _stored(self) -> dict[str, Tensor]:
-        """Features of all images: computed once, and kept with the hash of images and network."""
-        names = list(self._data.captions)
-        mark = fingerprint([self._weights, *(self._data.path(name) for name in names)])
-        path = store_folder() / f"mobilenet_v2_maps-{mark[:20]}.safetensors"
-        with_hash = _read_features(path, mark, len(names))
-        if with_hash is not None:
-            return with_hash
-        path.parent.mkdir(parents=True, exist_ok=True)
-        network = load_mobilenet_v2(self._weights)
-        images = (self._data.image(name) for name in track(names, "image features"))
-        whole, places = [], []
-        for maps in mobilenet_v2_maps(images, network):
-            whole.append(maps.mean(1))
-            places.append(maps.half())
-        computed = {"whole": torch.cat(whole), "places": torch.cat(places)}
-        write_whole(path, safetensors.torch.save(computed, {"fingerprint": mark}))
-        return computed
+
+def _compute_features(images: Iterable[Image.Image], weights: Path) -> dict[str, Tensor]:
+    whole, places = [], []
+    for maps in mobilenet_v2_maps(images, load_mobilenet_v2(weights)):
+        whole.append(maps.mean(1))
+        places.append(maps.half())  # all of them in full precision would be large
+    return {"whole": torch.cat(whole), "places": torch.cat(places)}
 
 
-def _read_features(path: Path, mark: str, count: int) -> dict[str, Tensor] | None:
+@functools.lru_cache(maxsize=1)  # 120 MB for 900 images
+def _read_features(path: Path, mark: str) -> dict[str, Tensor] | None:
     """Read stored features; None where there are none that fit."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("fingerprint") != mark:
                 return None
-            found = {name: file.get_tensor(name) for name in ("whole", "places")}
+            return {name: file.get_tensor(name) for name in ("whole", "places")}
     except (OSError, safetensors.SafetensorError):
         return None
-    return found if all(len(tensor) == count for tensor in found.values()) else None
 
 
 class _DrawnScenes(ImageSource):
@@ -305,7 +309,7 @@ class _CocoFeatures(CaptionSource):
         }
 
     def fingerprint(self, names: Sequence[str] | None = None) -> str:  # noqa: ARG002
-        return fingerprint(sorted(self._root.glob("*2014_*")))
+        return fingerprint(self._data.paths)
 
     def image(self, name: str, size: int | None = None) -> Image.Image:  # noqa: ARG002
         raise KeyError(name)
@@ -328,7 +332,18 @@ class _CocoFeatures(CaptionSource):
 
         def split(part: CocoPart, name: str) -> Split:
             names = tuple(f"{name}-{row}" for row in range(len(part.features)))
-            return Split(names, part.features, part.captions, part.image_idxs)
+            references: list[list[Words]] = [[] for _ in names]
+            for owner, words in zip(
+                part.image_idxs.tolist(), vocabulary.decode(part.captions), strict=True
+            ):
+                references[owner].append(tuple(words))
+            return Split(
+                names,
+                part.features,
+                part.captions,
+                part.image_idxs,
+                tuple(map(tuple, references)),
+            )
 
         return split(self._data.train, "train"), split(self._data.val, "val")
 
@@ -351,7 +366,6 @@ def resolve_dataset(dataset: Dataset, profile: Profile) -> ResolvedProfile:
     return resolve(profile, *(("coco",) if dataset == "coco" else NEEDS["captioning"]))
 
 
-@functools.lru_cache(maxsize=4)  # the same for all cells and seeds
 def image_source(
     profile: ResolvedProfile,
     *,
@@ -379,11 +393,15 @@ def image_source(
         If a file cannot be read, or a caption is too long.
     """
     if profile == "sample":
-        return _DrawnScenes(n_train, n_val, data_seed)
+        return _drawn_scenes(n_train, n_val, data_seed)
     return _Photographs(max_words)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # the same for all cells and seeds
+def _drawn_scenes(n_train: int, n_val: int, seed: int) -> _DrawnScenes:
+    return _DrawnScenes(n_train, n_val, seed)
+
+
 def coco_source() -> CaptionSource:
     """Load the captions and features of COCO.
 

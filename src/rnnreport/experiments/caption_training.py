@@ -90,7 +90,8 @@ class CaptionConfig:
     dataset
         Which real captions: ``"flickr8k"``, or ``"coco"`` for the source's features.
     n_train, n_val
-        How many scenes are drawn for the sample. Of real images all are taken.
+        How many scenes are drawn for the sample, and how many of COCO's images are taken. Of
+        Flickr8k all are.
     feature_dim
         How many principal components of the features are kept; 0 for the features as they are.
     wordvec_dim, hidden_dim
@@ -235,8 +236,8 @@ def run(config: CaptionConfig | None = None) -> Result:
         ``train_loss`` and the ``val_loss``; ``metrics`` the ``best_epoch`` and its ``val_loss``.
         ``details["val"]`` and ``details["train"]``, the latter of as many images, have an entry an
         image: its name under ``image``, the true captions under ``truth``, and what the network
-        writes under each of :data:`WAYS`, all of them lists of words. :class:`TrainedCaptioner`
-        takes the weights.
+        writes under each of :data:`WAYS` (of a training image, the first two), all of them lists
+        of words. :class:`TrainedCaptioner` takes the weights.
 
     Raises
     ------
@@ -438,7 +439,10 @@ def _splits(config: CaptionConfig) -> tuple[CaptionVocabulary, Split, Split]:
     source = source_of(config)
     vocabulary = source.vocabulary(config.min_count)
     places = config.cell_type == "attention"
-    return vocabulary, *source.splits(vocabulary, places=places, max_words=config.max_words)
+    train, val = source.splits(vocabulary, places=places, max_words=config.max_words)
+    if config.profile == "full" and config.dataset == "coco":
+        train, val = train.first(config.n_train), val.first(config.n_val)
+    return vocabulary, train, val
 
 
 def _about(config: CaptionConfig) -> dict[str, Any]:
@@ -502,19 +506,17 @@ def _learn_and_write(
     )
     model.params = {name: tensor.to(config.device) for name, tensor in best.items()}
 
-    weights = NgramWeights(train.references(vocabulary))
-    shown = _first(train, len(val.names))
+    weights = NgramWeights(train.references)
+    shown = train.first(len(val.names))
     details: dict[str, Any] = {"words": list(vocabulary.words)}
-    for name, split, features in (
-        ("val", val, inputs[val]),
-        ("train", shown, inputs[train][: len(shown.names)]),
+    for name, split, features, ways in (
+        ("val", val, inputs[val], WAYS),
+        ("train", shown, inputs[train][: len(shown.names)], ("greedy", "beam")),
     ):
-        written = {way: _write(model, vocabulary, features, way, config, weights) for way in WAYS}
+        written = {way: _write(model, vocabulary, features, way, config, weights) for way in ways}
         details[name] = [
-            {"image": image, "truth": truth} | {way: written[way][row] for way in WAYS}
-            for row, (image, truth) in enumerate(
-                zip(split.names, split.references(vocabulary), strict=True)
-            )
+            {"image": image, "truth": truth} | {way: written[way][row] for way in ways}
+            for row, (image, truth) in enumerate(zip(split.names, split.references, strict=True))
         ]
     best_epoch = state["best_epoch"]
     return Outcome(
@@ -620,14 +622,6 @@ def _loss(model: CaptioningRNN, split: Split, features: Tensor, size: int) -> fl
 
 def _mean(losses: Sequence[tuple[float, int]]) -> float:
     return sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
-
-
-def _first(split: Split, count: int) -> Split:
-    """Return the first images of a split, with all their captions."""
-    kept = split.owners < count
-    return Split(
-        split.names[:count], split.features[:count], split.captions[kept], split.owners[kept]
-    )
 
 
 def _write(
