@@ -68,6 +68,16 @@ def _captions(lengths: list[int], total: int, *, seed: int = 3) -> Tensor:
     return rows
 
 
+def _places_read(cell: CellType, y: Tensor) -> list[tuple[int, int]]:
+    """Step and caption in the order in which dropout is drawn: by steps, longest captions first."""
+    T = y.shape[1] - 1
+    if cell == "attention":
+        return [(t, n) for t in range(T) for n in range(len(y))]
+    lengths = [max((t for t in range(1, T + 1) if row[t] != NULL), default=1) for row in y.tolist()]
+    longest_first = sorted(range(len(y)), key=lambda n: -lengths[n])
+    return [(t, n) for t in range(T) for n in longest_first if t < lengths[n]]
+
+
 def _plain_loss(
     model: CaptioningRNN,
     params: dict[str, Tensor],
@@ -79,9 +89,11 @@ def _plain_loss(
     T, D, H = y.shape[1] - 1, params["W_embed"].shape[1], params["Wh"].shape[0]
     kept_x, kept_h = torch.ones(T, len(x), D), torch.ones(T, len(x), H)
     if generator is not None:
+        places = _places_read(model.cell_type, y)
         for kept in (kept_x, kept_h):
-            kept.copy_(torch.rand(kept.shape, generator=generator) < 1 - model.dropout)
-            kept /= 1 - model.dropout
+            drawn = torch.rand(len(places), kept.shape[2], generator=generator)
+            for (t, n), row in zip(places, drawn, strict=True):
+                kept[t, n] = (row < 1 - model.dropout) / (1 - model.dropout)
     A = F.linear(x, params["W_proj"].T, params["b_proj"])
     h = c = A.mean(1) if model.cell_type == "attention" else A
     total = x.new_zeros(())
@@ -100,6 +112,21 @@ def _plain_loss(
         scores = F.linear(h * kept_h[t], params["W_vocab"].T, params["b_vocab"])
         total = total + F.cross_entropy(scores, y[:, t + 1], ignore_index=NULL, reduction="sum")
     return total / len(x)
+
+
+def _assert_as_autograd(
+    model: CaptioningRNN, x: Tensor, y: Tensor, seed: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    draw = [torch.Generator().manual_seed(seed) if model.dropout else None for _ in range(2)]
+    loss, grads = model.loss(x, y, draw[0])
+    leaves = {name: param.clone().requires_grad_() for name, param in model.params.items()}
+    expected = _plain_loss(model, leaves, x, y, draw[1])
+    expected.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=1e-12)
+    assert tuple(grads) == tuple(model.params) == _params(model.cell_type)
+    for name, leaf in leaves.items():
+        torch.testing.assert_close(grads[name], leaf.grad, rtol=1e-10, atol=1e-12, msg=name)
+    return loss, grads
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -122,15 +149,43 @@ def test_loss_and_gradients_against_autograd(
     model = _model(cell, dropout=dropout, seed=seed, width=width, D=D, H=H)
     x = _features(len(lengths), width, cell=cell, places=1 + seed % 4, seed=seed)
     y = _captions(lengths, max(lengths) + 2 + extra, seed=seed)
-    draw = [torch.Generator().manual_seed(seed) if dropout else None for _ in range(2)]
-    loss, grads = model.loss(x, y, draw[0])
-    leaves = {name: param.clone().requires_grad_() for name, param in model.params.items()}
-    expected = _plain_loss(model, leaves, x, y, draw[1])
-    expected.backward()  # type: ignore[no-untyped-call]
-    torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=1e-12)
-    assert tuple(grads) == tuple(model.params) == _params(cell)
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(grads[name], leaf.grad, rtol=1e-10, atol=1e-12, msg=name)
+    _assert_as_autograd(model, x, y, seed)
+
+
+# <NULL> between words, at the first step, before the end and all along
+HOLES = torch.tensor(
+    [
+        [START, 4, NULL, NULL, END, NULL, NULL],
+        [START, NULL, NULL, NULL, NULL, NULL, NULL],
+        [START, 5, 6, 7, 4, 8, END],
+        [START, NULL, 5, END, NULL, NULL, NULL],
+        [START, 4, 5, 6, NULL, 5, NULL],
+    ]
+)
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4], [1], [1, 1], [0], [3, 0, 1]])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("cell", CELLS)
+def test_null_counts_nothing_wherever_it_stands(
+    cell: CellType, dropout: float, rows: list[int]
+) -> None:
+    model, x = _model(cell, dropout=dropout), _features(len(rows), cell=cell)
+    loss, grads = _assert_as_autograd(model, x, HOLES[rows], seed=4)
+    if set(rows) == {1}:
+        assert loss == 0
+        assert not any(grad.any() for grad in grads.values())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_order_of_captions_does_not_matter(cell: CellType) -> None:
+    model, x = _model(cell), _features(len(HOLES), cell=cell)
+    loss, grads = model.loss(x, HOLES)
+    turned = torch.tensor([3, 0, 4, 2, 1])
+    other_loss, other_grads = model.loss(x[turned], HOLES[turned])
+    torch.testing.assert_close(other_loss, loss, rtol=1e-14, atol=0)
+    for name, grad in grads.items():
+        torch.testing.assert_close(other_grads[name], grad, rtol=1e-12, atol=1e-14, msg=name)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,14 @@ from rnnreport.layers._lstm import (
     lstm_step_backward,
     lstm_step_forward,
 )
+from rnnreport.layers._packed import (
+    PackedLSTMCache,
+    PackedRNNCache,
+    packed_lstm_backward,
+    packed_lstm_forward,
+    packed_rnn_backward,
+    packed_rnn_forward,
+)
 from rnnreport.layers._pooling import (
     EmbeddingBagCache,
     MaxPoolCache,
@@ -69,6 +77,8 @@ __all__ = [
     "LSTMCache",
     "LSTMStepCache",
     "MaxPoolCache",
+    "PackedLSTMCache",
+    "PackedRNNCache",
     "RNNCache",
     "RNNStepCache",
     "TemporalFCCache",
@@ -92,6 +102,10 @@ __all__ = [
     "lstm_step_jacobian",
     "max_pool_backward",
     "max_pool_forward",
+    "packed_lstm_backward",
+    "packed_lstm_forward",
+    "packed_rnn_backward",
+    "packed_rnn_forward",
     "rnn_backward",
     "rnn_forward",
     "rnn_step_backward",

@@ -428,7 +428,7 @@ def attention_lstm_backward(
     T, N, H = check_shapes({"h": (h, "T N H"), "dh": (dh, "T N H"), "dc_T": (dc_T, "N H")}).values()
     check_alike(("h", h), dh=dh, dc_T=dc_T)
     AT, WT = A.mT, torch.cat([Wh, Wa]).T.contiguous()
-    grads, dc = gradient_slots(gates, c, tanh_c, h)
+    grads, dc = gradient_slots(gates, c[:-1], tanh_c, h)
     dprev_c, _, _, _, dzo = grads.unbind(2)
     dz = grads.view(T, N, 5 * H)[:, :, H:]
     dentering, dscores = torch.empty_like(entering), torch.empty_like(weights)

@@ -296,7 +296,7 @@ def lstm_backward(
     T, N, H = check_shapes({"h": (h, "T N H"), "dh": (dh, "T N H"), "dc_T": (dc_T, "N H")}).values()
     check_alike(("h", h), dh=dh, dc_T=dc_T)
     WhT = Wh.T.contiguous()
-    grads, dc = gradient_slots(gates, c, tanh_c, h)
+    grads, dc = gradient_slots(gates, c[:-1], tanh_c, h)
     dprev_c, _, _, _, dzo = grads.unbind(2)
     dz = grads.view(T, N, 5 * H)[:, :, H:]
     direct = (torch.zeros_like(h0), *dh[:-1].unbind(0))  # of h_0, ..., h_{T-1}
@@ -327,33 +327,35 @@ def lstm_backward(
     return dx, dnew_h, dWx, dWh, db
 
 
-def gradient_slots(gates: Tensor, c: Tensor, tanh_c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+def gradient_slots(
+    gates: Tensor, prev_c: Tensor, tanh_c: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor]:
     """Form all that multiplies an upstream gradient, for every step of a sequence at once.
 
     Parameters
     ----------
-    gates : Tensor, shape (T, N, 4, H)
-        Values of the gates, in the order f, i, c̃, o.
-    c : Tensor, shape (T + 1, N, H)
-        Cell states from the first one on.
-    tanh_c, h : Tensor, shape (T, N, H)
-        Hyperbolic tangents of the later cell states, and the hidden states.
+    gates : Tensor, shape (..., 4, H)
+        Values of the gates, in the order f, i, c̃, o; the axes before are steps and sequences.
+    prev_c : Tensor, shape (..., H)
+        Cell states before the steps.
+    tanh_c, h : Tensor, shape (..., H)
+        Hyperbolic tangents of the cell states after the steps, and the hidden states.
 
     Returns
     -------
-    grads : Tensor, shape (T, N, 5, H)
+    grads : Tensor, shape (..., 5, H)
         One slot for the gradient of c_{t-1} and one for each pre-activation, in the order of the
         gates: the derivative of the nonlinearity times its partner in the cell.
-    dc : Tensor, shape (T, N, H)
+    dc : Tensor, shape (..., H)
         What multiplies the gradient of h_t on its way to c_t.
     """
-    T, N, _, H = gates.shape
-    f, i, c_tilde, o = gates.unbind(2)
-    grads = gates.new_empty(T, N, 5, H)
-    dprev_c, dzf, dzi, dzc, dzo = grads.unbind(2)
+    *axes, _, H = gates.shape
+    f, i, c_tilde, o = gates.unbind(-2)
+    grads = gates.new_empty(*axes, 5, H)
+    dprev_c, dzf, dzi, dzc, dzo = grads.unbind(-2)
     dprev_c.copy_(f)
-    torch.addcmul(gates, gates, gates, value=-1, out=grads[:, :, 1:])  # s (1 - s) for f, i, o
-    dzf.mul_(c[:-1])
+    torch.addcmul(gates, gates, gates, value=-1, out=grads[..., 1:, :])  # s (1 - s) for f, i, o
+    dzf.mul_(prev_c)
     dzi.mul_(c_tilde)
     dzo.mul_(tanh_c)
     torch.addcmul(i, i * c_tilde, c_tilde, value=-1, out=dzc)  # i (1 - c̃²)

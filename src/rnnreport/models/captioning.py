@@ -15,10 +15,12 @@ from rnnreport.layers import (
     attention_lstm_step_forward,
     dropout_backward,
     dropout_forward,
-    lstm_backward,
     lstm_forward,
     lstm_step_forward,
-    rnn_backward,
+    packed_lstm_backward,
+    packed_lstm_forward,
+    packed_rnn_backward,
+    packed_rnn_forward,
     rnn_forward,
     rnn_step_forward,
     temporal_fc_backward,
@@ -202,7 +204,8 @@ class CaptioningRNN:
         """Compute the loss of captions and its gradients.
 
         The words but the last go in, the words but the first should come out. Where ``<NULL>``
-        should come out, nothing is counted.
+        should come out, nothing is counted. Without attention, what follows the last word that
+        counts is not computed either.
 
         Parameters
         ----------
@@ -229,45 +232,57 @@ class CaptioningRNN:
         self._check_features(features)
         self._check_captions(captions, features)
         p = self.params
-        words_in, words_out = captions[:, :-1].T, captions[:, 1:].T  # (T, N), T = L - 1
-        mask = words_out != self._null
+        order, sizes, words_in, words_out = self._pack(captions)  # S words in, S words out
         share = 0.0 if generator is None else self.dropout
         generator = generator or Generator()  # with a share of 0 nothing is drawn from it
 
-        phi = self._places(features)  # (N, P, F)
+        phi = self._places(features[order])  # (N, P, F)
         A, _ = temporal_fc_forward(phi, p["W_proj"], p["b_proj"])  # (N, P, H)
         h0 = A.mean(1)  # (N, H)
-        x, embed_cache = word_embedding_forward(words_in, p["W_embed"])  # (T, N, D)
+        words, rows = words_in, None
+        if share == 0 and self.cell_type != "attention":  # a word that recurs is one input
+            words, rows = torch.unique(words_in, return_inverse=True)
+        x, embed_cache = word_embedding_forward(words[:, None], p["W_embed"])  # a row a word
         x, x_cache = dropout_forward(x, share, generator)
         if self.cell_type == "rnn":
-            h, rnn_cache = rnn_forward(x, h0, p["Wx"], p["Wh"], p["b"])  # (T, N, H)
-        elif self.cell_type == "lstm":
-            h, lstm_cache = lstm_forward(x, h0, p["Wx"], p["Wh"], p["b"], h0)
-        else:
-            h, attention_cache = attention_lstm_forward(
-                x, A, h0, h0, p["Wx"], p["Wh"], p["Wa"], p["b"]
+            h, rnn_cache = packed_rnn_forward(
+                x[:, 0], h0, p["Wx"], p["Wh"], p["b"], sizes, rows=rows
             )
-        h, h_cache = dropout_forward(h, share, generator)
-        scores, vocab_cache = temporal_fc_forward(h, p["W_vocab"], p["b_vocab"])  # (T, N, V)
-        loss, dscores = temporal_softmax_loss(scores, words_out, mask)
+        elif self.cell_type == "lstm":
+            h, lstm_cache = packed_lstm_forward(
+                x[:, 0], h0, p["Wx"], p["Wh"], p["b"], h0, sizes, rows=rows
+            )
+        else:
+            steps = x.view(len(sizes), len(h0), -1)  # (T, N, D)
+            h, attention_cache = attention_lstm_forward(
+                steps, A, h0, h0, p["Wx"], p["Wh"], p["Wa"], p["b"]
+            )
+            h = h.flatten(0, 1)
+        h, h_cache = dropout_forward(h, share, generator)  # (S, H)
+        scores, vocab_cache = temporal_fc_forward(h[:, None], p["W_vocab"], p["b_vocab"])
+        total, dscores = temporal_softmax_loss(  # of S steps of a batch of one: a sum
+            scores, words_out[:, None], words_out[:, None] != self._null
+        )
+        loss, dscores = total / len(h0), dscores.div_(len(h0))
 
         grads: dict[str, Tensor] = {}
         dh, grads["W_vocab"], grads["b_vocab"] = temporal_fc_backward(dscores, vocab_cache)
-        dh = dropout_backward(dh, h_cache)
+        dh = dropout_backward(dh[:, 0], h_cache)
         dA: Tensor | float = 0.0
         if self.cell_type == "rnn":
-            dx, dh0, grads["Wx"], grads["Wh"], grads["b"] = rnn_backward(dh, rnn_cache)
+            dx, dh0, grads["Wx"], grads["Wh"], grads["b"] = packed_rnn_backward(dh, rnn_cache)
         elif self.cell_type == "lstm":
-            dx, dh0, grads["Wx"], grads["Wh"], grads["b"], dc0 = lstm_backward(
-                dh, lstm_cache, return_dc0=True
+            dx, dh0, grads["Wx"], grads["Wh"], grads["b"], dc0 = packed_lstm_backward(
+                dh, lstm_cache
             )
             dh0 = dh0 + dc0  # both states begin alike
         else:
             dx, dA, dh0, dc0, grads["Wx"], grads["Wh"], grads["Wa"], grads["b"] = (
-                attention_lstm_backward(dh, attention_cache)
+                attention_lstm_backward(dh.view_as(attention_cache.h), attention_cache)
             )
             dh0 = dh0 + dc0
-        grads["W_embed"] = word_embedding_backward(dropout_backward(dx, x_cache), embed_cache)
+        dx = dropout_backward(dx.view_as(x), x_cache)
+        grads["W_embed"] = word_embedding_backward(dx, embed_cache)
         dA = dA + (dh0 / A.shape[1])[:, None].expand_as(A)  # each place has its share of the mean
         grads["W_proj"] = phi.flatten(0, 1).T @ dA.flatten(0, 1)  # the features need no gradient
         grads["b_proj"] = dA.sum((0, 1))
@@ -497,6 +512,31 @@ class CaptioningRNN:
         kept = scores.real.clone()
         kept[:, [self._null, self._start, self._unk]] = -math.inf
         return kept
+
+    def _pack(self, captions: Tensor) -> tuple[Tensor, list[int], Tensor, Tensor]:
+        """Sort captions, longest first, and line up the words of each step, without the padding.
+
+        A caption ends with the last word that should come out. With attention, which knows no
+        packed sequences, and for a caption without any word, padding is left in.
+
+        Returns
+        -------
+        order : Tensor, shape (N,)
+            The captions' places in `captions`.
+        sizes : list of int
+            How many captions have each step; their sum is S.
+        words_in, words_out : Tensor, shape (S,)
+            What is read at each step, and what should come out.
+        """
+        words_in, words_out = captions[:, :-1].T, captions[:, 1:].T  # (T, N), T = L - 1
+        steps = torch.arange(1, len(words_out) + 1, device=captions.device)[:, None]
+        lengths = (steps * (words_out != self._null)).amax(0).clamp(min=1)
+        if self.cell_type == "attention":
+            lengths.fill_(len(words_out))
+        lengths, order = lengths.sort(descending=True, stable=True)
+        runs = steps <= lengths  # (T, N)
+        sizes = [size for size in runs.sum(1).tolist() if size]
+        return order, sizes, words_in[:, order][runs], words_out[:, order][runs]
 
     def _places(self, features: Tensor) -> Tensor:
         """Features as (N, P, F): without attention an image is one place."""
