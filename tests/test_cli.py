@@ -15,10 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-from rnnreport.__main__ import _STYLE_NETWORKS, _TEXT_MODELS, main
+from rnnreport.__main__ import _CELLS, _STYLE_NETWORKS, _TEXT_MODELS, main
 from rnnreport.data.assets import ASSETS, DataFormatError, Profile
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import (
+    caption_gradients,
+    caption_summary,
+    caption_training,
     captioning,
     distillation,
     style_summary,
@@ -34,8 +37,11 @@ from rnnreport.experiments.store import Outcome, Result, stored_or_computed
 from rnnreport.experiments.text_summary import NAMES, SOURCE, Row
 from rnnreport.experiments.word_vectors import WordVectorsConfig
 from rnnreport.models import style as models_style
+from rnnreport.models.captioning import CellType
 from rnnreport.models.embedded import EmbeddedNetwork
 from rnnreport.models.style import NETWORKS
+
+_ALL_CELLS = ["rnn", "lstm", "attention"]
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +120,51 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     monkeypatch.setattr(text_summary, "study", pretend)
     monkeypatch.setattr(text_summary, "order_study", lambda: None)
     return asked
+
+
+@pytest.fixture
+def captions(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
+    """Return the profiles of the studies of captioning, and do none of them."""
+    asked: list[Profile] = []
+    rows = [
+        SimpleNamespace(
+            cell="attention",
+            way="beam",
+            scores=SimpleNamespace(cider=0.3456, bleu_4=0.1234, rouge_l=0.4),
+            intervals={"cider": (0.2901, 0.4012)},
+        )
+    ]
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        result = SimpleNamespace(
+            data={"name": "pretended photographs", "profile": "full"}, wall_time=21.0
+        )
+        return SimpleNamespace(results={"attention": [result, result]}, rows=rows)
+
+    monkeypatch.setattr(caption_summary, "study", pretend)
+    monkeypatch.setattr(caption_gradients, "run", lambda _: None)
+    monkeypatch.setattr(
+        caption_training,
+        "default_config",
+        lambda cell, profile: caption_training.CaptionConfig(cell_type=cell, profile=profile),
+    )
+    return asked
+
+
+def test_run_captioning_prints_a_row_for_each_way(
+    runs: list[CaptioningConfig], captions: list[Profile], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "captioning", "--profile", "full"]) == 0
+    assert [config.cell_type for config in runs] == _ALL_CELLS
+    assert captions == ["full"]  # and the two networks of the figure, none of which is trained
+    *_, first, head, row, last = capsys.readouterr().out.splitlines()
+    assert first == "captions, on pretended photographs (profile full)"
+    assert row.split() == [
+        "LSTM", "with", "attention", "Beam", "0.346", "0.290", "0.401", "0.123", "0.400", "42",
+    ]  # fmt: skip
+    assert len(head) == len(row)
+    assert last == ""
 
 
 @pytest.fixture
@@ -210,7 +261,7 @@ def test_run_prints_a_summary(
     assert main(["run", "captioning", "--profile", "sample", "--cell", "lstm"]) == 0
     assert [(config.cell_type, config.profile) for config in runs] == [("lstm", "sample")]
     out = capsys.readouterr().out
-    for part in ("LSTM, on pretended data", "49 of 50", "7 iterations in 1.5 s", "a dog", "a cat"):
+    for part in ("by heart, lstm, on pretended data", "49 of 50", "7 iterations in 1.5 s"):
         assert part in out
 
 
@@ -245,24 +296,27 @@ def test_run_text_prints_a_row_for_each_model(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["run"], (["rnn", "lstm"], ["auto"], ["auto"], ["auto"])),
-        (["run", "--profile", "sample"], (["rnn", "lstm"], *(3 * [["sample"]]))),
-        (["run", "captioning"], (["rnn", "lstm"], [], [], [])),
-        (["run", "text"], ([], ["auto"], [], [])),
-        (["run", "transfer"], ([], [], ["auto"], [])),
-        (["run", "style"], ([], [], [], ["auto"])),
+        (["run"], (_ALL_CELLS, *(4 * [["auto"]]))),
+        (["run", "--profile", "sample"], (_ALL_CELLS, *(4 * [["sample"]]))),
+        (["run", "captioning"], (_ALL_CELLS, ["auto"], [], [], [])),
+        (["run", "captioning", "--cell", "rnn"], (["rnn"], [], [], [], [])),
+        (["run", "text"], ([], [], ["auto"], [], [])),
+        (["run", "transfer"], ([], [], [], ["auto"], [])),
+        (["run", "style"], ([], [], [], [], ["auto"])),
     ],
 )
 def test_run_runs_everything(
     runs: list[CaptioningConfig],
+    captions: list[Profile],
     studies: list[Profile],
     transfers: list[Profile],
     styles: list[Profile | str],
     arguments: list[str],
-    expected: tuple[list[str], list[str], list[str], list[str]],
+    expected: tuple[list[str], list[str], list[str], list[str], list[str]],
 ) -> None:
     assert main(arguments) == 0
-    assert ([config.cell_type for config in runs], studies, transfers, styles) == expected
+    cells = [config.cell_type for config in runs]
+    assert (cells, captions, studies, transfers, styles) == expected
     assert {config.profile for config in runs} <= set(arguments) | {"auto"}
 
 
@@ -328,6 +382,10 @@ def test_errors_of_an_experiment(
         ["walk"],
         ["run", "painting"],
         ["run", "--profile", "half"],
+        ["run", "captioning", "--cell", "gru"],
+        ["run", "captioning", "--dataset", "mnist"],
+        ["caption"],
+        ["caption", "a.png", "--network", "gru"],
         ["classify", "--model", "perceptron"],
         ["classify", "file.txt"],
         ["stylise", "a.png", "b.png"],
@@ -350,6 +408,34 @@ def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str
 def test_the_models_of_the_command_line_are_those_of_the_experiment() -> None:
     assert _TEXT_MODELS == text.MODELS
     assert _STYLE_NETWORKS == NETWORKS
+    assert _CELLS == caption_training.CELLS
+
+
+@pytest.mark.parametrize("network", ["lstm", "attention"])
+def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: CellType) -> None:
+    paths = []
+    for name, mode, size in (("a.png", "RGBA", (60, 40)), ("b.jpg", "L", (50, 70))):
+        paths.append(str(tmp_path / name))
+        Image.effect_noise(size, 60).convert(mode).save(paths[-1])
+    assert main(["caption", *paths, "--network", network]) == 1
+    assert f"no trained network '{network}' is stored" in capsys.readouterr().err
+    caption_training.run(
+        caption_training.CaptionConfig(
+            cell_type=network, n_train=8, n_val=2, evidence_dim=0, hidden_dim=8, epochs=1, draws=1
+        )
+    )
+    assert main(["caption", *paths, "--network", network]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split(":")[0] for line in out.splitlines()] == paths
+    assert f"rnnreport: {network}, trained on generated scenes" in err
+    assert "has seen drawn scenes only" in err
+    assert main(["caption", paths[0], str(tmp_path / "c.png"), "--network", network]) == 1
+    assert "c.png is missing" in capsys.readouterr().err
+    (tmp_path / "d.jpg").write_text("no image")
+    assert main(["caption", str(tmp_path / "d.jpg"), "--network", network]) == 1
+    assert "d.jpg: not a readable image" in capsys.readouterr().err
+    assert main(["caption", paths[0], "--network", network, "--profile", "full"]) == 1
+    assert "--profile full` trains all of them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", [".png", ".JPG"])

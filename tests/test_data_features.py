@@ -14,12 +14,12 @@ from torch import nn
 from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import DataFormatError, require
 from rnnreport.data.features import (
-    fit_projection,
     load_mobilenet_v2,
     mobilenet_v2_maps,
     pixel_features,
     pixel_patches,
     project,
+    standard,
     standardise,
     statistics,
 )
@@ -142,41 +142,17 @@ def test_pixel_patches() -> None:
         pixel_patches(images, grid=5, cells=2)
 
 
-def test_principal_components() -> None:
-    generator = torch.Generator().manual_seed(0)
-    hidden = torch.randn(300, 2, generator=generator, dtype=torch.float64)
-    mixed = hidden @ torch.randn(2, 6, generator=generator, dtype=torch.float64) + 3
-    noisy = mixed + 1e-3 * torch.randn(mixed.shape, generator=generator, dtype=torch.float64)
-    projection = fit_projection(noisy, 2)
-    torch.testing.assert_close(
-        projection.basis.T @ projection.basis, torch.eye(2, dtype=torch.float64)
-    )
-    parts = project(noisy, projection)
-    torch.testing.assert_close(
-        parts.mean(0), torch.zeros(2, dtype=torch.float64), atol=1e-9, rtol=0
-    )
-    covariance = parts.T @ parts / len(parts)
-    assert abs(covariance[0, 1]) < 1e-9
-    assert covariance[0, 0] > covariance[1, 1]
-    torch.testing.assert_close(covariance.trace() / 2, torch.ones((), dtype=torch.float64))
-    # Two directions say all that there is: what is left of the standardised features is noise.
-    standard = standardise(noisy, projection.known)
-    back = parts * projection.scale @ projection.basis.T
-    assert (standard - back).abs().max() < 0.02
-    torch.testing.assert_close(project(noisy.view(100, 3, 6), projection), parts.view(100, 3, 2))
-    again = fit_projection(-noisy, 2)  # a direction's sign is not left to chance
-    torch.testing.assert_close(again.basis, projection.basis)
-
-
-def test_no_components_are_the_standardised_features() -> None:
+def test_projections() -> None:
     features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 5 + 2
-    known = fit_projection(features, 0)
-    torch.testing.assert_close(project(features, known), standardise(features, known.known))
-    for size in (-1, 4):
-        with pytest.raises(ValueError, match=f"size must be from 0 to 3, .* got {size}"):
-            fit_projection(features, size)
-    constant = fit_projection(torch.ones(5, 3), 2)
-    assert not project(torch.ones(2, 3), constant).any()
+    plain = standard(features)
+    torch.testing.assert_close(project(features, plain), standardise(features, plain.known))
+    basis = torch.tensor([[1.0], [2.0], [0.0]])
+    half = plain._replace(basis=basis, scale=torch.tensor(2.0))
+    expected = standardise(features, plain.known) @ basis / 2
+    torch.testing.assert_close(project(features, half), expected)
+    torch.testing.assert_close(project(features.view(8, 5, 3), half), expected.view(8, 5, 1))
+    with pytest.raises(ValueError, match="features must have 3 columns"):
+        project(torch.ones(2, 4), half)
 
 
 @needs("mobilenet_v2", "flickr8k")

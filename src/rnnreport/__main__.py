@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, get_args
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 from rnnreport._files import write_whole
 from rnnreport.data.assets import (
@@ -21,6 +21,9 @@ from rnnreport.data.assets import (
     resolve,
     search_folders,
 )
+
+if TYPE_CHECKING:
+    from rnnreport.models.captioning import CellType
 
 __all__ = ["main"]
 
@@ -195,7 +198,8 @@ def _captioning(arguments: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, and the other commands do not need it.
     from rnnreport.experiments.captioning import CaptioningConfig, run
 
-    for cell in _CELLS if arguments.cell == "all" else (arguments.cell,):
+    cells: tuple[CellType, ...] = _CELLS if arguments.cell == "all" else (arguments.cell,)
+    for cell in cells:
         result = run(CaptioningConfig(cell_type=cell, profile=arguments.profile))
         data, metrics = result.data, result.metrics
         print(f"learning captions by heart, {cell}, on {data['name']} (profile {data['profile']})")
@@ -216,12 +220,13 @@ def _captioning(arguments: argparse.Namespace) -> None:
 def _captions(arguments: argparse.Namespace) -> None:
     from rnnreport.experiments import caption_gradients
     from rnnreport.experiments.caption_summary import NAMES, WAY_NAMES, study
+    from rnnreport.experiments.caption_training import default_config
 
     done = study(profile=arguments.profile)
     first = next(iter(done.results.values()))[0]
     print(f"captions, on {first.data['name']} (profile {first.data['profile']})")
     print(f"  {'':<22}{'':<11}{'CIDEr':>7}{'95 % interval':>15}{'BLEU-4':>9}{'ROUGE-L':>9}{'s':>7}")
-    for row in done.rows():
+    for row in done.rows:
         low, high = row.intervals["cider"]
         seconds = sum(result.wall_time for result in done.results[row.cell])
         print(
@@ -230,7 +235,9 @@ def _captions(arguments: argparse.Namespace) -> None:
             f"{seconds:7.0f}"
         )
     print()
-    caption_gradients.run(caption_gradients.GradientConfig(profile=arguments.profile))
+    for cell in ("rnn", "lstm"):  # the page shows how far the gradient of these reaches
+        training = default_config(cell, profile=arguments.profile)
+        caption_gradients.run(caption_gradients.GradientsConfig(training))
 
 
 def _coco() -> None:
@@ -246,7 +253,7 @@ def _coco() -> None:
                 dataset="coco",
                 n_train=10_000,
                 n_val=1_000,
-                feature_dim=0,
+                evidence_dim=0,
                 hidden_dim=512,
             )
         )
@@ -479,7 +486,8 @@ _EXPERIMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "transfer": _transfer,
     "style": _style,
 }
-_CELLS = ("rnn", "lstm", "attention")  # of rnnreport.models.captioning, which would load torch
+# Those of rnnreport.models.captioning, which would load torch.
+_CELLS: tuple[CellType, ...] = ("rnn", "lstm", "attention")
 # Those of rnnreport.experiments.text, which would load torch.
 _TEXT_MODELS = ("bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm")
 _STYLE_NETWORKS = ("vgg19", "squeezenet1_1", "embedded")  # of rnnreport.models.style, likewise

@@ -1,4 +1,5 @@
 """Speed, always as a ratio against a peer in the same run.
 
-``python -m rnnreport.bench layers`` and ``python -m rnnreport.bench text``; both without a name.
+``python -m rnnreport.bench layers`` times the layers; ``captioning``, ``text``, ``transfer`` and
+``style`` their training. Without a name it times all.
 """

@@ -21,12 +21,12 @@ from rnnreport.data.weights import load_into
 __all__ = [
     "Projection",
     "Statistics",
-    "fit_projection",
     "load_mobilenet_v2",
     "mobilenet_v2_maps",
     "pixel_features",
     "pixel_patches",
     "project",
+    "standard",
     "standardise",
     "statistics",
 ]
@@ -223,16 +223,16 @@ def standardise(features: Tensor, known: Statistics) -> Tensor:
 
 
 class Projection(NamedTuple):
-    """What brings features to their principal components.
+    """A linear map of standardised features.
 
     Attributes
     ----------
     known : Statistics
         Mean and spread of each of the F features.
     basis : Tensor, (F, K)
-        The K directions along which the standardised features vary most, orthonormal.
+        The map.
     scale : Tensor, ()
-        What the components are divided by: the root of their mean variance.
+        What its output is divided by.
     """
 
     known: Statistics
@@ -240,60 +240,37 @@ class Projection(NamedTuple):
     scale: Tensor
 
 
-def fit_projection(features: Tensor, size: int) -> Projection:
-    """Find the principal components of features.
+def standard(features: Tensor) -> Projection:
+    """Return the projection that standardises features and does no more.
 
     Parameters
     ----------
     features : Tensor, (N, F)
-        Features of N images or places.
-    size
-        K, how many components to keep; 0 keeps the standardised features as they are.
-
-    Returns
-    -------
-    Projection
-        The directions and scales, of the features' dtype.
+        Features of N images or places, at least one.
 
     Raises
     ------
     ValueError
-        If `features` is not a matrix with at least one row, or K is below 0 or above F.
+        If `features` is not a matrix with at least one row.
     """
-    known = statistics(features)
-    width = features.shape[1]
-    if not 0 <= size <= width:
-        raise ValueError(f"size must be from 0 to {width}, the number of features, got {size}")
-    if not size:
-        one = torch.ones((), dtype=features.dtype)
-        return Projection(known, torch.eye(width, dtype=features.dtype), one)
-    standard = standardise(features, known)
-    variances, directions = torch.linalg.eigh(standard.T @ standard / len(standard))  # ascending
-    basis = directions[:, -size:].flip(1)
-    # An eigenvector may point either way: its largest entry shall be positive.
-    largest = basis.gather(0, basis.abs().argmax(0, keepdim=True))
-    scale = variances[-size:].clamp(min=0).mean().sqrt()
-    return Projection(
-        known,
-        (basis * largest.sign()).contiguous(),
-        torch.where(scale > 0, scale, torch.ones_like(scale)),
-    )
+    one = torch.ones((), dtype=features.dtype)
+    return Projection(statistics(features), torch.eye(features.shape[1], dtype=features.dtype), one)
 
 
 def project(features: Tensor, projection: Projection) -> Tensor:
-    """Bring features to the principal components of (usually) the training images.
+    """Standardise features and map them.
 
     Parameters
     ----------
     features : Tensor, (N, F) or (N, P, F)
         Features of images, or of P places of each.
     projection
-        From :func:`fit_projection`.
+        Of as many features.
 
     Returns
     -------
     Tensor, (N, K) or (N, P, K)
-        The components.
+        The output of the map.
 
     Raises
     ------

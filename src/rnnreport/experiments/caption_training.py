@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Generator, Tensor
 
 from rnnreport.data.assets import MissingDataError, Profile, ResolvedProfile
-from rnnreport.data.features import Projection, Statistics, fit_projection, project
+from rnnreport.data.features import Projection, Statistics, project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.caption_data import (
     CaptionSource,
@@ -51,6 +51,7 @@ from rnnreport.experiments.store import (
 from rnnreport.layers import dropout_forward
 from rnnreport.models.captioning import CaptioningRNN, CellType
 from rnnreport.models.consensus import NgramWeights, consensus
+from rnnreport.models.word_evidence import fit_word_evidence, word_shares
 from rnnreport.progress import track
 
 __all__ = [
@@ -92,8 +93,9 @@ class CaptionConfig:
     n_train, n_val
         How many scenes are drawn for the sample, and how many of COCO's images are taken. Of
         Flickr8k all are.
-    feature_dim
-        How many principal components of the features are kept; 0 for the features as they are.
+    evidence_dim
+        How many directions of :class:`~rnnreport.models.word_evidence.WordEvidence` describe an
+        image, or one of its places; 0 for the features as they are, standardised.
     wordvec_dim, hidden_dim
         Sizes of a word vector and of the hidden state.
     feature_dropout, dropout
@@ -129,7 +131,7 @@ class CaptionConfig:
     dataset: Dataset = "flickr8k"
     n_train: int = 900
     n_val: int = 100
-    feature_dim: int = 256
+    evidence_dim: int = 100
     wordvec_dim: int = 256
     hidden_dim: int = 256
     feature_dropout: float = 0.3
@@ -175,13 +177,13 @@ class CaptionConfig:
         for name in ("learning_rate", "clip_norm", "temperature"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("feature_dim", "length_penalty"):
+        for name in ("evidence_dim", "length_penalty"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
 
 _SAMPLE: dict[str, Any] = {
-    "feature_dim": 0,
+    "evidence_dim": 0,
     "wordvec_dim": 64,
     "hidden_dim": 128,
     "feature_dropout": 0.0,
@@ -494,15 +496,13 @@ def _learn_and_write(
     config: CaptionConfig, checkpoint: Path, epochs: Epochs[CaptionConfig]
 ) -> Outcome:
     vocabulary, train, val = _splits(config)
-    places = train.features.flatten(0, -2)  # (N, F), or (N · P, F)
-    projection = fit_projection(places, min(config.feature_dim, places.shape[1]))
     generator = Generator().manual_seed(config.seed)
+    projection, train_features = _describe(config, train, generator)
+    train_features = train_features.to(config.device)
+    val_features = project(val.features, projection).to(config.device)
     model = _build(config, vocabulary, projection, generator)
-    inputs = {
-        split: project(split.features, projection).to(config.device) for split in (train, val)
-    }
     state, best = _train(
-        config, model, train, inputs[train], val, inputs[val], generator, checkpoint, epochs
+        config, model, train, train_features, val, val_features, generator, checkpoint, epochs
     )
     model.params = {name: tensor.to(config.device) for name, tensor in best.items()}
 
@@ -510,8 +510,8 @@ def _learn_and_write(
     shown = train.first(len(val.names))
     details: dict[str, Any] = {"words": list(vocabulary.words)}
     for name, split, features, ways in (
-        ("val", val, inputs[val], WAYS),
-        ("train", shown, inputs[train][: len(shown.names)], ("greedy", "beam")),
+        ("val", val, val_features, WAYS),
+        ("train", shown, train_features[: len(shown.names)], ("greedy", "beam")),
     ):
         written = {way: _write(model, vocabulary, features, way, config, weights) for way in ways}
         details[name] = [
@@ -537,6 +537,22 @@ def _learn_and_write(
         tensors={f"model.{name}": tensor for name, tensor in best.items()}
         | _pack_projection(projection),
     )
+
+
+def _describe(
+    config: CaptionConfig, train: Split, generator: Generator
+) -> tuple[Projection, Tensor]:
+    """Return what features of unseen images are brought to, and the training images there."""
+    places = train.features.flatten(0, -2)  # (N, F), or (N · P, F)
+    if not config.evidence_dim:
+        projection = standard(places)
+        return projection, project(train.features, projection)
+    # The regression is linear: its output at the places is that of the image, spread over them.
+    whole = train.features if train.features.ndim == 2 else train.features.mean(1)
+    shares = word_shares(train.references)
+    size = min(config.evidence_dim, shares.shape[1])
+    evidence = fit_word_evidence(whole, shares, size, generator=generator)
+    return evidence.whole, evidence.training(train.features)
 
 
 def _train(

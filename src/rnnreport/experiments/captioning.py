@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from rnnreport.data.assets import NEEDS, Profile, resolve
-from rnnreport.data.features import fit_projection, project
+from rnnreport.data.features import project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.caption_data import Captions, ImageSource, Words, image_source
 from rnnreport.experiments.store import Outcome, Result, describe_device, stored_or_computed
@@ -213,7 +213,7 @@ def _learn_and_tell(
 ) -> Outcome:
     """Train on one caption of each training image, then caption all images."""
     n_train = len(train)
-    known = fit_projection(features[:n_train].flatten(0, -2), 0)
+    known = standard(features[:n_train].flatten(0, -2))
     features = project(features, known).to(config.device)
     learned = [captions[0] for captions in train.values()]
     vocabulary = CaptionVocabulary.build(learned)

@@ -46,7 +46,7 @@ Json = Any  # what json.loads returns
 
 _PACKAGE = "rnnreport"
 _SOURCE = Path(__file__).parents[1]
-_LIBRARIES = ("numpy", "pillow", "rnnreport", "torch", "torchvision")
+_LIBRARIES = ("h5py", "numpy", "pillow", "pycocoevalcap", "rnnreport", "torch", "torchvision")
 
 
 @dataclasses.dataclass(frozen=True)
