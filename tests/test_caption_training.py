@@ -264,7 +264,7 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_features_of_photographs_are_computed_once(
     photographs: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(TINY, profile="full", evidence_dim=5, epochs=1)
+    config = replace(TINY, profile="full", evidence_dim=3, epochs=1)
     result = run(config)
     assert (result.metrics["n_train"], result.metrics["n_val"]) == (16, 2)
     train, val = split_by_name(f"{number}.jpg" for number in range(18))
@@ -274,20 +274,24 @@ def test_features_of_photographs_are_computed_once(
     with monkeypatch.context() as patched:
         patched.setattr(caption_data, "mobilenet_v2_maps", None)  # not called again
         attention = run(replace(config, cell_type="attention"))
-        assert attention.metrics["input_dim"] == 5
+        assert attention.metrics["input_dim"] == 3
         caption_data._read_features.cache_clear()
         run(replace(config, seed=1))
     stored.write_bytes(stored.read_bytes()[:1000])
     caption_data._read_features.cache_clear()
     run(replace(config, seed=2))
     assert stored.stat().st_size > 1000
+    # Other code: other features.
+    monkeypatch.setattr(caption_data, "code_fingerprint", lambda _: "changed")
+    image_source("full", n_train=1, n_val=1).features([val[0]], places=False)
+    assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 2
     # Another picture: other features, whatever is in memory.
     Image.new("RGB", (50, 40)).save(photographs / "flickr8k" / "Images" / val[0])
     source = image_source("full", n_train=1, n_val=1)
     black = source.features([val[0]], places=False)
-    assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 2
+    assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 3
     own = TrainedCaptioner(result).features([source.image(val[0])])
-    assert own.shape == (1, 5)
+    assert own.shape == (1, 3)
     assert torch.isfinite(black).all()
 
 

@@ -33,7 +33,7 @@ from rnnreport.data.features import (
 from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.scenes import Scenes, draw, generate
 from rnnreport.data.vocabulary import CaptionVocabulary
-from rnnreport.experiments.store import store_folder
+from rnnreport.experiments.store import code_fingerprint, store_folder
 from rnnreport.progress import track
 
 __all__ = [
@@ -203,6 +203,8 @@ class _Photographs(ImageSource):
     def features(self, names: Sequence[str], *, places: bool) -> Tensor:
         every = list(self._data.captions)
         mark = fingerprint([self._weights, *map(self._data.path, every)])
+        code = code_fingerprint("rnnreport.data.features")  # other code, other features
+        mark = hashlib.sha256(f"{mark} {code}".encode()).hexdigest()
         path = store_folder() / f"mobilenet_v2_maps-{mark[:20]}.safetensors"
         known = _read_features(path, mark)
         if known is None:

@@ -552,7 +552,10 @@ def _describe(
     shares = word_shares(train.references)
     size = min(config.evidence_dim, shares.shape[1])
     evidence = fit_word_evidence(whole, shares, size, generator=generator)
-    return evidence.whole, evidence.training(train.features)
+    told = evidence.training(train.features)
+    spread = told.square().mean().sqrt()
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))  # features that say nothing
+    return evidence.whole._replace(scale=spread), told / spread
 
 
 def _train(

@@ -33,6 +33,7 @@ __all__ = [
     "Outcome",
     "Result",
     "all_stored",
+    "code_fingerprint",
     "describe_device",
     "key_of",
     "load_tensors",
@@ -233,12 +234,24 @@ def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
     str
         A SHA-256 in hexadecimal digits.
     """
-    parts = {
-        "config": _as_dict(config),
-        "data": dict(data),
-        "source": {name: _meaning(path) for name, path in source_modules(module).items()},
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    parts = {"config": _as_dict(config), "data": dict(data), "source": _sources(module)}
+    return _hash(parts)
+
+
+def code_fingerprint(module: str) -> str:
+    """Return a hash of what a module of this package does, with all that it imports.
+
+    Parameters
+    ----------
+    module
+        The full name of the module.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module.
+    """
+    return _hash(_sources(module))
 
 
 def stored(module: str, config: object, data: Mapping[str, Json]) -> Result | None:
@@ -455,6 +468,14 @@ def _and_above(module: str) -> Iterator[str]:
     parts = module.split(".")
     for length in range(1, len(parts) + 1):
         yield ".".join(parts[:length])
+
+
+def _sources(module: str) -> dict[str, str]:
+    return {name: _meaning(path) for name, path in source_modules(module).items()}
+
+
+def _hash(parts: Json) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _meaning(path: Path) -> str:

@@ -100,8 +100,7 @@ def fit_word_evidence(
     Returns
     -------
     WordEvidence
-        All maps in the same K directions and the same unit: the root of the mean square of the
-        training images' evidence is 1.
+        All maps in the same K directions, in shares of captions.
 
     Raises
     ------
@@ -134,11 +133,10 @@ def fit_word_evidence(
     _, _, directions = torch.linalg.svd(x @ of_all, full_matrices=False)  # rows, largest first
     kept = directions[:size].T
     fold = torch.randperm(count, generator=generator) % folds
-    bases = [weights(every[fold != number]) @ kept for number in range(folds)]
-    evidence = torch.cat([x[fold == number] @ basis for number, basis in enumerate(bases)])
-    scale = evidence.square().mean().sqrt().float()
-    projections = [Projection(known, basis.float(), scale) for basis in (of_all @ kept, *bases)]
-    return WordEvidence(projections[0], tuple(projections[1:]), fold)
+    bases = [of_all @ kept, *(weights(every[fold != number]) @ kept for number in range(folds))]
+    one = torch.ones((), dtype=features.dtype)
+    whole, *others = (Projection(known, basis.to(one.dtype), one) for basis in bases)
+    return WordEvidence(whole, tuple(others), fold)
 
 
 def word_shares(captions: Sequence[Sequence[Caption]], min_images: int = 8) -> Tensor:
