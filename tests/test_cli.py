@@ -421,7 +421,7 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
     assert f"no trained network '{network}' is stored" in capsys.readouterr().err
     caption_training.run(
         caption_training.CaptionConfig(
-            cell_type=network, n_train=8, n_val=2, evidence_dim=0, hidden_dim=8, epochs=1, draws=1
+            cell_type=network, n_train=8, n_val=2, evidence_dim=0, hidden_dim=8, epochs=1
         )
     )
     assert main(["caption", *paths, "--network", network]) == 0

@@ -2,13 +2,13 @@
 
 All captions of the training images are learned, in mini-batches, with the hand-derived gradients
 alone. The weights of the epoch with the smallest loss on the validation images are kept. Then all
-validation images are captioned in three ways: greedily, with a beam, and by consensus.
+validation images are captioned, greedily and with a beam.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -50,13 +50,13 @@ from rnnreport.experiments.store import (
 )
 from rnnreport.layers import dropout_forward
 from rnnreport.models.captioning import CaptioningRNN, CellType
-from rnnreport.models.consensus import NgramWeights, consensus
 from rnnreport.models.word_evidence import fit_word_evidence, word_shares
 from rnnreport.progress import track
 
 __all__ = [
     "CELLS",
     "SEEDS",
+    "SETTINGS",
     "WAYS",
     "CaptionConfig",
     "TrainedCaptioner",
@@ -73,7 +73,7 @@ CELLS: tuple[CellType, ...] = get_args(CellType)
 SEEDS = (0, 1, 2)
 """The seeds that each network is trained from."""
 
-WAYS = ("greedy", "beam", "consensus")
+WAYS = ("greedy", "beam")
 """The ways of writing a caption."""
 
 
@@ -117,11 +117,9 @@ class CaptionConfig:
         The largest norm of all gradients together; a larger one is scaled down to it.
     beam, length_penalty
         Of beam search.
-    draws, temperature
-        Of the consensus: how many captions are drawn for an image, and how freely.
     data_seed, seed
-        Of the drawn scenes; of the first weights, the order of the mini-batches, dropout and the
-        captions that are drawn.
+        Of the drawn scenes; of the folds of the evidence, the first weights, the order of the
+        mini-batches and dropout.
     device
         Where to compute, as torch names it.
     """
@@ -134,7 +132,7 @@ class CaptionConfig:
     evidence_dim: int = 100
     wordvec_dim: int = 256
     hidden_dim: int = 256
-    feature_dropout: float = 0.3
+    feature_dropout: float = 0.0
     dropout: float = 0.4
     min_count: int = 2
     max_words: int = 40
@@ -145,8 +143,6 @@ class CaptionConfig:
     clip_norm: float = 5.0
     beam: int = 5
     length_penalty: float = 0.7
-    draws: int = 100
-    temperature: float = 0.7
     data_seed: int = 0
     seed: int = 0
     device: str = "cpu"
@@ -167,14 +163,13 @@ class CaptionConfig:
             "patience",
             "batch_size",
             "beam",
-            "draws",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("feature_dropout", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        for name in ("learning_rate", "clip_norm", "temperature"):
+        for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("evidence_dim", "length_penalty"):
@@ -182,11 +177,13 @@ class CaptionConfig:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
 
-_SAMPLE: dict[str, Any] = {
+SETTINGS: Mapping[CellType, Mapping[str, Any]] = {"attention": {"feature_dropout": 0.3}}
+"""What a network has other than the defaults of :class:`CaptionConfig`."""
+
+_SAMPLE: Mapping[str, Any] = {
     "evidence_dim": 0,
     "wordvec_dim": 64,
     "hidden_dim": 128,
-    "feature_dropout": 0.0,
     "dropout": 0.2,
     "min_count": 1,
     "epochs": 8,
@@ -215,7 +212,7 @@ def default_config(
         If the profile is ``full`` and its data is not there.
     """
     resolved = resolve_dataset("flickr8k", profile)
-    settings = _SAMPLE if resolved == "sample" else {}
+    settings = _SAMPLE if resolved == "sample" else SETTINGS.get(cell_type, {})
     return CaptionConfig(
         cell_type=cell_type, profile=resolved, seed=seed, device=device, **settings
     )
@@ -238,8 +235,8 @@ def run(config: CaptionConfig | None = None) -> Result:
         ``train_loss`` and the ``val_loss``; ``metrics`` the ``best_epoch`` and its ``val_loss``.
         ``details["val"]`` and ``details["train"]``, the latter of as many images, have an entry an
         image: its name under ``image``, the true captions under ``truth``, and what the network
-        writes under each of :data:`WAYS` (of a training image, the first two), all of them lists
-        of words. :class:`TrainedCaptioner` takes the weights.
+        writes under each of :data:`WAYS`, all of them lists of words. :class:`TrainedCaptioner`
+        takes the weights.
 
     Raises
     ------
@@ -421,7 +418,7 @@ class TrainedCaptioner:
         list of tuple of str
             The words of each caption.
         """
-        return _write(self.model, self.vocabulary, features, "beam", self.config, None)
+        return _write(self.model, self.vocabulary, features, "beam", self.config)
 
 
 def _resolved(config: CaptionConfig) -> CaptionConfig:
@@ -506,16 +503,14 @@ def _learn_and_write(
     )
     model.params = {name: tensor.to(config.device) for name, tensor in best.items()}
 
-    weights = NgramWeights(train.references)
-    shown = train.first(len(val.names))
     details: dict[str, Any] = {"words": list(vocabulary.words)}
-    for name, split, features, ways in (
-        ("val", val, val_features, WAYS),
-        ("train", shown, train_features[: len(shown.names)], ("greedy", "beam")),
+    for name, split, features in (
+        ("val", val, val_features),
+        ("train", train.first(len(val.names)), train_features[: len(val.names)]),
     ):
-        written = {way: _write(model, vocabulary, features, way, config, weights) for way in ways}
+        written = {way: _write(model, vocabulary, features, way, config) for way in WAYS}
         details[name] = [
-            {"image": image, "truth": truth} | {way: written[way][row] for way in ways}
+            {"image": image, "truth": truth} | {way: written[way][row] for way in WAYS}
             for row, (image, truth) in enumerate(zip(split.names, split.references, strict=True))
         ]
     best_epoch = state["best_epoch"]
@@ -649,33 +644,18 @@ def _write(
     features: Tensor,
     way: str,
     config: CaptionConfig,
-    weights: NgramWeights | None,
 ) -> list[Words]:
-    """Caption images in one of the ways; `weights` are the consensus' alone."""
+    """Caption images in one of the ways."""
     written: list[Words] = []
-    generator = Generator().manual_seed(config.seed)
     longest = config.max_words + 1
-    for part in torch.split(features, 25):
-        if way == "consensus" and weights is not None:
-            drawn = model.draw(
-                part,
-                config.draws,
-                longest,
-                temperature=config.temperature,
-                generator=generator,
-            )
-            for of_one in drawn:
-                sentences = [tuple(words) for words in vocabulary.decode(of_one.cpu())]
-                written.append(sentences[consensus(sentences, weights)])
+    for part in torch.split(features, 100):
+        if way == "greedy":
+            rows = model.sample(part, longest)
         else:
-            rows = (
-                model.sample(part, longest)
-                if way == "greedy"
-                else model.beam_search(
-                    part, longest, beam=config.beam, length_penalty=config.length_penalty
-                )
+            rows = model.beam_search(
+                part, longest, beam=config.beam, length_penalty=config.length_penalty
             )
-            written += [tuple(words) for words in vocabulary.decode(rows.cpu())]
+        written += [tuple(words) for words in vocabulary.decode(rows.cpu())]
     return written
 
 

@@ -375,66 +375,6 @@ class CaptioningRNN:
         return captions
 
     @torch.no_grad()
-    def draw(
-        self,
-        features: Tensor,
-        count: int,
-        max_length: int = 30,
-        *,
-        temperature: float = 1.0,
-        generator: Generator,
-    ) -> Tensor:
-        """Write several captions for each image, drawing each word by its probability.
-
-        Parameters
-        ----------
-        features : Tensor, shape (N, F), or (N, P, F) with attention
-            Features of N images, in the dtype and on the device of the parameters.
-        count
-            K, how many captions an image gets; at least 1.
-        max_length
-            The most words to write, ``<END>`` included; at least 1.
-        temperature
-            What the scores are divided by before they become probabilities: the lower, the closer
-            to the most probable word.
-        generator
-            Draws the words, on the CPU.
-
-        Returns
-        -------
-        Tensor, shape (N, K, max_length), int64
-            Word indices as from :meth:`sample`.
-
-        Raises
-        ------
-        ValueError
-            If the features do not fit, a number is below 1 or `temperature` is not positive.
-        """
-        self._check_features(features)
-        for name, number in (("count", count), ("max_length", max_length)):
-            if number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
-        if not 0 < temperature < math.inf:
-            raise ValueError(f"temperature must be a positive number, got {temperature}")
-        begun = self._begin(features)
-        rows = torch.arange(len(features), device=features.device).repeat_interleave(count)
-        state = _State(begun.A[rows], begun.h[rows], begun.c[rows])
-        word = torch.full_like(rows, self._start)
-        ended = torch.zeros_like(word, dtype=torch.bool)
-        captions = torch.full(
-            (len(rows), max_length), self._null, dtype=torch.int64, device=features.device
-        )
-        for step in range(max_length):
-            state, scores = self._advance(state, word)
-            p = torch.softmax(self._sayable(scores) / temperature, dim=1)
-            word = torch.multinomial(p.cpu(), 1, generator=generator)[:, 0].to(features.device)
-            captions[:, step] = torch.where(ended, self._null, word)
-            ended |= word == self._end
-            if ended.all():
-                break
-        return captions.view(len(features), count, max_length)
-
-    @torch.no_grad()
     def beam_search(
         self,
         features: Tensor,
