@@ -19,7 +19,7 @@ from rnnreport.data.assets import MissingDataError
 from rnnreport.data.flickr8k import load_flickr8k, split_by_name
 from rnnreport.data.scenes import draw, generate
 from rnnreport.experiments import captioning
-from rnnreport.experiments.caption_gallery import caption_gallery
+from rnnreport.experiments.caption_figures import learned_gallery
 from rnnreport.experiments.captioning import CaptioningConfig, images, run
 from rnnreport.models.captioning import CellType
 
@@ -250,7 +250,7 @@ def test_the_real_photographs_are_learned_by_heart(cell: CellType) -> None:
 
 def test_gallery_shows_what_each_network_says_of_the_first_images() -> None:
     result = run(TINY)
-    shown = caption_gallery({"first": result, "second": result}, "val", 2)._repr_html_()
+    shown = learned_gallery({"first": result, "second": result}, "val", 2)._repr_html_()
     assert shown.count("<figure>") == 2
     for record in result.details["val"][:2]:
         assert f'alt="A drawn scene: {record["truth"][0]}"' in shown
