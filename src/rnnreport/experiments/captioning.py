@@ -68,12 +68,12 @@ class CaptioningConfig:
     n_val: int = 12
     wordvec_dim: int = 256
     hidden_dim: int = 512
-    epochs: int = 300
+    epochs: int = 600
     check_every: int = 5
     patience: int = 4
-    batch_size: int = 25
-    learning_rate: float = 3e-3
-    learning_rate_decay: float = 0.995
+    batch_size: int = 50
+    learning_rate: float = 4e-3
+    learning_rate_decay: float = 0.997
     data_seed: int = 0
     seed: int = 0
     device: str = "cpu"
