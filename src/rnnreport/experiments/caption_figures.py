@@ -19,7 +19,7 @@ from rnnreport.experiments.caption_summary import NAMES, WAY_NAMES, Study
 from rnnreport.experiments.caption_training import WAYS, TrainedCaptioner
 from rnnreport.experiments.captioning import images
 from rnnreport.experiments.store import Result
-from rnnreport.experiments.tables import table
+from rnnreport.experiments.tables import interval_text, table
 from rnnreport.figures import Figure, Gallery, Html, gallery
 from rnnreport.models.captioning import CellType, Trace
 
@@ -74,9 +74,9 @@ def results_table(study: Study) -> Html:
             f"{_SHORT[row.cell]}, {WAY_NAMES[row.way].lower()}",
             [
                 f"{row.scores.cider:.3f}",
-                _interval(row.intervals["cider"]),
+                interval_text(row.intervals["cider"], 3),
                 f"{row.scores.bleu_4:.3f}",
-                _interval(row.intervals["bleu_4"]),
+                interval_text(row.intervals["bleu_4"], 3),
                 ", ".join(f"{value:.3f}" for value in row.ciders),
             ],
         )
@@ -580,10 +580,6 @@ def gradients_figure(results: Sequence[Result]) -> Figure:
 
 
 _MATHS = {"h": r"$\partial h_T/\partial h_t$", "c": r"$\partial h_T/\partial c_t$"}
-
-
-def _interval(ends: tuple[float, float]) -> str:
-    return f"{ends[0]:.3f} – {ends[1]:.3f}"
 
 
 def _signed(value: float) -> str:

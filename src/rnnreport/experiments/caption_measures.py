@@ -23,6 +23,7 @@ __all__ = [
     "Caption",
     "Scores",
     "bootstrap",
+    "ciders",
     "exact_matches",
     "measure",
     "paired_difference",
@@ -90,6 +91,29 @@ def measure(captions: Sequence[Caption], references: Sequence[Sequence[Caption]]
     _check_references(references)
     parts = _parts("captions", captions, references)
     return Scores(*_combine(parts.sum(0), len(parts)).tolist())
+
+
+def ciders(captions: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> list[float]:
+    """Return the CIDEr of each image; how rare an n-gram is, is counted in the references.
+
+    Parameters
+    ----------
+    captions, references
+        As :func:`measure` takes them.
+
+    Returns
+    -------
+    list of float
+        In the order of the captions; their mean is the CIDEr of all.
+
+    Raises
+    ------
+    ValueError
+        As :func:`measure` has it.
+    """
+    _check_references(references)
+    values: list[float] = _parts("captions", captions, references)[:, -1].tolist()
+    return values
 
 
 def bootstrap(

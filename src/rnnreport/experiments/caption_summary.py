@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pycocoevalcap.cider.cider import Cider
 from torch import Generator
 
 from rnnreport.data.assets import Profile
@@ -17,6 +16,7 @@ from rnnreport.experiments.caption_measures import (
     MEASURES,
     Scores,
     bootstrap,
+    ciders,
     exact_matches,
     measure,
     paired_difference,
@@ -197,14 +197,7 @@ class Study:
         list of float
             In the order of :meth:`names`.
         """
-        captions = self.captions(cell, way, split)[0]
-        said = {k: [" ".join(words)] for k, words in enumerate(captions)}
-        right = {
-            k: [" ".join(words) for words in of_one]
-            for k, of_one in enumerate(self.references(split))
-        }
-        values: list[float] = Cider().compute_score(right, said)[1].tolist()
-        return values
+        return ciders(self.captions(cell, way, split)[0], self.references(split))
 
     def order(self, cell: CellType, way: str) -> list[int]:
         """Return the validation images by the CIDEr of a network's first run, best first.

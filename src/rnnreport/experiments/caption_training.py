@@ -7,6 +7,7 @@ validation images are captioned, greedily and with a beam.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -274,9 +275,9 @@ def run_all(configs: Sequence[CaptionConfig], *, workers: int | None = None) -> 
     """
     resolved = [_resolved(config) for config in configs]
     known = [stored(__name__, config, _about(config)) for config in resolved]
-    for config, result in zip(resolved, known, strict=True):
-        if result is None:  # features are computed here, and not in every process at once
-            _splits(config)
+    missing = (config for config, result in zip(resolved, known, strict=True) if result is None)
+    for config in itertools.islice(missing, 1):
+        _splits(config)  # computes the features of all: here, and not in every process at once
     return run_missing(_run, resolved, known, label="captions", bar=_bar, workers=workers)
 
 
@@ -326,7 +327,7 @@ def source_of(config: CaptionConfig) -> CaptionSource:
     if config.profile == "full" and config.dataset == "coco":
         return coco_source()
     return image_source(
-        _profile(config),
+        resolve_dataset(config.dataset, config.profile),
         n_train=config.n_train,
         n_val=config.n_val,
         data_seed=config.data_seed,
@@ -368,17 +369,17 @@ class TrainedCaptioner:
         self.vocabulary = CaptionVocabulary(tuple(result.details["words"]))
         self._projection = _unpack_projection(tensors)
         self.model = _build(self.config, self.vocabulary, self._projection, Generator())
-        self.model.params = {
+        weights = {
             name.removeprefix("model."): tensor
             for name, tensor in tensors.items()
             if name.startswith("model.")
         }
-        fresh = _build(self.config, self.vocabulary, self._projection, Generator()).params
-        shapes = {name: param.shape for name, param in fresh.items()}
-        if {name: param.shape for name, param in self.model.params.items()} != shapes:
+        shapes = {name: param.shape for name, param in self.model.params.items()}
+        if {name: param.shape for name, param in weights.items()} != shapes:
             raise ValueError(
                 f"the weights of {result.experiment} {result.key[:20]} do not fit its configuration"
             )
+        self.model.params = weights
 
     def features(self, images: Iterable[Image.Image]) -> Tensor:
         """Compute what the network is told of pictures.
@@ -398,8 +399,9 @@ class TrainedCaptioner:
         MissingDataError
             If the weights of MobileNetV2 are needed and not there.
         """
+        profile: ResolvedProfile = "full" if self.config.profile == "full" else "sample"
         places = self.config.cell_type == "attention"
-        return project(features_of(images, _profile(self.config), places=places), self._projection)
+        return project(features_of(images, profile, places=places), self._projection)
 
     def split_features(self, split: Split) -> Tensor:
         """Return what the network is told of the images of a split."""
@@ -423,10 +425,6 @@ class TrainedCaptioner:
 
 def _resolved(config: CaptionConfig) -> CaptionConfig:
     return replace(config, profile=resolve_dataset(config.dataset, config.profile))
-
-
-def _profile(config: CaptionConfig) -> ResolvedProfile:
-    return resolve_dataset(config.dataset, config.profile)
 
 
 def _bar(config: CaptionConfig) -> Iterable[int]:

@@ -62,9 +62,9 @@ def framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:
     )
 
 
-def interval_text(interval: tuple[float, float]) -> str:
-    """Write an interval of shares with four digits."""
-    return f"{interval[0]:.4f} – {interval[1]:.4f}"
+def interval_text(interval: tuple[float, float], digits: int = 4) -> str:
+    """Write an interval of shares or scores with so many digits."""
+    return f"{interval[0]:.{digits}f} – {interval[1]:.{digits}f}"
 
 
 def p_text(p: float) -> str:
