@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnreport.experiments import store
-from rnnreport.experiments.store import (
-    Outcome,
-    Result,
-    load_tensors,
-    source_modules,
-    stored_or_computed,
-)
+from rnnreport.experiments import source, store
+from rnnreport.experiments.store import Outcome, Result, load_tensors, stored_or_computed
 
 
 @dataclass(frozen=True)
@@ -48,21 +45,18 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a toy experiment of a package made up for the purpose."""
-    source = tmp_path / "rnnreport"
+    package = tmp_path / "rnnreport"
     for path, text in {
         "__init__.py": "",
         "experiments/__init__.py": "",
         "experiments/toy.py": "def run():\n    from rnnreport.data import used\n    return used\n",
         "data/__init__.py": "",
-        "data/used.py": '"""Say."""\nfrom ..deep.below import value as v\n\nx = v + 1\n',
+        "data/used.py": "x = 1\n",
         "data/unused.py": "x = 1\n",
-        "deep/__init__.py": "from . import sibling\n",
-        "deep/sibling.py": "import rnnreport.deep.below, os.path\n",
-        "deep/below.py": "value = 1\n",
     }.items():
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(store, "_SOURCE", source)
+        (package / path).parent.mkdir(parents=True, exist_ok=True)
+        (package / path).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(source, "_SOURCE", package)
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
 
     def toy(compute: Computer, config: object = None, fingerprint: str = "f") -> Result:
@@ -78,6 +72,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return toy
 
 
+def files(tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "store").iterdir() if path.is_file()]
+
+
 def test_stored_result_is_given_back(run: Run, tmp_path: Path) -> None:
     compute = Computer()
     first, second = run(compute), run(compute)
@@ -90,7 +88,7 @@ def test_stored_result_is_given_back(run: Run, tmp_path: Path) -> None:
     assert first.versions.keys() >= {"python", "torch", "torchvision", "numpy", "rnnreport"}
     assert first.wall_time >= 0
     assert first.date.endswith("+00:00")
-    (stored,) = (tmp_path / "store").iterdir()
+    (stored,) = files(tmp_path)
     assert stored.suffix == ".json"
     assert Result.from_json(stored.read_text(encoding="utf-8")) == first
 
@@ -110,13 +108,9 @@ def test_config_and_data_count(run: Run) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "reruns"),
     [
-        ("experiments/toy.py", "def run():\n    from rnnreport.data import used\n", True),
-        ("data/used.py", '"""Say."""\nfrom ..deep.below import value as v\n\nx = v + 2\n', True),
-        ("deep/below.py", "value = 2\n", True),
-        ("deep/sibling.py", "import rnnreport.deep.below\n", True),  # a package above a module
+        ("data/used.py", "x = 2\n", True),
+        ("data/used.py", '"""Say."""\nx = 1  # why\n', False),
         ("data/unused.py", "x = 2\n", False),
-        ("new.py", "x = 2\n", False),
-        ("data/used.py", '"""Tell."""\n# Why\nfrom ..deep.below import value as v\nx = v+1', False),
     ],
 )
 def test_source_counts(run: Run, tmp_path: Path, path: str, text: str, reruns: bool) -> None:
@@ -127,43 +121,11 @@ def test_source_counts(run: Run, tmp_path: Path, path: str, text: str, reruns: b
     assert compute.count == 1 + reruns
 
 
-def test_source_modules(run: Run) -> None:  # noqa: ARG001
-    assert list(source_modules("rnnreport.experiments.toy")) == [
-        "rnnreport",
-        "rnnreport.data",
-        "rnnreport.data.used",
-        "rnnreport.deep",
-        "rnnreport.deep.below",
-        "rnnreport.deep.sibling",
-        "rnnreport.experiments",
-        "rnnreport.experiments.toy",
-    ]
-    with pytest.raises(ValueError, match=r"got 'rnnreport\.nowhere'"):
-        source_modules("rnnreport.nowhere")
-    with pytest.raises(ValueError, match=r"got 'os\.path'"):
-        source_modules("os.path")
-
-
-def test_source_modules_of_the_real_package() -> None:
-    modules = source_modules("rnnreport.experiments.captioning")
-    assert modules.keys() >= {
-        "rnnreport.layers._rnn",
-        "rnnreport.layers._lstm",
-        "rnnreport.layers._temporal",
-        "rnnreport.models.captioning",
-        "rnnreport.data.scenes",
-        "rnnreport.data.features",
-        "rnnreport._torchvision",
-    }
-    assert not modules.keys() & {"rnnreport.nn", "rnnreport.figures", "rnnreport.__main__"}
-    assert not any(name.startswith("rnnreport.equations") for name in modules)
-
-
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_half_an_entry_is_computed_again(run: Run, tmp_path: Path, share: float) -> None:
     compute = Computer()
     first = run(compute)
-    (stored,) = (tmp_path / "store").iterdir()
+    (stored,) = files(tmp_path)
     text = stored.read_text(encoding="utf-8")
     stored.write_text(text[: int(share * len(text))], encoding="utf-8")
     again = run(compute)
@@ -177,7 +139,7 @@ def test_half_an_entry_is_computed_again(run: Run, tmp_path: Path, share: float)
 def test_another_files_content_is_computed_again(run: Run, tmp_path: Path, content: bytes) -> None:
     compute = Computer()
     run(compute)
-    (stored,) = (tmp_path / "store").iterdir()
+    (stored,) = files(tmp_path)
     stored.write_bytes(content)
     run(compute)
     assert compute.count == 2
@@ -186,7 +148,7 @@ def test_another_files_content_is_computed_again(run: Run, tmp_path: Path, conte
 def test_an_entry_with_a_wrong_field_is_computed_again(run: Run, tmp_path: Path) -> None:
     compute = Computer()
     run(compute)
-    (stored,) = (tmp_path / "store").iterdir()
+    (stored,) = files(tmp_path)
     fields = json.loads(stored.read_text(encoding="utf-8"))
     stored.write_text(json.dumps(fields | {"history": None}), encoding="utf-8")
     run(compute)
@@ -203,7 +165,7 @@ def test_killed_while_writing_leaves_nothing(
         patch.setattr(os, "fsync", die)
         with pytest.raises(KeyboardInterrupt):
             run(Computer())
-    assert not list((tmp_path / "store").iterdir())
+    assert not files(tmp_path)
     compute = Computer()
     run(compute)
     assert compute.count == 1
@@ -220,7 +182,7 @@ def test_a_leftover_of_a_killed_writer_does_not_matter(run: Run, tmp_path: Path)
 def test_what_json_cannot_hold_is_not_stored(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         run(Computer(loss=float("nan")))
-    assert not list((tmp_path / "store").iterdir())
+    assert not files(tmp_path)
 
 
 def test_an_unwritable_store_is_found_out_first(
@@ -255,7 +217,7 @@ def test_tensors_come_back(run: Run, tmp_path: Path) -> None:
     loaded = load_tensors(result)
     assert loaded.keys() == weights.keys()
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
-    assert sorted(path.suffix for path in (tmp_path / "store").iterdir()) == [
+    assert sorted(path.suffix for path in files(tmp_path)) == [
         ".json",
         ".safetensors",
     ]
@@ -276,3 +238,44 @@ def test_a_result_without_its_tensors_is_computed_again(run: Run, tmp_path: Path
     run(compute)
     assert compute.count == 3
     assert torch.equal(load_tensors(result)["W"], torch.ones(3))
+
+
+class Slow(Computer):
+    """Lets another thread come in while it computes."""
+
+    def __init__(self, begun: threading.Event, go: threading.Event) -> None:
+        super().__init__()
+        self.begun, self.go = begun, go
+
+    def __call__(self) -> Outcome:
+        self.begun.set()
+        assert self.go.wait(20)
+        return super().__call__()
+
+
+def test_two_at_once_compute_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNREPORT_PROGRESS", str(tmp_path / "progress"))
+    begun, go = threading.Event(), threading.Event()
+    slow, other = Slow(begun, go), Computer(loss=9.0)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(run, slow)
+        assert begun.wait(20)
+        second = pool.submit(run, other)
+        while not (tmp_path / "progress").exists():  # the second waits, and says so
+            assert not second.done()
+            time.sleep(0.01)
+        go.set()
+        assert first.result(20) == second.result(20)
+    assert (slow.count, other.count) == (1, 0)
+    told = (tmp_path / "progress").read_text(encoding="utf-8")
+    assert told.startswith("waiting for another process, which computes toy-")
+
+
+def test_one_that_failed_keeps_nobody_waiting(run: Run) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        run(Computer(loss=float("inf")))
+    compute = Computer()
+    run(compute)
+    assert compute.count == 1

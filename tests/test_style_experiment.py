@@ -12,13 +12,15 @@ import pytest
 import torch
 from PIL import Image
 from real_data import needs
+from sources import modules_of
 
 from rnnreport.bench import style as bench
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.paintings import PAINTINGS
 from rnnreport.experiments import style, style_data, style_figures, style_summary
 from rnnreport.experiments.provenance import provenance
-from rnnreport.experiments.store import all_stored, load_tensors, source_modules
+from rnnreport.experiments.source import definitions
+from rnnreport.experiments.store import all_stored, load_tensors
 from rnnreport.experiments.style import (
     TRADE_OFFS,
     StyleConfig,
@@ -191,7 +193,7 @@ def test_a_result_rests_on_pictures_and_networks() -> None:
 
 
 def test_wording_reruns_nothing() -> None:
-    modules = source_modules("rnnreport.experiments.style")
+    modules = modules_of(definitions("rnnreport.experiments.style", "run"))
     assert "rnnreport.models.style" in modules
     assert "rnnreport.layers._style" in modules
     for name in ("style_summary", "style_figures", "tables"):

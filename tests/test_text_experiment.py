@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from real_data import needs
+from sources import modules_of
 from torch import Tensor
 
 from rnnreport.bench.text import measure
@@ -23,11 +24,11 @@ from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import side_by_side, text, text_data, word_vectors
 from rnnreport.experiments.provenance import provenance
+from rnnreport.experiments.source import definitions
 from rnnreport.experiments.store import (
     Result,
     all_stored,
     load_tensors,
-    source_modules,
     store_folder,
 )
 from rnnreport.experiments.text import (
@@ -251,7 +252,7 @@ def test_a_stored_result_is_not_computed_again(trainings: Trainings) -> None:
 
 
 def test_the_pages_are_no_part_of_a_result() -> None:
-    modules = source_modules("rnnreport.experiments.text").keys()
+    modules = modules_of(definitions("rnnreport.experiments.text", "run"))
     assert modules >= {
         "rnnreport.data.reviews",
         "rnnreport.data.sentences",

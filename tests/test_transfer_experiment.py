@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from real_data import needs
+from sources import modules_of
 from torch import Generator, Tensor
 
 from rnnreport.bench.transfer import measure
@@ -20,7 +21,8 @@ from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.insects import generate_insects
 from rnnreport.experiments import transfer, transfer_choice, transfer_data, transfer_rate
 from rnnreport.experiments.provenance import provenance
-from rnnreport.experiments.store import all_stored, load_tensors, source_modules
+from rnnreport.experiments.source import definitions
+from rnnreport.experiments.store import all_stored, load_tensors
 from rnnreport.experiments.transfer import (
     MODES,
     Mode,
@@ -180,7 +182,7 @@ def test_validation_images_choose_and_teach_nothing(
 
 
 def test_the_pages_are_no_part_of_a_result() -> None:
-    modules = source_modules("rnnreport.experiments.transfer").keys()
+    modules = modules_of(definitions("rnnreport.experiments.transfer", "run"))
     assert modules >= {
         "rnnreport.data.insects",
         "rnnreport.data.pictures",

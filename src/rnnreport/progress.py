@@ -1,12 +1,13 @@
-"""Progress bars, drawn where a person can see them.
+"""Progress, told where a person can see it.
 
-A bar inside an executed page would end up as dozens of lines in the page. So the bar goes to the
-file or terminal that the environment variable ``RNNREPORT_PROGRESS`` names; where it is not set,
-to the terminal if there is one, and else nowhere.
+A bar inside an executed page would end up as dozens of lines in the page. So what is told goes to
+the file or terminal that the environment variable ``RNNREPORT_PROGRESS`` names; where it is not
+set, to the terminal if there is one, and else nowhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
-__all__ = ["track"]
+__all__ = ["say", "track"]
 
 _T = TypeVar("_T")
 
@@ -42,15 +43,37 @@ def track(items: Iterable[_T], label: str = "", *, total: int | None = None) -> 
     OSError
         If the file that ``RNNREPORT_PROGRESS`` names cannot be written.
     """
+    with _audience() as file:
+        if file is None:
+            yield from items
+        else:
+            yield from tqdm(items, desc=label, total=total, file=file, ncols=80, mininterval=0.5)
+
+
+def say(text: str) -> None:
+    """Write a line where a progress bar would be drawn.
+
+    Parameters
+    ----------
+    text
+        The line.
+
+    Raises
+    ------
+    OSError
+        If the file that ``RNNREPORT_PROGRESS`` names cannot be written.
+    """
+    with _audience() as file:
+        if file is not None:
+            print(text, file=file)
+
+
+@contextlib.contextmanager
+def _audience() -> Iterator[TextIO | None]:
+    """Open what progress is told to; None where nobody reads it."""
     target = os.environ.get("RNNREPORT_PROGRESS", "")
     if target:
         with Path(target).open("a", buffering=1, encoding="utf-8") as file:
-            yield from _bar(items, label, total, file)
-    elif sys.stderr.isatty():
-        yield from _bar(items, label, total, sys.stderr)
+            yield file
     else:
-        yield from items
-
-
-def _bar(items: Iterable[_T], label: str, total: int | None, file: TextIO) -> Iterator[_T]:
-    yield from tqdm(items, desc=label, total=total, file=file, ncols=80, mininterval=0.5)
+        yield sys.stderr if sys.stderr.isatty() else None

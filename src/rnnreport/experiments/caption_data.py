@@ -33,7 +33,8 @@ from rnnreport.data.features import (
 from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.scenes import Scenes, draw, generate
 from rnnreport.data.vocabulary import CaptionVocabulary
-from rnnreport.experiments.store import code_fingerprint, store_folder
+from rnnreport.experiments.source import code_fingerprint
+from rnnreport.experiments.store import store_folder
 from rnnreport.progress import track
 
 __all__ = [

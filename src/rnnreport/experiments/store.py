@@ -1,15 +1,15 @@
 """Results and where they are kept.
 
 A result is stored under a key made of everything that decides it: the configuration, the data, and
-the source of the modules that compute it. Whatever of these changes, the experiment runs again;
-otherwise the stored result is given back. Comments, formatting and docstrings do not count.
+the definitions of this package that compute it (:mod:`rnnreport.experiments.source`). Whatever of
+these changes, the experiment runs again; otherwise the stored result is given back. Several
+processes may use a store at once: what one of them computes, the others wait for.
 """
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
 import os
@@ -25,19 +25,20 @@ from typing import Any, ClassVar
 import platformdirs
 import safetensors.torch
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from rnnreport._files import write_whole
+from rnnreport.experiments.source import definitions, hash_of
+from rnnreport.progress import say
 
 __all__ = [
     "Outcome",
     "Result",
     "all_stored",
-    "code_fingerprint",
     "describe_device",
     "key_of",
     "load_tensors",
-    "source_modules",
     "store_folder",
     "stored",
     "stored_or_computed",
@@ -45,8 +46,6 @@ __all__ = [
 
 Json = Any  # what json.loads returns
 
-_PACKAGE = "rnnreport"
-_SOURCE = Path(__file__).parents[1]
 _LIBRARIES = ("h5py", "numpy", "pillow", "pycocoevalcap", "rnnreport", "torch", "torchvision")
 
 
@@ -182,48 +181,13 @@ def store_folder() -> Path:
     return Path(named) if named else platformdirs.user_cache_path("rnnreport") / "results"
 
 
-def source_modules(module: str) -> dict[str, Path]:
-    """Find the modules of this package that a module imports, itself included.
-
-    The source is read, not executed: every import statement counts, wherever it stands, and the
-    packages above a module count too.
-
-    Parameters
-    ----------
-    module
-        The full name of a module of this package.
-
-    Returns
-    -------
-    dict of str to Path
-        The file of each module, by its name, sorted.
-
-    Raises
-    ------
-    ValueError
-        If there is no such module.
-    """
-    found: dict[str, Path] = {}
-    pending = [module]
-    while pending:
-        name = pending.pop()
-        path = _path_of(name)
-        if path is None or name in found:
-            continue
-        found[name] = path
-        pending += _imports(name, path)
-    if module not in found:
-        raise ValueError(f"module must be a module of {_PACKAGE}, got {module!r}")
-    return dict(sorted(found.items()))
-
-
 def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
     """Return the key that a result is stored under.
 
     Parameters
     ----------
     module
-        The full name of the experiment's module.
+        The full name of the experiment's module; its ``run``, and what that rests on, counts.
     config
         The configuration, an instance of a dataclass.
     data
@@ -234,24 +198,8 @@ def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
     str
         A SHA-256 in hexadecimal digits.
     """
-    parts = {"config": _as_dict(config), "data": dict(data), "source": _sources(module)}
-    return _hash(parts)
-
-
-def code_fingerprint(module: str) -> str:
-    """Return a hash of what a module of this package does, with all that it imports.
-
-    Parameters
-    ----------
-    module
-        The full name of the module.
-
-    Raises
-    ------
-    ValueError
-        If there is no such module.
-    """
-    return _hash(_sources(module))
+    source = definitions(module, "run")
+    return hash_of({"config": _as_dict(config), "data": dict(data), "source": source})
 
 
 def stored(module: str, config: object, data: Mapping[str, Json]) -> Result | None:
@@ -330,33 +278,18 @@ def stored_or_computed(
     key = key_of(module, config, data)
     path = _path(experiment, key)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
-    start = time.perf_counter()
-    outcome = compute()
-    tensors = {name: tensor.contiguous() for name, tensor in outcome.tensors.items()}
-    packed = safetensors.torch.save(tensors) if tensors else b""
-    result = Result(
-        experiment=experiment,
-        key=key,
-        config=_as_dict(config),
-        data=data,
-        versions={"python": platform.python_version()}
-        | {library: metadata.version(library) for library in _LIBRARIES},
-        device=device,
-        seeds=seeds,
-        history=outcome.history,
-        metrics=outcome.metrics,
-        details=outcome.details,
-        tensors=hashlib.sha256(packed).hexdigest() if packed else "",
-        wall_time=round(time.perf_counter() - start, 3),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    text = result.to_json()
-    if packed:
-        write_whole(_tensors(path), packed)
-    write_whole(path, text.encode())  # last: a result without its tensors is none
-    return Result.from_json(text)  # tuples are lists now, as they are when the result is read
+    with _alone(path):
+        # While this process waited, another one may have computed it.
+        return stored(module, config, data) or _computed(
+            compute,
+            path,
+            experiment=experiment,
+            key=key,
+            config=_as_dict(config),
+            data=data,
+            seeds=seeds,
+            device=device,
+        )
 
 
 def load_tensors(result: Result) -> dict[str, Tensor]:
@@ -386,6 +319,49 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
     if hashlib.sha256(packed).hexdigest() != result.tensors:
         raise ValueError(f"{path} has changed since its result was stored: delete it and run again")
     return safetensors.torch.load(packed)
+
+
+def _computed(compute: Callable[[], Outcome], path: Path, **known: Json) -> Result:
+    """Compute a result and write it to a file."""
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+    start = time.perf_counter()
+    outcome = compute()
+    tensors = {name: tensor.contiguous() for name, tensor in outcome.tensors.items()}
+    packed = safetensors.torch.save(tensors) if tensors else b""
+    result = Result(
+        **known,
+        versions={"python": platform.python_version()}
+        | {library: metadata.version(library) for library in _LIBRARIES},
+        history=outcome.history,
+        metrics=outcome.metrics,
+        details=outcome.details,
+        tensors=hashlib.sha256(packed).hexdigest() if packed else "",
+        wall_time=round(time.perf_counter() - start, 3),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    text = result.to_json()
+    if packed:
+        write_whole(_tensors(path), packed)
+    write_whole(path, text.encode())  # last: a result without its tensors is none
+    return Result.from_json(text)  # tuples are lists now, as they are when the result is read
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from computing the same result meanwhile."""
+    locks = path.parent / "locks"
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / f"{path.stem}.lock")  # released by the system if this process dies
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(f"waiting for another process, which computes {path.stem}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def describe_device(device: torch.device | str) -> str:
@@ -433,66 +409,3 @@ def _read(path: Path) -> Result | None:
         return Result.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _path_of(module: str) -> Path | None:
-    """Return the file of a module of this package, None for anything else."""
-    first, *rest = module.split(".")
-    if first != _PACKAGE:
-        return None
-    base = _SOURCE.joinpath(*rest)
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
-    return None
-
-
-def _imports(module: str, path: Path) -> Iterator[str]:
-    """Yield the names that a module imports, and the packages above each of them."""
-    yield from _and_above(module)
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    _, imports = _parse(path.read_text(encoding="utf-8"))
-    for node in imports:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _and_above(alias.name)
-        else:
-            base = package.split(".")[: len(package.split(".")) - node.level + 1]
-            origin = ".".join([*(base if node.level else []), *filter(None, [node.module])])
-            yield from _and_above(origin)
-            for alias in node.names:  # may be a module or anything in it: _path_of decides
-                yield f"{origin}.{alias.name}"
-
-
-def _and_above(module: str) -> Iterator[str]:
-    parts = module.split(".")
-    for length in range(1, len(parts) + 1):
-        yield ".".join(parts[:length])
-
-
-def _sources(module: str) -> dict[str, str]:
-    return {name: _meaning(path) for name, path in source_modules(module).items()}
-
-
-def _hash(parts: Json) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _meaning(path: Path) -> str:
-    """Hash what a source file does."""
-    return _parse(path.read_text(encoding="utf-8"))[0]
-
-
-@functools.cache  # a page asks for dozens of results of the same modules
-def _parse(source: str) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
-    """Return a hash of the syntax tree without docstrings, and the import statements."""
-    tree = ast.parse(source)
-    imports = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.append(node)
-        elif isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ) and ast.get_docstring(node, clean=False):
-            node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(imports)
