@@ -104,7 +104,7 @@ ASSETS: dict[str, Asset] = {
                 "train2014_vgg16_fc7_pca.h5 and val2014_vgg16_fc7_pca.h5. Captioning takes them "
                 "where they are asked for"
             ),
-            origin="http://cs231n.stanford.edu/coco_captioning.zip",
+            origin="https://cs231n.stanford.edu/coco_captioning.zip",
             terms="annotations: CC BY 4.0; images: Flickr's terms",
         ),
         Asset(
@@ -302,8 +302,8 @@ def require(name: str) -> Path:
     raise MissingDataError(
         f"the asset {name!r} is missing ({asset.description}). Searched:\n{searched}\n"
         f"Its public origin is {asset.origin} (terms: {asset.terms}). Put it into one of these "
-        "places; RNNREPORT_DATA names the first folder. `rnnreport data` lists all assets, and "
-        "the profile 'sample' needs none."
+        f"places; RNNREPORT_DATA names the first folder. `rnnreport data fetch {name}` downloads "
+        "it, `rnnreport data` lists all assets, and the profile 'sample' needs none."
     )
 
 
