@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import hashlib
 import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import filelock  # nox itself needs it
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -21,6 +24,7 @@ ROOT = Path(__file__).resolve().parent
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
 HTML = BUILD / "html"
+ONLY = BUILD / "only" / "html"  # pages by themselves
 
 
 @nox.session
@@ -37,8 +41,9 @@ def docs(session: nox.Session) -> None:
     """Run what has not run yet and build the pages; -- --help tells more."""
     options = docs_options(session)
     build(session, options)
+    page = ONLY / f"{options.only[0]}.html" if options.only else HTML / "index.html"
     # nox reports the session's success first, and the address shall be the last line.
-    atexit.register(print, f"Open {(HTML / 'index.html').as_uri()}", flush=True)
+    atexit.register(print, f"Open {page.as_uri()}", flush=True)
 
 
 @nox.session
@@ -46,9 +51,17 @@ def serve(session: nox.Session) -> None:
     """Build the pages and serve them on this machine; -- --port 8000 chooses the port."""
     options = docs_options(session)
     python = build(session, options)
+    where = ONLY if options.only else HTML
     session.log(f"Open http://127.0.0.1:{options.port}/ (Ctrl-C ends it)")
-    where = ("--bind", "127.0.0.1", "--directory", str(HTML))
-    run(session, python, "-m", "http.server", str(options.port), *where)
+    how = ("--bind", "127.0.0.1", "--directory", str(where))
+    run(session, python, "-m", "http.server", str(options.port), *how)
+
+
+@nox.session
+def record(session: nox.Session) -> None:
+    """Run everything on real data and write docs/recorded; what follows -- names parts of it."""
+    python = install(session)
+    run(session, python, "-m", "rnnreport", "record", *session.posargs)
 
 
 @nox.session
@@ -94,21 +107,46 @@ def install(session: nox.Session) -> Path:
 
 def build(session: nox.Session, options: argparse.Namespace) -> Path:
     """Run the experiments, then build the pages from them; return the environment's Python."""
-    python = install(session)
-    if options.fresh:
-        shutil.rmtree(BUILD, ignore_errors=True)
-    env = {}
-    if options.profile is not None:
-        env["RNNREPORT_PROFILE"] = options.profile
-    if "RNNREPORT_PROGRESS" not in os.environ and os.name == "posix" and sys.stderr.isatty():
-        # A page's cells have no terminal; this one is for their progress bars.
-        env["RNNREPORT_PROGRESS"] = os.ttyname(sys.stderr.fileno())
-    run(session, python, "-m", "rnnreport", "run", env=env)
-    # -T tells which cell failed, and how.
-    strict = ("-T", "-b", "html", "-n", "-W", "--keep-going", "-j", "auto")
-    places = ("-d", str(BUILD / "doctrees"), str(DOCS), str(HTML))
-    run(session, python, "-m", "sphinx", *strict, *places, env=env)
+    with alone(session, "builds pages"):
+        python = install(session)
+        if options.fresh:
+            for folder in BUILD.iterdir():
+                if folder.is_dir():
+                    shutil.rmtree(folder, ignore_errors=True)
+        env = {}
+        if options.profile is not None:
+            env["RNNREPORT_PROFILE"] = options.profile
+        if "RNNREPORT_PROGRESS" not in os.environ and os.name == "posix" and sys.stderr.isatty():
+            # A page's cells have no terminal; this one is for their progress bars.
+            env["RNNREPORT_PROGRESS"] = os.ttyname(sys.stderr.fileno())
+        pages = ("--pages", *options.only) if options.only else ()
+        run(session, python, "-m", "rnnreport", "prepare", *pages, env=env)
+        # -T tells which cell failed, and how.
+        how: tuple[str, ...] = ("-T", "-b", "html", "-j", "auto")
+        html = HTML
+        if options.only:
+            html, env["RNNREPORT_ONLY"] = ONLY, " ".join(options.only)
+        else:
+            how += ("-n", "-W", "--keep-going")
+        trees = str(html.parent / "doctrees")
+        run(session, python, "-m", "sphinx", *how, "-d", trees, str(DOCS), str(html), env=env)
     return python
+
+
+@contextlib.contextmanager
+def alone(session: nox.Session, what: str) -> Iterator[None]:
+    """Wait until no other process writes into the folder of built pages."""
+    BUILD.mkdir(exist_ok=True)
+    lock = filelock.FileLock(BUILD / "lock")  # released by the system when this process dies
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        session.log(f"Waiting for another session, which {what} here")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def docs_options(session: nox.Session) -> argparse.Namespace:
@@ -120,6 +158,13 @@ def docs_options(session: nox.Session) -> argparse.Namespace:
         help="data to run on: drawn by the package, real, or real where it is there (default)",
     )
     parser.add_argument("--fresh", action="store_true", help="forget what was built before")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=sorted(page.stem for page in DOCS.glob("*.md")),
+        metavar="PAGE",
+        help="build only these pages, by themselves, and run only what they rest on",
+    )
     if session.name == "serve":
         parser.add_argument("--port", type=int, default=8000, help="default: 8000")
     return parser.parse_args(session.posargs)

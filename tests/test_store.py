@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 
 from rnnreport.experiments import source, store
-from rnnreport.experiments.store import Outcome, Result, load_tensors, stored_or_computed
+from rnnreport.experiments.store import (
+    NotStoredError,
+    Outcome,
+    Result,
+    load_tensors,
+    only_stored,
+    stored_or_computed,
+)
 
 
 @dataclass(frozen=True)
@@ -279,3 +286,18 @@ def test_one_that_failed_keeps_nobody_waiting(run: Run) -> None:
     compute = Computer()
     run(compute)
     assert compute.count == 1
+
+
+def test_only_what_is_stored(run: Run) -> None:
+    compute = Computer()
+    with (
+        only_stored(),
+        pytest.raises(NotStoredError, match="no result of toy is stored"),
+    ):
+        run(compute)
+    assert compute.count == 0
+    result = run(compute)
+    with only_stored():
+        assert run(compute) == result
+    run(compute, Config(size=4))  # afterwards it may be computed again
+    assert compute.count == 2

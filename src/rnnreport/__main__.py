@@ -10,17 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, get_args
 
+from rnnreport._data_command import fetching, listing, verification
 from rnnreport._files import write_whole
-from rnnreport.data.assets import (
-    ASSETS,
-    NEEDS,
-    DataFormatError,
-    Profile,
-    SettingError,
-    find,
-    resolve,
-    search_folders,
-)
+from rnnreport._prepare import prepare
+from rnnreport.data.assets import ASSETS, DataFormatError, Profile, SettingError, find
+from rnnreport.data.origins import USUAL
+from rnnreport.experiments.part_names import PARTS, PartName, parts_of
 
 if TYPE_CHECKING:
     from rnnreport.models.captioning import CellType
@@ -91,6 +86,38 @@ def _parser() -> argparse.ArgumentParser:
         help="captioning: coco trains RNN and LSTM on the source's COCO features instead",
     )
     run.set_defaults(command=_run)
+
+    prepare = commands.add_parser(
+        "prepare",
+        help="run what the pages rest on",
+        description="Run what the pages rest on and what is not stored yet; first say what it is.",
+    )
+    prepare.add_argument(
+        "--pages",
+        nargs="+",
+        metavar="PAGE",
+        help="what these pages rest on, such as `text`; without it, what all of them do",
+    )
+    prepare.add_argument(
+        "--profile",
+        choices=get_args(Profile),
+        default="auto",
+        help="real data, the generated sample, or (default) real data where it is there",
+    )
+    prepare.set_defaults(command=_prepare)
+
+    record = commands.add_parser(
+        "record",
+        help="run parts on real data and keep what they give beside the pages",
+        description=(
+            "Run parts on real data, or take what is stored, and write docs/recorded: what pages "
+            "show where the real data is not there."
+        ),
+    )
+    record.add_argument(
+        "part", nargs="*", type=_part, metavar="PART", help=f"some of {', '.join(PARTS)}; else all"
+    )
+    record.set_defaults(command=_record)
 
     caption = commands.add_parser(
         "caption",
@@ -178,10 +205,34 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser(
         "data",
-        help="list the data sets and whether they are there",
-        description="List the assets: whether each is there, where, its origin and its terms.",
+        help="list the data sets and whether they are there, or fetch them",
+        description=(
+            "List the assets: whether each is there, where, its size, its checksum, its origin and "
+            "its terms."
+        ),
+    )
+    data.add_argument(
+        "--verify",
+        action="store_true",
+        help="read the files that are there and compare them with the known checksums",
     )
     data.set_defaults(command=_data)
+    fetch = data.add_subparsers(metavar="fetch").add_parser(
+        "fetch",
+        help="download assets",
+        description=(
+            "Download assets that are not there into the user's cache folder. A download that was "
+            f"broken off goes on where it stopped. Assets: {', '.join(ASSETS)}."
+        ),
+    )
+    fetch.add_argument(
+        "name",
+        nargs="*",
+        type=_asset,
+        metavar="NAME",
+        help=f"which ones; without it all that the full profile uses: {', '.join(USUAL)}",
+    )
+    fetch.set_defaults(command=_fetch)
     return parser
 
 
@@ -189,6 +240,23 @@ def _run(arguments: argparse.Namespace) -> None:
     for name, experiment in _EXPERIMENTS.items():
         if arguments.experiment in (None, name):
             experiment(arguments)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    parts = PARTS if arguments.pages is None else parts_of(arguments.pages)
+    for line in prepare(parts, arguments.profile):
+        print(line, flush=True)
+
+
+def _record(arguments: argparse.Namespace) -> None:
+    parts: Sequence[PartName] = arguments.part or PARTS
+    for line in prepare(parts, "full"):
+        print(line, flush=True)
+    from rnnreport.experiments.recording import record
+    from rnnreport.experiments.records import write_record
+
+    for part in parts:
+        print(f"recorded {write_record(*record(part))}", flush=True)
 
 
 def _captioning(arguments: argparse.Namespace) -> None:
@@ -419,6 +487,12 @@ def _distil(arguments: argparse.Namespace) -> None:
         print(f"  {name:<50} {row['embedded']:.4f}, untrained {row['untrained']:.4f}")
 
 
+def _part(text: str) -> PartName:
+    if text not in PARTS:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(PARTS)}, got {text!r}")
+    return text
+
+
 def _output(text: str) -> Path:
     return _file(text, ".png", ".jpg", ".jpeg")
 
@@ -463,21 +537,20 @@ def _lines_of(stream: BinaryIO) -> Iterator[str]:
             ) from error
 
 
-def _data(_arguments: argparse.Namespace) -> None:
-    folders = search_folders()
-    print("Searched, in this order:")
-    for folder in folders:
-        print(f"  {folder}")
-    for asset in ASSETS.values():
-        path = find(asset.name)
-        print(f"\n{asset.name}: {'present' if path else 'absent'}")
-        print(f"  what    {asset.description}")
-        print(f"  where   {path or 'as ' + ' or '.join(asset.candidates)}")
-        print(f"  origin  {asset.origin}")
-        print(f"  terms   {asset.terms}")
-    print()
-    for experiment, needs in NEEDS.items():
-        print(f"The profile 'auto' now means {resolve('auto', *needs)!r} for {experiment}.")
+def _data(arguments: argparse.Namespace) -> None:
+    for line in verification() if arguments.verify else listing():
+        print(line, flush=True)
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    for line in fetching(arguments.name):
+        print(line, flush=True)
+
+
+def _asset(text: str) -> str:
+    if text not in ASSETS:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(ASSETS)}, got {text!r}")
+    return text
 
 
 _EXPERIMENTS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -1,10 +1,24 @@
-"""Files that are there as a whole or not at all."""
+"""Where results are kept, and files that are there as a whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+
+import platformdirs
+
+
+def store_folder() -> Path:
+    """Return the folder of stored results.
+
+    Returns
+    -------
+    Path
+        What ``RNNREPORT_STORE`` names, else a folder in the user's cache; it need not exist.
+    """
+    named = os.environ.get("RNNREPORT_STORE", "")
+    return Path(named) if named else platformdirs.user_cache_path("rnnreport") / "results"
 
 
 def write_whole(path: Path, content: bytes) -> None:

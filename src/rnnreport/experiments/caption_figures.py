@@ -19,7 +19,7 @@ from rnnreport.experiments.caption_summary import NAMES, WAY_NAMES, Study
 from rnnreport.experiments.caption_training import WAYS, TrainedCaptioner
 from rnnreport.experiments.captioning import images
 from rnnreport.experiments.store import Result
-from rnnreport.experiments.tables import interval_text, table
+from rnnreport.experiments.tables import Table, interval_text, table
 from rnnreport.figures import Figure, Gallery, Html, gallery
 from rnnreport.models.captioning import CellType, Trace
 
@@ -56,7 +56,7 @@ _TITLES: Mapping[str, str] = {
 }
 
 
-def results_table(study: Study) -> Html:
+def results_table(study: Study) -> Table:
     """Lay out the CIDEr and the BLEU-4 of each network and way of writing.
 
     Parameters
@@ -66,7 +66,7 @@ def results_table(study: Study) -> Html:
 
     Returns
     -------
-    Html
+    Table
         A table, one line a network and way.
     """
     lines = [
@@ -86,7 +86,7 @@ def results_table(study: Study) -> Html:
     return table(head, lines, "CIDEr and BLEU-4 on the validation images")
 
 
-def measures_table(study: Study) -> Html:
+def measures_table(study: Study) -> Table:
     """Lay out the other measures, and how many captions are not new.
 
     Parameters
@@ -96,7 +96,7 @@ def measures_table(study: Study) -> Html:
 
     Returns
     -------
-    Html
+    Table
         A table, one line a network and way.
     """
     shown = [name for name in MEASURES if name not in ("cider", "bleu_4")]
@@ -112,7 +112,7 @@ def measures_table(study: Study) -> Html:
     return table(head, lines, "The other measures on the validation images")
 
 
-def differences_table(study: Study) -> Html:
+def differences_table(study: Study) -> Table:
     """Lay out how much better one network is than another, on the same images.
 
     Parameters
@@ -122,7 +122,7 @@ def differences_table(study: Study) -> Html:
 
     Returns
     -------
-    Html
+    Table
         A table, one line a pair of networks and a way.
     """
     lines = [

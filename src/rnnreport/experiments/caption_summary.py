@@ -34,7 +34,7 @@ from rnnreport.experiments.caption_training import (
 from rnnreport.experiments.store import Result
 from rnnreport.models.captioning import CellType
 
-__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "study"]
+__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "study", "study_configs"]
 
 NAMES: Mapping[CellType, str] = {
     "rnn": "RNN",
@@ -268,6 +268,17 @@ class Study:
         return Difference(better, other, way, difference, interval, ratio)
 
 
+def study_configs(profile: Profile = "auto") -> list[CaptionConfig]:
+    """Return the runs of the report's study, network by network.
+
+    Parameters
+    ----------
+    profile
+        As :func:`~rnnreport.experiments.caption_training.default_config` has it.
+    """
+    return [default_config(cell, profile=profile, seed=seed) for cell in CELLS for seed in SEEDS]
+
+
 def study(profile: Profile = "auto", *, configs: Sequence[CaptionConfig] | None = None) -> Study:
     """Train networks from several seeds and let them caption, or give back how that went.
 
@@ -292,9 +303,7 @@ def study(profile: Profile = "auto", *, configs: Sequence[CaptionConfig] | None 
         What :func:`~rnnreport.experiments.caption_training.run` raises.
     """
     if configs is None:
-        configs = [
-            default_config(cell, profile=profile, seed=seed) for cell in CELLS for seed in SEEDS
-        ]
+        configs = study_configs(profile)
     source: CaptionSource = source_of(configs[0])
     if not isinstance(source, ImageSource):
         raise ValueError(

@@ -11,7 +11,7 @@ import ast
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,11 +63,11 @@ def definitions(module: str, name: str = _ALL) -> dict[str, str]:
     source = _module(module)
     if name not in (_ALL, *source.names, *source.imports):
         raise ValueError(f"name must be defined in {module}, got {name!r}")
-    return _reached([(module, name)])
+    return _reached([(module, name)], left_out=_PLUMBING)
 
 
 def definitions_of_code(code: str) -> dict[str, str]:
-    """Find what some lines of Python use of this package.
+    """Find what some lines of Python use of this package, all of it.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def definitions_of_code(code: str) -> dict[str, str]:
     """
     tree = ast.parse(code)
     imports = dict(_imported(ast.walk(tree), package=""))
-    return _reached(_references(tree, imports, frozenset()))
+    return _reached(_references(tree, imports, frozenset()), left_out=frozenset())
 
 
 def code_fingerprint(module: str, name: str = _ALL) -> str:
@@ -136,7 +136,7 @@ class _Module(NamedTuple):
     bare: tuple[ast.stmt, ...]  # statements that define nothing, and are executed all the same
 
 
-def _reached(roots: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _reached(roots: Iterable[tuple[str, str]], left_out: Set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     pending = [_Target(*root) for root in roots]
     seen: set[_Target] = set()
@@ -146,7 +146,7 @@ def _reached(roots: Iterable[tuple[str, str]]) -> dict[str, str]:
             continue
         seen.add(target)
         for module, name in _resolved(target):
-            if module in _PLUMBING:
+            if module in left_out:
                 continue
             source = _module(module)
             if f"{module}:" not in found:

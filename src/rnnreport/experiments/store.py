@@ -9,10 +9,10 @@ processes may use a store at once: what one of them computes, the others wait fo
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import dataclasses
 import hashlib
 import json
-import os
 import platform
 import tempfile
 import time
@@ -22,23 +22,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
-import platformdirs
 import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from rnnreport._files import write_whole
+from rnnreport._files import store_folder, write_whole
 from rnnreport.experiments.source import definitions, hash_of
 from rnnreport.progress import say
 
 __all__ = [
+    "NotStoredError",
     "Outcome",
     "Result",
     "all_stored",
     "describe_device",
     "key_of",
     "load_tensors",
+    "only_stored",
     "store_folder",
     "stored",
     "stored_or_computed",
@@ -46,6 +47,7 @@ __all__ = [
 
 Json = Any  # what json.loads returns
 
+_ONLY_STORED = contextvars.ContextVar("_ONLY_STORED", default=False)
 _LIBRARIES = ("h5py", "numpy", "pillow", "pycocoevalcap", "rnnreport", "torch", "torchvision")
 
 
@@ -169,18 +171,6 @@ class Result:
         return cls(**fields)
 
 
-def store_folder() -> Path:
-    """Return the folder of stored results.
-
-    Returns
-    -------
-    Path
-        What ``RNNREPORT_STORE`` names, else a folder in the user's cache; it need not exist.
-    """
-    named = os.environ.get("RNNREPORT_STORE", "")
-    return Path(named) if named else platformdirs.user_cache_path("rnnreport") / "results"
-
-
 def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
     """Return the key that a result is stored under.
 
@@ -200,6 +190,26 @@ def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
     """
     source = definitions(module, "run")
     return hash_of({"config": _as_dict(config), "data": dict(data), "source": source})
+
+
+class NotStoredError(Exception):
+    """A result is not there, and nobody may compute it: see :func:`only_stored`."""
+
+
+@contextlib.contextmanager
+def only_stored() -> Iterator[None]:
+    """Compute nothing meanwhile, in this thread: a result that is not there is an error.
+
+    Raises
+    ------
+    NotStoredError
+        Where a result would have to be computed.
+    """
+    token = _ONLY_STORED.set(True)
+    try:
+        yield
+    finally:
+        _ONLY_STORED.reset(token)
 
 
 def stored(module: str, config: object, data: Mapping[str, Json]) -> Result | None:
@@ -270,11 +280,15 @@ def stored_or_computed(
     ------
     OSError
         If the result cannot be written; this is found out before anything is computed.
+    NotStoredError
+        If it would have to be computed inside :func:`only_stored`.
     """
     known = stored(module, config, data)
     if known is not None:
         return known
     experiment = module.rpartition(".")[2]
+    if _ONLY_STORED.get():
+        raise NotStoredError(f"no result of {experiment} is stored for {config}")
     key = key_of(module, config, data)
     path = _path(experiment, key)
     path.parent.mkdir(parents=True, exist_ok=True)

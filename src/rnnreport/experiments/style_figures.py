@@ -8,7 +8,7 @@ from PIL import Image
 
 from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.experiments.style_summary import Study
-from rnnreport.experiments.tables import share_text, table
+from rnnreport.experiments.tables import Table, share_text, table
 from rnnreport.figures import Figure, Gallery, Html, gallery
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _PARTS = ("content", "style", "variation")
 _SHOWN = 512  # longer side of a picture from the data, in pixels
 
 
-def results_table(study: Study) -> Html:
+def results_table(study: Study) -> Table:
     """Lay out what is left of each loss, and what it took.
 
     Parameters
@@ -37,7 +37,7 @@ def results_table(study: Study) -> Html:
 
     Returns
     -------
-    Html
+    Table
         A table, one line a painting.
     """
     lines = []

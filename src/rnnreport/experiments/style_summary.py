@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rnnreport.data.assets import Profile, resolve
 from rnnreport.experiments.store import Result
-from rnnreport.experiments.style import default_config, run, trade_off_configs
+from rnnreport.experiments.style import StyleConfig, default_config, run, trade_off_configs
 from rnnreport.experiments.style_data import (
     StyleData,
     network_needs,
@@ -15,7 +15,7 @@ from rnnreport.experiments.style_data import (
     style_data,
 )
 
-__all__ = ["Study", "study"]
+__all__ = ["Study", "configs", "study"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,27 @@ class Study:
         return (*self.results.values(), *self.trade_off)
 
 
+def configs(profile: Profile = "auto") -> tuple[tuple[StyleConfig, ...], tuple[StyleConfig, ...]]:
+    """Return the runs of the study.
+
+    Parameters
+    ----------
+    profile
+        As :class:`~rnnreport.experiments.style.StyleConfig` has it.
+
+    Returns
+    -------
+    paintings : tuple of StyleConfig
+        One for each painting.
+    trade_off : tuple of StyleConfig
+        With the last painting, differing in the weight of the content alone.
+    """
+    resolved = resolve(profile, *network_needs(None))
+    names = painting_names(resolved)
+    paintings = tuple(default_config(name, profile=resolved) for name in names)
+    return paintings, trade_off_configs(names[-1], profile=resolved)
+
+
 def study(*, profile: Profile = "auto") -> Study:
     """Paint one picture in the style of each painting, or give back how that went.
 
@@ -55,8 +76,9 @@ def study(*, profile: Profile = "auto") -> Study:
     Study
         All results, and the pictures that they rest on.
     """
-    resolved = resolve(profile, *network_needs(None))
-    names = painting_names(resolved)
-    results = {name: run(default_config(name, profile=resolved)) for name in names}
-    trade_off = tuple(map(run, trade_off_configs(names[-1], profile=resolved)))
-    return Study(style_data(resolved), results, trade_off)
+    paintings, trade_off = configs(profile)
+    return Study(
+        style_data(resolve(paintings[0].profile)),
+        {config.painting: run(config) for config in paintings},
+        tuple(map(run, trade_off)),
+    )

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from rnnreport.figures import Html
 
-__all__ = ["framed", "interval_text", "p_text", "share_text", "table"]
+__all__ = ["Table", "framed", "interval_text", "p_text", "share_text", "table"]
 
 
-def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Html:
+@dataclass(frozen=True, repr=False)
+class Table(Html):
+    """A table that can be read as data too; made by :func:`table`.
+
+    Attributes
+    ----------
+    head : tuple of str
+        Titles of the columns, that of the names included.
+    lines : tuple of (str, tuple of str)
+        Names and cells, in plain text.
+    """
+
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Table:
     """Lay out lines of text, each with a name and its cells.
 
     Parameters
@@ -24,7 +41,7 @@ def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label
 
     Returns
     -------
-    Html
+    Table
         The table.
     """
     rows = (
@@ -32,7 +49,9 @@ def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
         for name, cells in lines
     )
-    return framed(head, rows, label)
+    framed_rows = framed(head, rows, label)
+    kept = tuple((name, tuple(cells)) for name, cells in lines)
+    return Table(framed_rows.html, label, tuple(head), kept)
 
 
 def framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:

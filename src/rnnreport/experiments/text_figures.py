@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rnnreport.experiments.store import Result, load_tensors
-from rnnreport.experiments.tables import framed, interval_text, p_text, table
+from rnnreport.experiments.tables import Table, framed, interval_text, p_text, table
 from rnnreport.experiments.text import ModelName, TrainedClassifier
 from rnnreport.experiments.text_data import text_data
 from rnnreport.experiments.text_summary import NAMES, Row, Study
@@ -40,7 +40,7 @@ _TICKS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 0.9
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
 
-def results_table(study: Study) -> Html:
+def results_table(study: Study) -> Table:
     """Lay out what each model reached, with the source's numbers where the data is the source's.
 
     Parameters
@@ -50,7 +50,7 @@ def results_table(study: Study) -> Html:
 
     Returns
     -------
-    Html
+    Table
         A table, one line a model, and one for the average of the LSTMs of all seeds.
     """
     compared = study.data.profile == "full"
@@ -406,7 +406,7 @@ def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figur
     )
 
 
-def neighbours_table(result: Result, words: Sequence[str], count: int = 6) -> Html:
+def neighbours_table(result: Result, words: Sequence[str], count: int = 6) -> Table:
     """Lay out the nearest words of some words by the cosine of their vectors.
 
     Parameters
@@ -420,7 +420,7 @@ def neighbours_table(result: Result, words: Sequence[str], count: int = 6) -> Ht
 
     Returns
     -------
-    Html
+    Table
         A table, one line a word.
     """
     data = text_data(result.data["profile"], result.config["data_seed"])

@@ -13,10 +13,17 @@ from torch import Tensor
 from rnnreport.data.assets import Profile
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.store import Result, load_tensors
-from rnnreport.experiments.text import MODELS, SEEDS, ModelName, default_config, run_all
+from rnnreport.experiments.text import (
+    MODELS,
+    SEEDS,
+    ModelName,
+    TextConfig,
+    default_config,
+    run_all,
+)
 from rnnreport.experiments.text_data import TextData, text_data
 
-__all__ = ["NAMES", "SOURCE", "Row", "Study", "order_study", "study"]
+__all__ = ["NAMES", "ORDER_MODELS", "SOURCE", "Row", "Study", "configs", "order_study", "study"]
 
 NAMES: Mapping[ModelName, str] = {
     "bag": "Bag of words",
@@ -37,6 +44,9 @@ SOURCE: Mapping[ModelName, float] = {
     "lstm": 0.937,
 }
 """The source's test accuracies, one run each on the 10,000 test sentences."""
+
+ORDER_MODELS: tuple[ModelName, ...] = ("bag", "rnn", "lstm")
+"""The models that the page asks about the order of words."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +202,22 @@ class Study:
         )
 
 
+def configs(
+    *,
+    models: Sequence[ModelName] = MODELS,
+    profile: Profile = "auto",
+    seeds: Sequence[int] = SEEDS,
+) -> list[TextConfig]:
+    """Return the runs of a study, model by model.
+
+    Parameters
+    ----------
+    models, profile, seeds
+        As :func:`study` takes them.
+    """
+    return [default_config(model, profile=profile, seed=s) for model in models for s in seeds]
+
+
 def study(
     *,
     models: Sequence[ModelName] = MODELS,
@@ -214,14 +240,14 @@ def study(
     Study
         All results, and the data that they rest on.
     """
-    configs = [default_config(model, profile=profile, seed=s) for model in models for s in seeds]
-    results = run_all(configs)
+    planned = configs(models=models, profile=profile, seeds=seeds)
+    results = run_all(planned)
     runs = {
         model: tuple(results[k * len(seeds) : (k + 1) * len(seeds)])
         for k, model in enumerate(models)
     }
     resolved = results[0].data["profile"]
-    return Study(text_data(resolved, configs[0].data_seed), runs)
+    return Study(text_data(resolved, planned[0].data_seed), runs)
 
 
 def order_study() -> Study:
@@ -232,4 +258,4 @@ def order_study() -> Study:
     Study
         Bag of words, the RNN and the LSTM, whatever other data there is.
     """
-    return study(models=("bag", "rnn", "lstm"), profile="sample")
+    return study(models=ORDER_MODELS, profile="sample")

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from rnnreport.data.views import centre_square
-from rnnreport.experiments.tables import interval_text, p_text, table
+from rnnreport.experiments.tables import Table, interval_text, p_text, table
 from rnnreport.experiments.transfer import Mode
 from rnnreport.experiments.transfer_data import CLASSES
 from rnnreport.experiments.transfer_summary import NAMES, Row, Study
@@ -38,7 +38,7 @@ _SHOWN = 192  # side of a picture on the page, in pixels
 _ONE = tuple(name.removesuffix("s") for name in CLASSES)  # "ant", "bee"
 
 
-def results_table(study: Study) -> Html:
+def results_table(study: Study) -> Table:
     """Lay out what each way reached by both rules, and the source's numbers where they compare.
 
     Parameters
@@ -48,7 +48,7 @@ def results_table(study: Study) -> Html:
 
     Returns
     -------
-    Html
+    Table
         A table, one line an accuracy.
     """
     compared = study.data.profile == "full"

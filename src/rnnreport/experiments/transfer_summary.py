@@ -17,6 +17,7 @@ from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.experiments.transfer import (
     MODES,
     Mode,
+    TransferConfig,
     default_config,
     rate_config,
     run,
@@ -24,7 +25,16 @@ from rnnreport.experiments.transfer import (
 )
 from rnnreport.experiments.transfer_data import TransferData, transfer_data
 
-__all__ = ["NAMES", "SOURCE", "SOURCE_IMAGES", "Row", "Study", "least_difference", "study"]
+__all__ = [
+    "NAMES",
+    "SOURCE",
+    "SOURCE_IMAGES",
+    "Row",
+    "Study",
+    "configs",
+    "least_difference",
+    "study",
+]
 
 NAMES: Mapping[Mode, str] = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 """What the pages call the two ways."""
@@ -168,6 +178,21 @@ class Study:
         )
 
 
+def configs(profile: Profile = "auto") -> list[TransferConfig]:
+    """Return the runs of the study, way by way.
+
+    Parameters
+    ----------
+    profile
+        As :func:`~rnnreport.experiments.transfer.default_config` has it.
+    """
+    return [
+        default_config(mode, profile=profile, seed=seed)
+        for mode in MODES
+        for seed in seeds_of(default_config(mode, profile=profile))
+    ]
+
+
 def study(*, profile: Profile = "auto") -> Study:
     """Train and validate both ways from several seeds, or give back how that went.
 
@@ -182,11 +207,10 @@ def study(*, profile: Profile = "auto") -> Study:
         All results, and the pictures that they rest on.
     """
     rates = rate_config(default_config("finetuned", profile=profile))
-    results = {}
-    for mode in MODES:
-        seeds = seeds_of(default_config(mode, profile=profile))
-        configs = [default_config(mode, profile=profile, seed=seed) for seed in seeds]
-        results[mode] = tuple(map(run, configs))
+    results = {
+        mode: tuple(run(config) for config in configs(profile) if config.mode == mode)
+        for mode in MODES
+    }
     return Study(
         transfer_data(rates.choice.profile, rates.choice.data_seed),
         results,
