@@ -334,12 +334,13 @@ def _coco() -> None:
 
 
 def _text(arguments: argparse.Namespace) -> None:
-    from rnnreport.experiments import word_vectors
+    from rnnreport.experiments import live_lstm, word_vectors
     from rnnreport.experiments.text_summary import order_study, study
 
-    # What the pages show besides: vectors, also where a file of them serves the classifiers, and
-    # the generated sentences, also where there are real ones.
+    # What the pages show besides: vectors, also where a file of them serves the classifiers, the
+    # generated sentences, also where there are real ones, and a small LSTM to play with.
     word_vectors.run(word_vectors.WordVectorsConfig(profile=arguments.profile))
+    live_lstm.run(live_lstm.default_config(arguments.profile))
     order_study()
     done = study(profile=arguments.profile)
     print(f"text, on {done.data.name} (profile {done.data.profile}): {done.data.about['amount']}")

@@ -12,6 +12,7 @@ from rnnreport.experiments import (
     caption_summary,
     caption_training,
     captioning,
+    live_lstm,
     style,
     style_summary,
     text,
@@ -155,6 +156,7 @@ def _text(profile: Profile) -> tuple[Runs, ...]:
     return (
         Runs("word vectors", (vectors,), word_vectors.run),
         Runs("text classifiers", study, text.run, text.run_all),
+        Runs("the LSTM inside the page", (live_lstm.default_config(profile),), live_lstm.run),
         *((Runs("the order of words", more, text.run, text.run_all),) if more else ()),
     )
 

@@ -229,7 +229,7 @@ _SHOWN: Mapping[PartName, Callable[[], _Shown]] = {
 }
 _MODULES: Mapping[PartName, tuple[str, ...]] = {
     "captioning": ("captioning", "caption_training", "caption_gradients"),
-    "text": ("word_vectors", "text"),
+    "text": ("word_vectors", "text", "live_lstm"),
     "transfer": ("transfer_choice", "transfer_rate", "transfer"),
     "style": ("style",),
 }

@@ -1,0 +1,28 @@
+"""A headless browser for tests of pages: taken from the system, never downloaded."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+def find_chromium() -> str | None:
+    """Return the path of an installed Chromium or Chrome, if there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")  # Playwright cannot run twice at a time
+def browser() -> Iterator[Any]:
+    """Yield a browser of Playwright for Python; skip the test where there is none."""
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="no Playwright: `pip install playwright` to run it"
+    )
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no browser: install Chromium to run it")
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield launched
+        launched.close()
