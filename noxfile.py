@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
 HTML = BUILD / "html"
+PDF = BUILD / "rnnreport.pdf"
 ONLY = BUILD / "only" / "html"  # pages by themselves
 
 
@@ -62,6 +63,17 @@ def record(session: nox.Session) -> None:
     """Run everything on real data and write docs/recorded; what follows -- names parts of it."""
     python = install(session)
     run(session, python, "-m", "rnnreport", "record", *session.posargs)
+
+
+@nox.session
+def pdf(session: nox.Session) -> None:
+    """Build the pages and print them into one PDF; options as for docs."""
+    options = docs_options(session)
+    if options.only:
+        session.error("--only is for docs and serve: the PDF holds all pages")
+    python = build(session, options)
+    run(session, python, str(DOCS / "print_pdf.py"), str(HTML), str(PDF))
+    atexit.register(print, f"Open {PDF.as_uri()}", flush=True)
 
 
 @nox.session

@@ -178,7 +178,10 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
-html_css_files = ["custom.css"]
+html_css_files = ["custom.css", "print.css"]
+html_show_search_summary = False  # it would be fetched, which a page from a file may not
+html_use_index = False
+html_domain_indices = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navbar_persistent": [],

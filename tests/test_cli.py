@@ -24,6 +24,7 @@ from rnnreport.experiments import (
     caption_training,
     captioning,
     distillation,
+    live_lstm,
     style_summary,
     text,
     text_summary,
@@ -119,6 +120,8 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
 
     monkeypatch.setattr(text_summary, "study", pretend)
     monkeypatch.setattr(text_summary, "order_study", lambda: None)
+    monkeypatch.setattr(live_lstm, "default_config", lambda profile: profile)
+    monkeypatch.setattr(live_lstm, "run", lambda _: None)
     return asked
 
 
@@ -272,9 +275,11 @@ def test_run_text_prints_a_row_for_each_model(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     trained: list[WordVectorsConfig] = []
+    lively: list[Profile] = []
     monkeypatch.setattr(word_vectors, "run", trained.append)
+    monkeypatch.setattr(live_lstm, "run", lively.append)
     assert main(["run", "text", "--profile", "full"]) == 0
-    assert studies == ["full"]
+    assert studies == lively == ["full"]
     assert trained == [WordVectorsConfig("full")]
     assert not runs
     first, head, *rows, last = capsys.readouterr().out.splitlines()

@@ -1,7 +1,8 @@
 """Equations whose label decides their number, and a look at them wherever they are referred to.
 
 The label ``eq-17`` is equation (17) on every page, ``eq-T1`` is (T1) and ``eq-17b`` is (17b). Their
-TeX goes into one small script, from which the pages show an equation beside a reference to it.
+TeX goes into one small script, with the names of the functions that implement them. From it the
+pages show an equation beside a reference to it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Set
 from typing import Any
 
 from docutils import nodes
+from equation_code import implementations
 from sphinx.application import Sphinx
 from sphinx.domains.math import MathDomain
 from sphinx.environment import BuildEnvironment
@@ -87,11 +89,17 @@ def _tex(text: str) -> str:
 def _write(app: Sphinx, env: BuildEnvironment) -> None:
     if app.builder.format != "html":
         return
-    tex = {f"equation-{label.lower()}": tex for label, (_, tex) in sorted(_equations(env).items())}
+    shown = {
+        f"equation-{label.lower()}": {
+            "tex": tex,
+            "code": [mention.name for mention in implementations(env, label)],
+        }
+        for label, (_, tex) in sorted(_equations(env).items())
+    }
     folder = app.outdir / "_static"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SCRIPT).write_text(
-        f"window.rnnreportEquations = {json.dumps(tex, indent=0)};\n", encoding="utf-8"
+        f"window.rnnreportEquations = {json.dumps(shown, indent=0)};\n", encoding="utf-8"
     )
 
 
@@ -109,6 +117,7 @@ def _need_mathjax(
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
+    app.setup_extension("equation_code")
     app.add_domain(FixedMathDomain, override=True)
     app.add_env_collector(EquationCollector)
     app.connect("env-updated", _write)

@@ -1,4 +1,5 @@
-/* Shows an equation beside a reference to it, on hover or focus; Escape puts it away.
+/* Shows an equation and the names of the functions that implement it beside a reference to it, on
+   hover or focus; Escape puts it away.
    Also lets the keyboard scroll an equation that is wider than its column. */
 (() => {
   "use strict";
@@ -9,7 +10,7 @@
   let shownFor = null;
   let timer = 0;
 
-  const tex = (link) => {
+  const equation = (link) => {
     const at = link.href.indexOf("#equation-");
     return at < 0 ? undefined : (window.rnnreportEquations || {})[link.href.slice(at + 1)];
   };
@@ -28,9 +29,16 @@
     if (!jax?.tex2svgPromise) return;
     shownFor = link;
     await jax.startup.promise;
-    const drawn = await jax.tex2svgPromise(tex(link), { display: true });
+    const { tex, code } = equation(link);
+    const drawn = await jax.tex2svgPromise(tex, { display: true });
     if (shownFor !== link) return; // the reader has moved on
     card.replaceChildren(drawn);
+    if (code.length) {
+      const line = document.createElement("p");
+      line.className = "equation-code";
+      line.textContent = `In code: ${code.join(", ")}`;
+      card.append(line);
+    }
     card.hidden = false;
     link.setAttribute("aria-describedby", card.id);
     const spot = link.getBoundingClientRect();
@@ -63,7 +71,7 @@
       if (event.key === "Escape") hide();
     });
     for (const link of document.querySelectorAll("article a[href*='#equation-']:not(.headerlink)")) {
-      if (tex(link) === undefined) continue;
+      if (equation(link) === undefined) continue;
       link.addEventListener("mouseenter", () => later(() => show(link), 200));
       link.addEventListener("mouseleave", () => later(hide, 200));
       link.addEventListener("focus", () => link.matches(":focus-visible") && show(link));

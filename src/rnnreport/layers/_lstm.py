@@ -49,7 +49,7 @@ class LSTMCache(NamedTuple):
 def lstm_step_forward(
     x: Tensor, prev_h: Tensor, prev_c: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor
 ) -> tuple[Tensor, Tensor, LSTMStepCache]:
-    r"""Advance an LSTM by one time step.
+    r"""Advance an LSTM by one time step, equation (S1).
 
     .. math::
 

@@ -33,7 +33,7 @@ class RNNCache(NamedTuple):
 def rnn_step_forward(
     x: Tensor, prev_h: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor
 ) -> tuple[Tensor, RNNStepCache]:
-    r"""Advance a vanilla RNN by one time step.
+    r"""Advance a vanilla RNN by one time step, equation (R1).
 
     .. math:: h_t = \tanh(x_t W_x + h_{t-1} W_h + b)
 

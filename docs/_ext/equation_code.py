@@ -1,0 +1,153 @@
+"""Under an equation with a number: the functions whose docstrings say that they implement it.
+
+The API reference says "equations (13)-(31)" and links there. This is the way back, collected from
+those words and nowhere written down. A function that names an equation in its first paragraph comes
+before one that mentions it further down.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Set
+from typing import NamedTuple
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.environment.collectors import EnvironmentCollector
+from sphinx.util.nodes import make_refnode
+from sphinx.util.typing import ExtensionMetadata
+
+LABEL = re.compile(r"eq-([A-Z]?)(\d+)")
+RANGE = ("-", "–", "to")  # what stands between the ends of a range
+MOST = 3
+
+
+class Mention(NamedTuple):
+    """A place in the API reference that names an equation."""
+
+    first: bool
+    """Whether it stands in the entry's first paragraph."""
+    docname: str
+    anchor: str
+    name: str
+
+
+class MentionCollector(EnvironmentCollector):
+    """Keeps, by page of the API reference, which entry names which equation."""
+
+    def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:  # noqa: ARG002
+        """Forget a page's entries."""
+        _pages(env).pop(docname, None)
+
+    def merge_other(
+        self,
+        app: Sphinx,  # noqa: ARG002
+        env: BuildEnvironment,
+        docnames: Set[str],
+        other: BuildEnvironment,
+    ) -> None:
+        """Take over what another process has read."""
+        _pages(env).update({k: v for k, v in _pages(other).items() if k in docnames})
+
+    def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
+        """Note what a page's entries name."""
+        found: dict[str, list[Mention]] = {}
+        for entry in doctree.findall(addnodes.desc):
+            signature = entry.next_node(addnodes.desc_signature)
+            content = entry.next_node(addnodes.desc_content)
+            if signature is None or content is None or not signature.get("ids"):
+                continue
+            anchor, name = signature["ids"][0], signature["fullname"].rpartition(".")[2]
+            start = next(iter(content.findall(nodes.paragraph)), None)
+            for paragraph in _paragraphs(content):
+                for label in _named(paragraph):
+                    mention = Mention(paragraph is start, app.env.docname, anchor, name)
+                    found.setdefault(label, []).append(mention)
+        if found:
+            _pages(app.env)[app.env.docname] = found
+
+
+def implementations(env: BuildEnvironment, label: str) -> list[Mention]:
+    """Return the entries nearest to an equation, at most `MOST`, in the order of their page."""
+    mentions = [m for _, page in sorted(_pages(env).items()) for m in page.get(label, [])]
+    nearest = [m for m in mentions if m.first] or mentions
+    return list({m.anchor: m for m in nearest}.values())[:MOST]
+
+
+def _pages(env: BuildEnvironment) -> dict[str, dict[str, list[Mention]]]:
+    if not hasattr(env, "rnnreport_mentions"):
+        env.rnnreport_mentions = {}  # type: ignore[attr-defined]
+    pages: dict[str, dict[str, list[Mention]]] = env.rnnreport_mentions  # type: ignore[attr-defined]
+    return pages
+
+
+def _paragraphs(content: nodes.Element) -> Iterator[nodes.Element]:
+    """Go through an entry's paragraphs, but not those of the entries inside it."""
+    for child in content.children:
+        if isinstance(child, nodes.paragraph):
+            yield child
+        elif isinstance(child, nodes.Element) and not isinstance(child, addnodes.desc):
+            yield from _paragraphs(child)
+
+
+def _named(paragraph: nodes.Element) -> list[str]:
+    """Return the labels of all equations that a paragraph names; of a range, all it spans."""
+    labels: list[str] = []
+    for link in paragraph.findall(addnodes.pending_xref):
+        if link.get("reftype") != "eq":
+            continue
+        last = link["reftarget"]
+        siblings = link.parent.children
+        at = siblings.index(link)
+        if labels and at >= 2 and siblings[at - 1].astext().strip() in RANGE:
+            labels += _after(labels[-1], last)
+        else:
+            labels.append(last)
+    return labels
+
+
+def _after(first: str, last: str) -> list[str]:
+    """Return the labels after `first`, up to `last`."""
+    start, end = LABEL.fullmatch(first), LABEL.fullmatch(last)
+    if start is None or end is None or start[1] != end[1]:
+        return [last]
+    return [f"eq-{end[1]}{number}" for number in range(int(start[2]) + 1, int(end[2]) + 1)]
+
+
+def _changed(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Have the pages written again whose equations are now implemented elsewhere."""
+    links: dict[str, list[tuple[str, list[Mention]]]] = {}
+    for label, (docname, _) in sorted(app.env.get_domain("math").data["objects"].items()):
+        links.setdefault(docname, []).append((label, implementations(env, label)))
+    before = getattr(env, "rnnreport_equation_code", {})
+    env.rnnreport_equation_code = links  # type: ignore[attr-defined]
+    return [docname for docname, those in links.items() if before.get(docname) != those]
+
+
+def _add(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for equation in list(doctree.findall(nodes.math_block)):
+        mentions = implementations(app.env, equation.get("label") or "")
+        if not mentions:
+            continue
+        line = nodes.paragraph("", "In code: ", classes=["equation-code"])
+        for count, mention in enumerate(mentions):
+            if count:
+                line += nodes.Text(", ")
+            name = nodes.literal("", mention.name)
+            line += make_refnode(app.builder, docname, mention.docname, mention.anchor, name)
+        equation.parent.insert(equation.parent.index(equation) + 1, line)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register with Sphinx."""
+    app.add_env_collector(MentionCollector)
+    app.connect("env-updated", _changed)
+    app.connect("doctree-resolved", _add)
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }
