@@ -208,6 +208,7 @@ ASSETS: dict[str, Asset] = {
         ),
     )
 }
+"""All assets, by name."""
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "captioning": ("flickr8k", "mobilenet_v2"),
