@@ -89,12 +89,12 @@ def _transfer(profile: Profile) -> Found:
 
 def _style(profile: Profile) -> Found:
     study = style_summary.study(profile=profile)
-    found = {
-        f"painting-{k}": Finding(
-            f"{share_text(result.metrics['style_left'])} of its loss left", "", 1
-        )
-        for k, result in enumerate(study.results.values(), 1)
-    }
+    found = {}
+    for k, (name, result) in enumerate(study.results.items(), 1):
+        left = share_text(result.metrics["style_left"])
+        drawn = f"drawn: {study.data.paintings[name].title}"
+        note = drawn if study.data.profile == "sample" else ""
+        found[f"painting-{k}"] = Finding(f"{left} of its loss left", note, 1)
     return Found(study.data.profile, study.data.name, found)
 
 
