@@ -108,8 +108,8 @@ def _equations(ledger: LedgerTable) -> str:
     count = len(SOURCE_NUMBERS)
     faulty = sum(row.verdict != "right" for row in ledger.rows)
     answer = (
-        f"<b>{proven} proven</b>, {faulty} of them corrected or bound to a condition<small>relative residual of at most "
-        f"{number_text(ledger.worst)}; needs no data</small>"
+        f"<b>{proven} proven</b>, {faulty} of them corrected or bound to a condition"
+        f"<small>relative residual of at most {number_text(ledger.worst)}</small>"
     )
     return (
         "<tbody>"
