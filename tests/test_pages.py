@@ -207,9 +207,9 @@ def test_live_figure_answers(window: Any) -> None:
     window.locator("#live-lstm[data-ready=true]").wait_for()
     field = window.locator("#live-lstm-text")
     number = window.locator("#live-lstm-probability")
-    field.fill("A dull and lifeless bore.")
+    field.fill("The soup was not good.")
     bad = number.inner_text()
-    field.fill("A warm and funny delight.")
+    field.fill("The soup was good.")
     window.wait_for_function(
         "(bad) => document.querySelector('#live-lstm-probability').innerText !== bad", arg=bad
     )
