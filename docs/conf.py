@@ -65,7 +65,7 @@ def execution_key() -> str:
     for path in (*sorted(PACKAGE.rglob("*.safetensors")), *sorted(RECORDED.iterdir())):
         key.update(hashlib.sha256(path.read_bytes()).digest())
     settings = {
-        "data": {name: _stamp(assets.find(name)) for name in assets.ASSETS},
+        "data": {name: assets.stamp(name) for name in assets.ASSETS},
         "folders": [str(folder) for folder in assets.search_folders()],
         "profile": os.environ.get("RNNREPORT_PROFILE", ""),
         "python": sys.version_info[:3],
@@ -73,10 +73,6 @@ def execution_key() -> str:
     }
     key.update(repr(settings).encode())
     return key.hexdigest()[:16]
-
-
-def _stamp(path: Path | None) -> tuple[str, int] | None:
-    return None if path is None else (str(path), path.stat().st_mtime_ns)
 
 
 def execution_cache() -> Path:

@@ -112,10 +112,11 @@ def test_pages_come_together_and_go(pages: Pages) -> None:
     other = Pages(pages.folder)
     other.read("one")
     other.read("two")
-    execution._merge(None, pages.env, {"two"}, other.env)  # type: ignore[arg-type]
-    assert execution._pages(pages.env).keys() == {"two"}
-    execution._forget(None, pages.env, "two")  # type: ignore[arg-type]
-    assert execution._pages(pages.env) == {}
+    notes = execution.Definitions()
+    notes.merge_other(None, pages.env, {"two"}, other.env)  # type: ignore[arg-type]
+    assert notes.of(pages.env).keys() == {"two"}
+    notes.clear_doc(None, pages.env, "two")  # type: ignore[arg-type]
+    assert notes.of(pages.env) == {}
 
 
 def test_every_cell_of_the_real_pages_is_read() -> None:

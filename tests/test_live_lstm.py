@@ -22,7 +22,7 @@ from rnnreport import nn
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import tokenise_review
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments import live_lstm, text_data
+from rnnreport.experiments import live_lstm, text_data, text_training
 from rnnreport.experiments.live_lstm import LiveConfig, default_config, run
 from rnnreport.experiments.live_lstm_figure import EXAMPLES, LiveLSTM, live_figure
 from rnnreport.experiments.source import definitions
@@ -98,7 +98,8 @@ def test_the_stored_weights_are_those_of_the_best_epoch_and_were_tested(
         scores.append(s)
         return next(accuracies)
 
-    monkeypatch.setattr(live_lstm, "_accuracy", accuracy)
+    for module in (live_lstm, text_training):
+        monkeypatch.setattr(module, "accuracy", accuracy)
     result = run(tiny())
     assert result.metrics["best_epoch"] == 1
     assert (result.metrics["dev_accuracy"], result.metrics["test_accuracy"]) == (0.9, 0.5)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rnnreport import _prepare
 from rnnreport.__main__ import main
 from rnnreport._prepare import prepare
 from rnnreport.data.assets import MissingDataError
-from rnnreport.experiments import parts
+from rnnreport.experiments import parts, side_by_side
 from rnnreport.experiments.part_names import PAGES, PARTS, PartName, parts_of
 from rnnreport.experiments.parts import Planned, Runs, plan, runs_of
 from rnnreport.experiments.store import Outcome, Result, stored_or_computed
@@ -52,6 +53,9 @@ class Counter:
             compute=compute,
         )
 
+    def run_all(self, configs: Sequence[Config]) -> list[Result]:
+        return list(map(self.run, configs))
+
 
 @pytest.fixture
 def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counter:
@@ -59,9 +63,13 @@ def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counter:
 
     def runs(part: PartName, _profile: str = "auto") -> tuple[Runs, ...]:
         configs = tuple(Config(part, number) for number in (0, 1))
-        return (Runs("first", configs[:1], counter.run), Runs("second", configs[1:], counter.run))
+        return (
+            Runs(f"first {part}", configs[:1], counter.run),
+            Runs(f"then {part}", configs[1:], counter.run, counter.run_all),
+        )
 
     monkeypatch.setattr(parts, "runs_of", runs)
+    monkeypatch.setattr(side_by_side, "_cores", lambda: 1)  # what other processes count is lost
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
     for name in ("RNNREPORT_DATA", "RNNREPORT_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -75,12 +83,14 @@ def test_a_summary_comes_first(counter: Counter) -> None:
     assert next(lines) == "  text        generated sample: 0 runs stored, 2 to run"
     assert next(lines) == "  style       generated sample: 0 runs stored, 2 to run"
     assert counter.computed == []
-    assert next(lines).startswith("  text        done in ")
-    assert counter.computed == ["text-0", "text-1"]
+    assert re.fullmatch(r"  done in \d+ s: first text, first style", next(lines))
+    assert counter.computed == ["text-0", "style-0"]
+    assert re.fullmatch(r"  done in \d+ s: then text", next(lines))
+    assert counter.computed[2:] == ["text-1"]
     told = list(lines)
-    assert told[0].startswith("  style       done in ")
+    assert re.fullmatch(r"  done in \d+ s: then style", told[0])
     assert told[1].startswith("Ran 4 in ")
-    assert counter.computed[2:] == ["style-0", "style-1"]
+    assert counter.computed[3:] == ["style-1"]
 
 
 def test_all_there_is_known_without_asking(counter: Counter) -> None:
@@ -187,9 +197,35 @@ def test_pages_need_parts() -> None:
 def test_planning_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
     (planned,) = plan(["style"], "sample")
-    count = sum(len(runs.configs) for runs in runs_of("style", "sample"))
-    assert planned == Planned("style", ("styles", "vgg19"), "sample", 0, count)
+    assert planned == Planned("style", ("styles", "vgg19"), "sample", 0, runs_of("style", "sample"))
+    assert planned.missing == sum(len(runs.configs) for runs in planned.todo)
     assert not list((tmp_path).rglob("*.json"))
+
+
+def test_chains_are_as_long_as_needed_and_the_longest_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Runs that share something stay in one process; what comes after `run_all` waits for it."""
+    done: list[object] = []
+
+    def run(config: int) -> Result:
+        raise AssertionError(config)
+
+    def run_all(configs: Sequence[int]) -> list[Result]:
+        done.append(list(configs))
+        return []
+
+    def note(chains: Sequence[side_by_side.Chain], *, label: str) -> None:  # noqa: ARG001
+        done.extend([config for _, config in chain] for chain in chains)
+
+    monkeypatch.setattr(parts, "run_chains", note)
+    one = (Runs("a", (1, 2), run, apart=True), Runs("b", (3,), run, run_all), Runs("c", (), run))
+    two = (Runs("d", (4,), run), Runs("e", (5, 6), run))
+    planned = [Planned("captioning", (), "sample", 0, one), Planned("text", (), "sample", 0, two)]
+    told = list(parts.do(planned))
+    assert done == [[4, 5, 6], [1], [2], [3]]
+    assert told == ["a, d, e", "b", "c"]
+    assert list(parts.do([])) == []
 
 
 def test_full_needs_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

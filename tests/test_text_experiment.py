@@ -22,7 +22,7 @@ from rnnreport.bench.text import measure
 from rnnreport.data.assets import MissingDataError
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments import side_by_side, text, text_data, word_vectors
+from rnnreport.experiments import side_by_side, text, text_data, text_training, word_vectors
 from rnnreport.experiments.provenance import provenance
 from rnnreport.experiments.source import definitions
 from rnnreport.experiments.store import (
@@ -150,15 +150,16 @@ def test_a_run_and_what_it_keeps(model: ModelName) -> None:
 def test_the_weights_of_the_first_best_epoch_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     said = iter([0.5, 0.7, 0.6, 0.7, 0.65, 0.25])  # five times of dev, once of test
     after: list[dict[str, Tensor]] = []
-    train = text.train_epoch
+    train = text_training.train_epoch
 
     def watched(model: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:
         losses = train(model, *arguments, **keywords)  # type: ignore[arg-type]
         after.append({name: value.clone() for name, value in model.state_dict().items()})
         return losses
 
-    monkeypatch.setattr(text, "train_epoch", watched)
-    monkeypatch.setattr(text, "_accuracy", lambda *_: next(said))
+    monkeypatch.setattr(text_training, "train_epoch", watched)
+    for module in (text, text_training):
+        monkeypatch.setattr(module, "accuracy", lambda *_: next(said))
     result = run(tiny("lstm", epochs=5))
     assert result.history["dev_accuracy"] == [0.5, 0.7, 0.6, 0.7, 0.65]
     assert result.metrics["best_epoch"] == 2
@@ -391,10 +392,12 @@ def test_vectors_are_trained_before_the_processes_start(
 ) -> None:
     asked: list[tuple[list[TextConfig], int]] = []
 
-    def pretend(_run: Any, configs: Sequence[TextConfig], _label: str, workers: int) -> None:
+    def pretend(jobs: Sequence[Any], _label: str, total: int, workers: int) -> None:
         assert len(all_stored("word_vectors")) == 1
         assert trainings.count == 1
-        asked.append((list(configs), workers))
+        configs = [config for _, config, _ in jobs]
+        assert total == sum(config.epochs for config in configs)
+        asked.append((configs, workers))
 
     monkeypatch.setattr(side_by_side, "_side_by_side", pretend)
     configs = [tiny("glove", epochs=1), tiny("bag", epochs=1), tiny("rnn", epochs=1)]

@@ -16,14 +16,14 @@ from torch.nn import functional
 
 from rnnreport import nn
 from rnnreport.data.sentences import Sentences, order_by_length
+from rnnreport.experiments import text_training
 from rnnreport.experiments.text import (
     MODELS,
     ModelName,
     TextConfig,
-    _scores,
     build_model,
-    train_epoch,
 )
+from rnnreport.experiments.text_training import train_epoch
 from rnnreport.models.text import (
     BagOfWords,
     EmbeddingAverage,
@@ -823,7 +823,7 @@ def test_labels_stay_with_their_sentences(batch_size: int) -> None:
         )
         assert losses == pytest.approx(len(losses) * [loss])
         assert len(losses) == -(-50 // batch_size)
-    everything = _scores(model, model.prepare(pack(rows)))
+    everything = text_training.score(model, model.prepare(pack(rows)))
     assert torch.equal(everything > 0, labels.bool())
 
 
@@ -831,7 +831,7 @@ def test_labels_stay_with_their_sentences(batch_size: int) -> None:
 def test_scores_come_back_in_the_order_of_the_sentences(kind: Any) -> None:
     rows = [[2, 3, 4], [5], [6, 7, 8, 2, 3], [4, 5], [6]]
     model = make(kind)
-    scores = _scores(model, model.prepare(pack(rows)))
+    scores = text_training.score(model, model.prepare(pack(rows)))
     close(scores, score(model, rows))
     assert not scores.requires_grad
 

@@ -8,14 +8,14 @@ before one that mentions it further down.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from docutils import nodes
+from page_notes import PageNotes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
@@ -34,22 +34,10 @@ class Mention(NamedTuple):
     name: str
 
 
-class MentionCollector(EnvironmentCollector):
-    """Keeps, by page of the API reference, which entry names which equation."""
+class Mentions(PageNotes):
+    """Which entry of the API reference names which equation: for each page, by label."""
 
-    def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:  # noqa: ARG002
-        """Forget a page's entries."""
-        _pages(env).pop(docname, None)
-
-    def merge_other(
-        self,
-        app: Sphinx,  # noqa: ARG002
-        env: BuildEnvironment,
-        docnames: Set[str],
-        other: BuildEnvironment,
-    ) -> None:
-        """Take over what another process has read."""
-        _pages(env).update({k: v for k, v in _pages(other).items() if k in docnames})
+    name = "rnnreport_mentions"
 
     def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
         """Note what a page's entries name."""
@@ -66,21 +54,16 @@ class MentionCollector(EnvironmentCollector):
                     mention = Mention(paragraph is start, app.env.docname, anchor, name)
                     found.setdefault(label, []).append(mention)
         if found:
-            _pages(app.env)[app.env.docname] = found
+            self.of(app.env)[app.env.docname] = found
 
 
 def implementations(env: BuildEnvironment, label: str) -> list[Mention]:
     """Return the entries nearest to an equation, at most `MOST`, in the order of their page."""
-    mentions = [m for _, page in sorted(_pages(env).items()) for m in page.get(label, [])]
+    mentions: list[Mention] = [
+        m for _, page in sorted(Mentions.of(env).items()) for m in page.get(label, [])
+    ]
     nearest = [m for m in mentions if m.first] or mentions
     return list({m.anchor: m for m in nearest}.values())[:MOST]
-
-
-def _pages(env: BuildEnvironment) -> dict[str, dict[str, list[Mention]]]:
-    if not hasattr(env, "rnnreport_mentions"):
-        env.rnnreport_mentions = {}  # type: ignore[attr-defined]
-    pages: dict[str, dict[str, list[Mention]]] = env.rnnreport_mentions  # type: ignore[attr-defined]
-    return pages
 
 
 def _paragraphs(content: nodes.Element) -> Iterator[nodes.Element]:
@@ -142,12 +125,12 @@ def _add(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
-    app.add_env_collector(MentionCollector)
+    app.add_env_collector(Mentions)
     app.connect("env-updated", _changed)
     app.connect("doctree-resolved", _add)
     return {
         "version": "1",
-        "env_version": 1,
+        "env_version": 2,
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Set
 from typing import Any
 
 from docutils import nodes
 from equation_code import implementations
+from page_notes import PageNotes
 from sphinx.application import Sphinx
 from sphinx.domains.math import MathDomain
 from sphinx.environment import BuildEnvironment
-from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
 
@@ -45,36 +44,18 @@ class FixedMathDomain(MathDomain):
             self.data["objects"][labelid] = (docname, match[1])
 
 
-class EquationCollector(EnvironmentCollector):
-    """Keeps the TeX of each labelled equation, by label."""
+class Equations(PageNotes):
+    """The TeX of each labelled equation: for each page, by label."""
 
-    def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:  # noqa: ARG002
-        """Forget a page's equations."""
-        kept = {k: v for k, v in _equations(env).items() if v[0] != docname}
-        env.rnnreport_equations = kept  # type: ignore[attr-defined]
-
-    def merge_other(
-        self,
-        app: Sphinx,  # noqa: ARG002
-        env: BuildEnvironment,
-        docnames: Set[str],
-        other: BuildEnvironment,
-    ) -> None:
-        """Take over what another process has read."""
-        _equations(env).update({k: v for k, v in _equations(other).items() if v[0] in docnames})
+    name = "rnnreport_equations"
 
     def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
         """Note a page's equations."""
-        for node in doctree.findall(nodes.math_block):
-            if node.get("label"):
-                _equations(app.env)[node["label"]] = (app.env.docname, _tex(node.astext()))
-
-
-def _equations(env: BuildEnvironment) -> dict[str, tuple[str, str]]:
-    if not hasattr(env, "rnnreport_equations"):
-        env.rnnreport_equations = {}  # type: ignore[attr-defined]
-    found: dict[str, tuple[str, str]] = env.rnnreport_equations  # type: ignore[attr-defined]
-    return found
+        labelled = [node for node in doctree.findall(nodes.math_block) if node.get("label")]
+        if labelled:
+            self.of(app.env)[app.env.docname] = {
+                node["label"]: _tex(node.astext()) for node in labelled
+            }
 
 
 def _tex(text: str) -> str:
@@ -89,12 +70,13 @@ def _tex(text: str) -> str:
 def _write(app: Sphinx, env: BuildEnvironment) -> None:
     if app.builder.format != "html":
         return
+    equations = {label: tex for page in Equations.of(env).values() for label, tex in page.items()}
     shown = {
         f"equation-{label.lower()}": {
             "tex": tex,
             "code": [mention.name for mention in implementations(env, label)],
         }
-        for label, (_, tex) in sorted(_equations(env).items())
+        for label, tex in sorted(equations.items())
     }
     folder = app.outdir / "_static"
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,14 +101,14 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
     app.setup_extension("equation_code")
     app.add_domain(FixedMathDomain, override=True)
-    app.add_env_collector(EquationCollector)
+    app.add_env_collector(Equations)
     app.connect("env-updated", _write)
     app.connect("html-page-context", _need_mathjax, priority=400)
     for script in (SCRIPT, "equations-ui.js"):
         app.add_js_file(script, loading_method="defer")
     return {
         "version": "1",
-        "env_version": 1,
+        "env_version": 2,
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Set
 from pathlib import Path
 
+from page_notes import PageNotes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.typing import ExtensionMetadata
@@ -30,11 +31,10 @@ def _hash(page: str) -> str:
     return hash_of(definitions_of_code(code_of(page)))
 
 
-def _pages(env: BuildEnvironment) -> dict[str, str]:
-    if not hasattr(env, "rnnreport_sources"):
-        env.rnnreport_sources = {}  # type: ignore[attr-defined]
-    found: dict[str, str] = env.rnnreport_sources  # type: ignore[attr-defined]
-    return found
+class Definitions(PageNotes):
+    """For each page a hash of the definitions that its cells rest on."""
+
+    name = "rnnreport_sources"
 
 
 def _outdated(
@@ -45,7 +45,7 @@ def _outdated(
     removed: Set[str],
 ) -> Iterable[str]:
     """Name the pages whose cells rest on other code than when they were read."""
-    known = _pages(env)
+    known = Definitions.of(env)
     return [
         name
         for name in known.keys() - added - changed - removed
@@ -56,30 +56,18 @@ def _outdated(
 def _note(app: Sphinx, docname: str, content: list[str]) -> None:
     """Hash what a page's cells rest on into its metadata."""
     if _KERNEL in content[0]:
-        known = _pages(app.env)[docname] = _hash(content[0])
+        known = Definitions.of(app.env)[docname] = _hash(content[0])
         content[0] = content[0].replace(_KERNEL, f"{_KERNEL}  definitions: {known}\n", 1)
-
-
-def _forget(_app: Sphinx, env: BuildEnvironment, docname: str) -> None:
-    _pages(env).pop(docname, None)
-
-
-def _merge(
-    _app: Sphinx, env: BuildEnvironment, docnames: Set[str], other: BuildEnvironment
-) -> None:
-    """Take over what another process has read."""
-    _pages(env).update({name: k for name, k in _pages(other).items() if name in docnames})
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
     app.connect("env-get-outdated", _outdated)
-    app.connect("env-purge-doc", _forget)
-    app.connect("env-merge-info", _merge)
+    app.add_env_collector(Definitions)
     app.connect("source-read", _note)
     return {
         "version": "1",
-        "env_version": 1,
+        "env_version": 2,
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

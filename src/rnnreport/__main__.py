@@ -264,11 +264,12 @@ def _captioning(arguments: argparse.Namespace) -> None:
         _coco()
         return
     # Imported here: torch takes seconds, and the other commands do not need it.
-    from rnnreport.experiments.captioning import CaptioningConfig, run
+    from rnnreport.experiments.captioning import configs, run
 
-    cells: tuple[CellType, ...] = _CELLS if arguments.cell == "all" else (arguments.cell,)
-    for cell in cells:
-        result = run(CaptioningConfig(cell_type=cell, profile=arguments.profile))
+    for cell, config in configs(arguments.profile).items():
+        if arguments.cell not in ("all", cell):
+            continue
+        result = run(config)
         data, metrics = result.data, result.metrics
         print(f"learning captions by heart, {cell}, on {data['name']} (profile {data['profile']})")
         print(f"  features    {data['features']}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnreport._files import store_folder, write_whole
-from rnnreport.data.assets import ASSETS, Profile, find
+from rnnreport.data.assets import ASSETS, Profile, stamp
 from rnnreport.experiments.source import definitions_of_code, hash_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def prepare(parts: Sequence[PartName], profile: Profile = "auto") -> Iterator[st
         yield from lines
         return
     # Imported here: torch takes seconds.
-    from rnnreport.experiments.parts import plan, runs_of
+    from rnnreport.experiments.parts import do, plan, runs_of
 
     start = time.perf_counter()
     planned = []
@@ -61,20 +61,20 @@ def prepare(parts: Sequence[PartName], profile: Profile = "auto") -> Iterator[st
         planned += plan([part], profile)
         yield _line(planned[-1])
     missing = sum(each.missing for each in planned)
-    names = []
-    for part in parts:
+    begun = time.perf_counter()
+    for done in do(planned):
+        yield f"  done in {_duration(time.perf_counter() - begun)}: {done}"
         begun = time.perf_counter()
-        for runs in runs_of(part, profile):
-            results = runs.results()
-            names += [f"{result.experiment}-{result.key[:20]}.json" for result in results]
-        if any(each.missing and each.part == part for each in planned):
-            yield f"  {part:<11} done in {_duration(time.perf_counter() - begun)}"
     if missing:
         yield f"Ran {missing} in {_duration(time.perf_counter() - start)}."
-    lines = ["What the pages rest on is all there:"]
-    lines += [
-        _line(each._replace(stored=each.stored + each.missing, missing=0)) for each in planned
+    names = [
+        f"{result.experiment}-{result.key[:20]}.json"
+        for part in parts
+        for runs in runs_of(part, profile)
+        for result in runs.results()
     ]
+    lines = ["What the pages rest on is all there:"]
+    lines += [_line(each._replace(stored=each.stored + each.missing, todo=())) for each in planned]
     note.parent.mkdir(parents=True, exist_ok=True)
     write_whole(note, json.dumps({"lines": lines, "results": names}).encode())
 
@@ -98,20 +98,12 @@ def _state(parts: Sequence[PartName], profile: Profile) -> str:
     return hash_of(
         {
             "code": definitions_of_code(code),
-            "data": {name: _stamp(find(name)) for name in ASSETS},
+            "data": {name: stamp(name) for name in ASSETS},
             "parts": list(parts),
             "profile": [profile, os.environ.get("RNNREPORT_PROFILE", "")],
             "torch": metadata.version("torch"),
         }
     )[:20]
-
-
-def _stamp(path: Path | None) -> list[list[str | int]]:
-    """Say of each file where it is, how large, and when it was last changed."""
-    if path is None:
-        return []
-    files = [path, *sorted(path.rglob("*"))]
-    return [[str(file), (status := file.stat()).st_size, status.st_mtime_ns] for file in files]
 
 
 def _still_ready(note: Path) -> list[str] | None:

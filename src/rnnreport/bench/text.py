@@ -24,8 +24,8 @@ from rnnreport.experiments.text import (
     ModelName,
     TextConfig,
     build_model,
-    train_epoch,
 )
+from rnnreport.experiments.text_training import train_epoch
 
 _TYPES, _SHORTEST, _LONGEST = 7641, 5, 15
 _GLOVE_DIM = 25

@@ -35,6 +35,7 @@ __all__ = [
     "require",
     "resolve",
     "search_folders",
+    "stamp",
 ]
 
 Profile = Literal["full", "sample", "auto"]
@@ -306,6 +307,31 @@ def require(name: str) -> Path:
         f"places; RNNREPORT_DATA names the first folder. `rnnreport data fetch {name}` downloads "
         "it, `rnnreport data` lists all assets, and the profile 'sample' needs none."
     )
+
+
+def stamp(name: str) -> list[tuple[str, int, int]]:
+    """Say of each file of an asset where it is, how large, and when it was last changed.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`ASSETS`.
+
+    Returns
+    -------
+    list of (str, int, int)
+        Path, bytes and nanoseconds; empty where the asset is not there.
+
+    Raises
+    ------
+    ValueError
+        If no asset is called so.
+    """
+    path = find(name)
+    if path is None:
+        return []
+    files = [path, *sorted(path.rglob("*"))]
+    return [(str(file), (status := file.stat()).st_size, status.st_mtime_ns) for file in files]
 
 
 def resolve(profile: str, *assets: str) -> ResolvedProfile:

@@ -18,7 +18,7 @@ from rnnreport.experiments.caption_measures import MEASURES
 from rnnreport.experiments.caption_summary import NAMES, WAY_NAMES, Study
 from rnnreport.experiments.caption_training import WAYS, TrainedCaptioner
 from rnnreport.experiments.captioning import images
-from rnnreport.experiments.store import Result
+from rnnreport.experiments.store import Result, mean_history
 from rnnreport.experiments.tables import Table, interval_text, table
 from rnnreport.figures import Figure, Gallery, Html, gallery
 from rnnreport.models.captioning import CellType, Trace
@@ -273,10 +273,10 @@ def learning_curves(study: Study) -> Figure:
     Returns
     -------
     Figure
-        A panel a network; means of the seeds that are still being trained.
+        A panel a network; means of the seeds, as long as all of them are being trained.
     """
     curves = {
-        (cell, part): _mean_by_epoch([result.history[f"{part}_loss"] for result in results])
+        (cell, part): mean_history(results, f"{part}_loss")
         for cell, results in study.results.items()
         for part in ("train", "val")
     }
@@ -593,11 +593,6 @@ def _span(numbers: Sequence[int]) -> str:
 
 def _geometric(logs: Tensor) -> float:
     return float(10 ** logs.mean())
-
-
-def _mean_by_epoch(series: Sequence[Sequence[float]]) -> list[float]:
-    """Average the seeds epoch by epoch, as long as all of them are being trained."""
-    return [statistics.fmean(values) for values in zip(*series, strict=False)]
 
 
 def _read(captioner: TrainedCaptioner, picture: Image.Image, words: Sequence[str]) -> Trace:

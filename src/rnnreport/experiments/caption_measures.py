@@ -10,6 +10,7 @@ a little.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -280,8 +281,16 @@ def _parts(
     the caption; its length; the reference length that is nearest; ROUGE-L; CIDEr.
     """
     _check_captions(name, captions, references)
-    written = {row: [" ".join(caption)] for row, caption in enumerate(captions)}
-    right = {row: [" ".join(one) for one in of_image] for row, of_image in enumerate(references)}
+    return _parts_of_texts(
+        tuple(" ".join(caption) for caption in captions),
+        tuple(tuple(" ".join(one) for one in of_image) for of_image in references),
+    )
+
+
+@functools.lru_cache(maxsize=64)  # values, intervals and differences ask for the same again
+def _parts_of_texts(captions: tuple[str, ...], references: tuple[tuple[str, ...], ...]) -> Tensor:
+    written = {row: [caption] for row, caption in enumerate(captions)}
+    right = {row: list(of_image) for row, of_image in enumerate(references)}
     counts = []
     for row in written:
         cooked = cook_test(written[row][0], cook_refs(right[row], n=_ORDER), "closest", _ORDER)

@@ -218,7 +218,7 @@ class Study:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """What each network reached in each way, network by network."""
-        return tuple(self._row(cell, way) for cell in self.results for way in WAYS)
+        return tuple(self.row(cell, way) for cell in self.results for way in WAYS)
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
@@ -232,8 +232,14 @@ class Study:
 
     def row(self, cell: CellType, way: str) -> Row:
         """Return what one network reached in one way."""
-        (row,) = (row for row in self.rows if (row.cell, row.way) == (cell, way))
-        return row
+        if (cell, way) not in self._rows:
+            self._rows[cell, way] = self._row(cell, way)
+        return self._rows[cell, way]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[CellType, str], Row]:
+        """The rows that were asked for."""
+        return {}
 
     @cached_property
     def _training(self) -> list[Words]:

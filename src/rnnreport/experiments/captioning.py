@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 from PIL import Image
@@ -23,7 +24,7 @@ from rnnreport.experiments.store import Outcome, Result, describe_device, stored
 from rnnreport.models.captioning import CaptioningRNN, CellType
 from rnnreport.progress import track
 
-__all__ = ["CaptioningConfig", "images", "run"]
+__all__ = ["CaptioningConfig", "configs", "images", "run"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,25 @@ class CaptioningConfig:
         for name in ("learning_rate", "learning_rate_decay"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+def configs(profile: Profile = "auto") -> dict[CellType, CaptioningConfig]:
+    """Return the configurations that the report uses, by the network's cell.
+
+    Parameters
+    ----------
+    profile
+        As :class:`CaptioningConfig` has it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such profile.
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    """
+    resolved = resolve(profile, *NEEDS["captioning"])
+    return {cell: CaptioningConfig(cell, resolved) for cell in get_args(CellType)}
 
 
 def run(config: CaptioningConfig | None = None) -> Result:

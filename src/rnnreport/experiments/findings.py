@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rnnreport.data.assets import NEEDS, Profile, resolve
+from rnnreport.data.assets import Profile
 from rnnreport.experiments import (
     caption_summary,
     captioning,
@@ -54,10 +54,7 @@ def findings(part: PartName, profile: Profile = "auto") -> Found:
 
 def _captioning(profile: Profile) -> Found:
     found = {}
-    for cell in ("rnn", "lstm"):
-        config = captioning.CaptioningConfig(
-            cell_type=cell, profile=resolve(profile, *NEEDS["captioning"])
-        )
+    for cell, config in captioning.configs(profile).items():
         exact = captioning.run(config).metrics
         told = f"{exact['exact']:.0f} of {exact['n_train']:.0f} exact"
         found[f"heart-{cell}"] = Finding(told, "", 1)

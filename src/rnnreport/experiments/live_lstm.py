@@ -5,7 +5,7 @@ Its settings were chosen on the dev sentences. The test sentences are scored onc
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,8 +16,8 @@ from rnnreport.data.assets import NEEDS, Profile, resolve
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.store import Outcome, Result, describe_device, stored_or_computed
-from rnnreport.experiments.text import train_epoch
 from rnnreport.experiments.text_data import TextData, text_data
+from rnnreport.experiments.text_training import Labelled, accuracy, fit, score
 from rnnreport.models.text import RecurrentClassifier
 from rnnreport.progress import track
 
@@ -148,47 +148,27 @@ def run(config: LiveConfig | None = None) -> Result:
 
 def _train_and_test(config: LiveConfig, data: TextData) -> Outcome:
     vocabulary = Vocabulary.build(data.splits.train.sentences, config.min_count)
-    train, dev, test = (Sentences.encode(vocabulary, part.sentences) for part in data.splits)
-    train_labels, dev_labels, test_labels = (
-        torch.tensor(part.labels, dtype=torch.float32) for part in data.splits
+    train, dev, test = (
+        Labelled(
+            Sentences.encode(vocabulary, part.sentences),
+            torch.tensor(part.labels, dtype=torch.float32),
+        )
+        for part in data.splits
     )
     generator = Generator().manual_seed(config.seed)
     model = _build(config, len(vocabulary), generator)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    steps = config.epochs * math.ceil(len(train) / config.batch_size)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
-
-    history: dict[str, list[float]] = {"train_loss": [], "dev_loss": [], "dev_accuracy": []}
-    best, best_epoch, weights = -1.0, 0, {}
-    for epoch in track(range(1, config.epochs + 1), "text, the small LSTM of the live figure"):
-        losses = train_epoch(
-            model,
-            train,
-            train_labels,
-            optimiser,
-            scheduler,
-            batch_size=config.batch_size,
-            generator=generator,
-        )
-        scores = _scores(model, dev)
-        history["train_loss"].append(sum(losses) / len(losses))
-        history["dev_loss"].append(float(nn.sigmoid_loss(scores, dev_labels)))
-        history["dev_accuracy"].append(_accuracy(scores, dev_labels))
-        if history["dev_accuracy"][-1] > best:
-            best, best_epoch = history["dev_accuracy"][-1], epoch
-            weights = {name: value.clone() for name, value in model.state_dict().items()}
-
-    model.load_state_dict(weights)
+    epochs = track(range(1, config.epochs + 1), "text, the small LSTM of the live figure")
+    fitted = fit(model, train, dev, config, generator, epochs)
     return Outcome(
-        history=history,
+        history=fitted.history,
         metrics={
-            "dev_accuracy": best,
-            "best_epoch": best_epoch,
-            "test_accuracy": _accuracy(_scores(model, test), test_labels),
+            "dev_accuracy": fitted.dev_accuracy,
+            "best_epoch": fitted.best_epoch,
+            "test_accuracy": accuracy(score(model, test.sentences), test.labels),
             "num_parameters": model.num_parameters,
         },
         details={"words": list(vocabulary.words)},
-        tensors=_in_order(weights),
+        tensors=_in_order(fitted.weights),
     )
 
 
@@ -208,7 +188,7 @@ def _build(config: LiveConfig, n_words: int, generator: Generator) -> RecurrentC
         )
 
 
-def _in_order(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _in_order(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Bring weights into the layout of the pages, and the units of the state into order.
 
     Nothing says which unit is the first, nor which of its signs is the positive one. Units may be
@@ -232,13 +212,3 @@ def _in_order(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         "w": w.abs()[order],
         "bias": weights["output.bias"],
     }
-
-
-@torch.no_grad()
-def _scores(model: RecurrentClassifier, sentences: Sentences) -> Tensor:
-    scores: Tensor = model(sentences)
-    return scores
-
-
-def _accuracy(scores: Tensor, labels: Tensor) -> float:
-    return ((scores > 0) == labels.bool()).double().mean().item()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from rnnreport.data.assets import NEEDS, Profile, resolve
@@ -24,9 +25,10 @@ from rnnreport.experiments import (
     word_vectors,
 )
 from rnnreport.experiments.part_names import PARTS, PartName
+from rnnreport.experiments.side_by_side import Chain, run_chains
 from rnnreport.experiments.store import NotStoredError, Result, only_stored
 
-__all__ = ["Planned", "Runs", "plan", "runs_of"]
+__all__ = ["Planned", "Runs", "do", "plan", "runs_of"]
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,36 @@ class Runs:
         Does one, or gives back its stored result.
     run_all : callable or None
         Does all of them side by side, where the experiment can.
+    apart : bool
+        Whether they have nothing in common that is worth staying in one process for.
     """
 
     label: str
     configs: tuple[Any, ...]
     run: Callable[[Any], Result]
     run_all: Callable[[Sequence[Any]], list[Result]] | None = None
+    apart: bool = False
 
     def results(self) -> list[Result]:
         """Do what is missing, and return all results in the order of the configurations."""
         return self.run_all(self.configs) if self.run_all else list(map(self.run, self.configs))
+
+    @property
+    def jobs(self) -> Chain:
+        """What does each run, and its configuration."""
+        return [(self.run, config) for config in self.configs]
+
+    def missing(self) -> Runs:
+        """Return those of the runs that have no result yet."""
+        return replace(self, configs=tuple(c for c in self.configs if not self._is_stored(c)))
+
+    def _is_stored(self, config: Any) -> bool:
+        with only_stored():
+            try:
+                self.run(config)
+            except NotStoredError:
+                return False
+        return True
 
 
 class Planned(NamedTuple):
@@ -66,15 +88,22 @@ class Planned(NamedTuple):
         The assets that real data consists of.
     profile : {"full", "sample"}
         On which data.
-    stored, missing : int
-        How many runs have a result, and how many do not.
+    stored : int
+        How many runs have a result.
+    todo : tuple of Runs
+        Those that have none, in the order in which they are done.
     """
 
     part: PartName
     needs: tuple[str, ...]
     profile: str
     stored: int
-    missing: int
+    todo: tuple[Runs, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many runs have no result."""
+        return sum(len(runs.configs) for runs in self.todo)
 
 
 def runs_of(part: PartName, profile: Profile = "auto") -> tuple[Runs, ...]:
@@ -118,31 +147,58 @@ def plan(parts: Sequence[PartName] = PARTS, profile: Profile = "auto") -> list[P
 
 
 def _plan(part: PartName, profile: Profile) -> Planned:
-    stored = missing = 0
-    with only_stored():
-        for runs in runs_of(part, profile):
-            for config in runs.configs:
-                try:
-                    runs.run(config)
-                    stored += 1
-                except NotStoredError:
-                    missing += 1
-    return Planned(part, NEEDS[part], resolve(profile, *NEEDS[part]), stored, missing)
+    every = runs_of(part, profile)
+    todo = tuple(missing for runs in every if (missing := runs.missing()).configs)
+    planned = Planned(part, NEEDS[part], resolve(profile, *NEEDS[part]), 0, todo)
+    return planned._replace(stored=sum(len(runs.configs) for runs in every) - planned.missing)
+
+
+def do(planned: Sequence[Planned]) -> Iterator[str]:
+    """Do what is to be done: first, side by side, what each part begins with, then the rest.
+
+    Parameters
+    ----------
+    planned
+        From :func:`plan`.
+
+    Yields
+    ------
+    str
+        What has just been done, in words.
+
+    Raises
+    ------
+    Exception
+        What a run raises. All that was stored before is kept.
+    """
+    chains: list[Chain] = []
+    first: list[Runs] = []
+    rest: list[Runs] = []
+    for each in planned:
+        begin = list(takewhile(lambda runs: runs.run_all is None, each.todo))
+        first += begin
+        rest += each.todo[len(begin) :]
+        chains.append([job for runs in begin if not runs.apart for job in runs.jobs])
+        chains += [[job] for runs in begin if runs.apart for job in runs.jobs]
+    if first:
+        # The longest chain comes first: what is still going in the end had better be short.
+        chains = sorted(filter(None, chains), key=len, reverse=True)
+        run_chains(chains, label="side by side")
+        yield ", ".join(runs.label for runs in first)
+    for runs in rest:
+        runs.results()
+        yield runs.label
 
 
 def _captioning(profile: Profile) -> tuple[Runs, ...]:
-    resolved = resolve(profile, *NEEDS["captioning"])
-    by_heart = (
-        captioning.CaptioningConfig(cell_type=cell, profile=resolved)
-        for cell in caption_training.CELLS
-    )
+    by_heart = tuple(captioning.configs(profile).values())
     training = tuple(caption_summary.study_configs(profile))
     gradients = (
         caption_gradients.GradientsConfig(caption_training.default_config(cell, profile=profile))
         for cell in ("rnn", "lstm")
     )
     return (
-        Runs("learning captions by heart", tuple(by_heart), captioning.run),
+        Runs("learning captions by heart", by_heart, captioning.run, apart=True),
         Runs("captions", training, caption_training.run, caption_training.run_all),
         Runs("the gradient over time", tuple(gradients), caption_gradients.run),
     )
@@ -155,8 +211,8 @@ def _text(profile: Profile) -> tuple[Runs, ...]:
     more = tuple(config for config in order if config not in study)
     return (
         Runs("word vectors", (vectors,), word_vectors.run),
-        Runs("text classifiers", study, text.run, text.run_all),
         Runs("the LSTM inside the page", (live_lstm.default_config(profile),), live_lstm.run),
+        Runs("text classifiers", study, text.run, text.run_all),
         *((Runs("the order of words", more, text.run, text.run_all),) if more else ()),
     )
 
@@ -173,8 +229,8 @@ def _transfer(profile: Profile) -> tuple[Runs, ...]:
 def _style(profile: Profile) -> tuple[Runs, ...]:
     paintings, trade_off = style_summary.configs(profile)
     return (
-        Runs("paintings", paintings, style.run),
-        Runs("content against style", trade_off, style.run),
+        Runs("paintings", paintings, style.run, apart=True),
+        Runs("content against style", trade_off, style.run, apart=True),
     )
 
 

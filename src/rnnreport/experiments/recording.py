@@ -7,7 +7,6 @@ import io
 import json
 import os
 import platform
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from rnnreport.experiments.part_names import PartName
 from rnnreport.experiments.parts import runs_of
 from rnnreport.experiments.records import Curves, Painted, Record, Run, TableData, lines_of
 from rnnreport.experiments.source import code_fingerprint, hash_of
-from rnnreport.experiments.store import load_tensors
+from rnnreport.experiments.store import load_tensors, mean_history
 from rnnreport.experiments.tables import Table, share_text, table
 
 __all__ = ["code_of", "configs_of", "record"]
@@ -130,10 +129,10 @@ class _Shown:
 
 def _captioning() -> _Shown:
     study = caption_summary.study("full")
-    heart = [
-        captioning.run(captioning.CaptioningConfig(cell_type=cell, profile="full"))
-        for cell in caption_summary.NAMES
-    ]
+    heart = {
+        caption_summary.NAMES[cell]: captioning.run(config)
+        for cell, config in captioning.configs("full").items()
+    }
     by_heart = table(
         ["", "Repeated exactly", "Passes", "Last loss"],
         [
@@ -145,7 +144,7 @@ def _captioning() -> _Shown:
                     f"{result.metrics['last_loss']:.2g}",
                 ],
             )
-            for name, result in zip(caption_summary.NAMES.values(), heart, strict=True)
+            for name, result in heart.items()
         ],
         "Captions learned by heart",
     )
@@ -163,7 +162,7 @@ def _captioning() -> _Shown:
         "two of the worst by the CIDEr of attention",
     )
     losses = {
-        caption_summary.NAMES[cell]: _mean([r.history["val_loss"] for r in results])
+        caption_summary.NAMES[cell]: mean_history(results, "val_loss")
         for cell, results in study.results.items()
     }
     curves = _curves(losses, "passes over the training captions", "validation loss of a caption")
@@ -174,10 +173,7 @@ def _captioning() -> _Shown:
 def _text() -> _Shown:
     study = text_summary.study(profile="full")
     accuracy = {
-        text_summary.NAMES[model]: [
-            100 * value
-            for value in _mean([r.history["dev_accuracy"] for r in study.results[model]])
-        ]
+        text_summary.NAMES[model]: _percent(mean_history(study.results[model], "dev_accuracy"))
         for model in ("bag", "average", "rnn", "lstm")
     }
     curves = _curves(accuracy, "passes over the training sentences", "accuracy on dev, %")
@@ -189,9 +185,7 @@ def _text() -> _Shown:
 def _transfer() -> _Shown:
     study = transfer_summary.study(profile="full")
     accuracy = {
-        transfer_summary.NAMES[mode]: [
-            100 * value for value in _mean([r.history["val_accuracy"] for r in results])
-        ]
+        transfer_summary.NAMES[mode]: _percent(mean_history(results, "val_accuracy"))
         for mode, results in study.results.items()
     }
     curves = _curves(accuracy, "epoch", "validation accuracy, %")
@@ -245,10 +239,8 @@ def _curves(
     return Curves(xlabel, ylabel, f"{ylabel.capitalize()} over {xlabel}: {told}.", kept)
 
 
-def _mean(series: Sequence[Sequence[float]]) -> list[float]:
-    """Average series of different lengths over those that are still going."""
-    longest = max(map(len, series))
-    return [statistics.fmean(s[k] for s in series if k < len(s)) for k in range(longest)]
+def _percent(shares: Sequence[float]) -> list[float]:
+    return [100 * share for share in shares]
 
 
 def _data_of(shown: Table) -> TableData:

@@ -17,7 +17,7 @@ import torch
 from rnnreport.experiments.store import Result
 from rnnreport.progress import track
 
-__all__ = ["Epochs", "run_missing"]
+__all__ = ["Chain", "Epochs", "run_chains", "run_missing"]
 
 
 class _Run(Protocol):
@@ -33,6 +33,8 @@ class _Run(Protocol):
 Config = TypeVar("Config", bound=_Run)
 Epochs = Callable[[Config], Iterable[int]]
 """Gives a run its epochs, from 1 on, and tells somebody how far it is."""
+Chain = Sequence[tuple[Callable[[Any], Result], Any]]
+"""Runs that follow each other in one process: what does each, and its configuration."""
 
 
 def run_missing(
@@ -73,34 +75,75 @@ def run_missing(
         What `run` raises in the first run that fails; the others end then.
     """
     missing = [c for c, result in zip(configs, known, strict=True) if result is None]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = min(workers or cores or 1, len(missing))
+    workers = min(workers or _cores(), len(missing))
     if workers > 1 and all(config.device == "cpu" for config in missing):
-        _side_by_side(run, missing, label, workers)
+        jobs = [(run, config, _tell) for config in missing]
+        total = sum(config.epochs for config in missing)
+        _side_by_side(jobs, f"{label}, {len(jobs)} runs", total, workers)
     return [
         run(config, bar) if result is None else result
         for config, result in zip(configs, known, strict=True)
     ]
 
 
-_TICKS: Any = None  # in a worker: where it tells that an epoch is over
+def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = None) -> None:
+    """Do chains of runs side by side; their results are stored.
+
+    Parameters
+    ----------
+    chains
+        What to do. What does a run is a function at the top level of a module.
+    label
+        What stands before the progress bar of all runs.
+    workers
+        How many processes; as many as there are cores if not given.
+
+    Raises
+    ------
+    Exception
+        What a run raises; the others end then.
+    """
+    workers = min(workers or _cores(), len(chains))
+    if workers > 1:
+        total = sum(map(len, chains))
+        _side_by_side(
+            [(_do, chain, _tick) for chain in chains], f"{label}, {total} runs", total, workers
+        )
+        return
+    for chain in chains:
+        _do(chain, lambda: None)
+
+
+def _do(chain: Chain, tell: Callable[[], None]) -> None:
+    for run, config in chain:
+        run(config)
+        tell()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_TICKS: Any = None  # in a worker: where it tells how far it is
 
 
 def _side_by_side(
-    run: Callable[[Config, Epochs[Config]], Result],
-    configs: Sequence[Config],
+    jobs: Sequence[tuple[Callable[[Any, Any], Any], Any, Any]],
     label: str,
+    total: int,
     workers: int,
 ) -> None:
+    """Call functions with what each is given, in processes that tell of `total` steps in all."""
     # Spawned and not forked: a fork of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
     ticks = context.Queue()
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker, (ticks,)) as pool:
         try:
-            futures = [pool.submit(run, config, _tell) for config in configs]
-            total = sum(config.epochs for config in configs)
-            told = track(_arriving(ticks, futures), f"{label}, {len(configs)} runs", total=total)
+            futures = [pool.submit(do, given, tell) for do, given, tell in jobs]
+            told = track(_arriving(ticks, futures), label, total=total)
             for _ in told:
                 pass
             for future in futures:
@@ -119,6 +162,7 @@ def _start_worker(ticks: Any) -> None:
     _TICKS = ticks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     torch.set_num_threads(1)  # the workers share the cores
+    os.environ["RNNREPORT_PROGRESS"] = os.devnull  # the parent alone draws a bar
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -133,10 +177,14 @@ def _end_with_parent() -> None:
 def _tell(config: _Run) -> Iterator[int]:
     for epoch in range(1, config.epochs + 1):
         yield epoch
-        _TICKS.put(None)
+        _tick()
 
 
-def _arriving(ticks: Any, futures: Sequence[Future[Result]]) -> Iterator[None]:
+def _tick() -> None:
+    _TICKS.put(None)
+
+
+def _arriving(ticks: Any, futures: Sequence[Future[Any]]) -> Iterator[None]:
     """Yield for every tick, until all runs are over or one has failed."""
     while not all(future.done() for future in futures):
         if any(future.done() and future.exception() for future in futures):

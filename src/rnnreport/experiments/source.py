@@ -63,7 +63,20 @@ def definitions(module: str, name: str = _ALL) -> dict[str, str]:
     source = _module(module)
     if name not in (_ALL, *source.names, *source.imports):
         raise ValueError(f"name must be defined in {module}, got {name!r}")
+    return dict(_definitions(module, name, _state()))
+
+
+@functools.lru_cache(maxsize=64)  # dozens of results rest on the same definitions
+def _definitions(module: str, name: str, _state: str) -> Mapping[str, str]:
     return _reached([(module, name)], left_out=_PLUMBING)
+
+
+def _state() -> str:
+    """Hash the source of the whole package."""
+    total = hashlib.sha256()
+    for path in sorted(_SOURCE.rglob("*.py")):
+        total.update(hashlib.sha256(str(path).encode() + path.read_bytes()).digest())
+    return total.hexdigest()
 
 
 def definitions_of_code(code: str) -> dict[str, str]:

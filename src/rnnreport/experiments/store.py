@@ -14,9 +14,10 @@ import dataclasses
 import hashlib
 import json
 import platform
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
     "describe_device",
     "key_of",
     "load_tensors",
+    "mean_history",
     "only_stored",
     "store_folder",
     "stored",
@@ -423,3 +425,17 @@ def _read(path: Path) -> Result | None:
         return Result.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def mean_history(results: Sequence[Result], name: str) -> list[float]:
+    """Average a series over runs, entry by entry, as long as all of them have one.
+
+    Parameters
+    ----------
+    results
+        At least one.
+    name
+        Of a series in their ``history``.
+    """
+    series = [result.history[name] for result in results]
+    return [statistics.fmean(values) for values in zip(*series, strict=False)]

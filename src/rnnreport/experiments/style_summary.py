@@ -78,7 +78,7 @@ def study(*, profile: Profile = "auto") -> Study:
     """
     paintings, trade_off = configs(profile)
     return Study(
-        style_data(resolve(paintings[0].profile)),
+        style_data(resolve(paintings[0].profile), paintings[0].data_seed),
         {config.painting: run(config) for config in paintings},
         tuple(map(run, trade_off)),
     )

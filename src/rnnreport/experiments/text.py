@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
@@ -27,7 +26,7 @@ from rnnreport.data.assets import (
     resolve,
 )
 from rnnreport.data.glove import load_glove
-from rnnreport.data.sentences import Sentences, order_by_length
+from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import word_vectors
 from rnnreport.experiments.side_by_side import Epochs, run_missing
@@ -42,6 +41,7 @@ from rnnreport.experiments.store import (
     stored_or_computed,
 )
 from rnnreport.experiments.text_data import TextData, text_data
+from rnnreport.experiments.text_training import Labelled, accuracy, fit, score
 from rnnreport.experiments.word_vectors import WordVectorsConfig
 from rnnreport.models.text import (
     BagOfWords,
@@ -63,7 +63,6 @@ __all__ = [
     "latest",
     "run",
     "run_all",
-    "train_epoch",
 ]
 
 ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm"]
@@ -362,7 +361,7 @@ class TrainedClassifier:
             If a sentence has no token.
         """
         encoded = Sentences.encode(self.vocabulary, sentences)
-        return _scores(self.model, self.model.prepare(encoded)).sigmoid()
+        return score(self.model, self.model.prepare(encoded)).sigmoid()
 
     @torch.no_grad()
     def probabilities_by_word(self, sentence: Sequence[str]) -> list[float]:
@@ -455,55 +454,6 @@ def _build_model(
     )
 
 
-def train_epoch(
-    model: TextClassifier,
-    sentences: Sentences,
-    labels: Tensor,
-    optimiser: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
-    *,
-    batch_size: int,
-    generator: Generator,
-) -> list[float]:
-    """Pass over the training sentences once, in mini-batches of nearly equal lengths.
-
-    Parameters
-    ----------
-    model
-        What learns.
-    sentences
-        N sentences, as its ``prepare`` gives them.
-    labels : Tensor, shape (N,), float32
-        0 or 1.
-    optimiser, scheduler
-        Take a step after each mini-batch.
-    batch_size
-        Sentences in a mini-batch.
-    generator
-        The source of the order and of dropout.
-
-    Returns
-    -------
-    list of float
-        The mean loss of each mini-batch.
-
-    Raises
-    ------
-    FloatingPointError
-        If a loss is not finite.
-    """
-    order = order_by_length(sentences.lengths, batch_size, generator)
-    losses = []
-    truths = torch.split(labels[order], batch_size)
-    for batch, truth in zip(sentences.take(order).batches(batch_size), truths, strict=True):
-        losses.append(model.loss(batch, truth, generator))
-        optimiser.step()
-        scheduler.step()
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]}: try a smaller learning rate")
-    return losses
-
-
 def _bar(config: TextConfig) -> Iterable[int]:
     return track(range(1, config.epochs + 1), f"text, {config.model}, seed {config.seed}")
 
@@ -585,52 +535,28 @@ def _train_and_test(
     model = build_model(config, vectors, generator, first_rare=data.first_rare)
     model.to(config.device)
     train, dev, test = (
-        model.prepare(part.to(config.device)) for part in (data.train, data.dev, data.test)
-    )
-    train_labels, dev_labels, test_labels = (
-        torch.tensor(part.labels, dtype=torch.float32, device=config.device) for part in data.splits
-    )
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=config.learning_rate, fused=True)
-    steps = config.epochs * math.ceil(len(train) / config.batch_size)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
-
-    history: dict[str, list[float]] = {"train_loss": [], "dev_loss": [], "dev_accuracy": []}
-    best, best_epoch, best_scores, weights = -1.0, 0, torch.empty(0), {}
-    for epoch in progress(config):
-        losses = train_epoch(
-            model,
-            train,
-            train_labels,
-            optimiser,
-            scheduler,
-            batch_size=config.batch_size,
-            generator=generator,
+        Labelled(
+            model.prepare(sentences.to(config.device)),
+            torch.tensor(part.labels, dtype=torch.float32, device=config.device),
         )
-        scores = _scores(model, dev)
-        history["train_loss"].append(sum(losses) / len(losses))
-        history["dev_loss"].append(float(nn.sigmoid_loss(scores, dev_labels)))
-        history["dev_accuracy"].append(_accuracy(scores, dev_labels))
-        if history["dev_accuracy"][-1] > best:
-            best, best_epoch, best_scores = history["dev_accuracy"][-1], epoch, scores
-            weights = {name: value.clone() for name, value in model.state_dict().items()}
-
-    model.load_state_dict(weights)
-    scores = _scores(model, test)  # the one look at the test sentences
+        for sentences, part in zip((data.train, data.dev, data.test), data.splits, strict=True)
+    )
+    fitted = fit(model, train, dev, config, generator, progress(config))
+    scores = score(model, test.sentences)  # the one look at the test sentences
     return Outcome(
-        history=history,
+        history=fitted.history,
         metrics={
-            "dev_accuracy": best,
-            "best_epoch": best_epoch,
-            "test_accuracy": _accuracy(scores, test_labels),
+            "dev_accuracy": fitted.dev_accuracy,
+            "best_epoch": fitted.best_epoch,
+            "test_accuracy": accuracy(scores, test.labels),
             "num_parameters": model.num_parameters,
         },
         details={},
         tensors={
-            "dev_probability": best_scores.sigmoid().cpu(),
+            "dev_probability": fitted.dev_scores.sigmoid().cpu(),
             "test_probability": scores.sigmoid().cpu(),
             "words": _pack_words(data.vocabulary),
-            **{f"model.{name}": value.cpu() for name, value in weights.items()},
+            **{f"model.{name}": value.cpu() for name, value in fitted.weights.items()},
         },
     )
 
@@ -651,18 +577,6 @@ def _first_vectors(
         )
     vectors[: len(Vocabulary.SPECIAL)] = 0
     return vectors
-
-
-@torch.no_grad()
-def _scores(model: TextClassifier, sentences: Sentences) -> Tensor:
-    """Score sentences without dropout, in batches of nearly equal lengths."""
-    order = sentences.lengths.argsort(stable=True)
-    scores = torch.cat([model(batch) for batch in sentences.take(order).batches(1000)])
-    return torch.empty_like(scores).scatter_(0, order, scores)
-
-
-def _accuracy(scores: Tensor, labels: Tensor) -> float:
-    return ((scores > 0) == labels.bool()).double().mean().item()
 
 
 def _pack_words(vocabulary: Vocabulary) -> Tensor:

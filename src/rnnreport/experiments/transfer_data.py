@@ -166,6 +166,7 @@ def about(data: TransferData, name: BackboneName) -> dict[str, Any]:
     }
 
 
+@functools.cache  # the same for all runs
 def _hash_of_embedded() -> str:
     total = hashlib.sha256()
     for name, value in load_embedded().state_dict().items():
