@@ -133,8 +133,10 @@ def build(session: nox.Session, options: argparse.Namespace) -> Path:
             env["RNNREPORT_PROGRESS"] = os.ttyname(sys.stderr.fileno())
         pages = ("--pages", *options.only) if options.only else ()
         run(session, python, "-m", "rnnreport", "prepare", *pages, env=env)
+        # Pages differ in length: with more of them at once than cores, no core is idle at the end.
+        jobs = str(2 * (os.cpu_count() or 1))
         # -T tells which cell failed, and how.
-        how: tuple[str, ...] = ("-T", "-b", "html", "-j", "auto")
+        how: tuple[str, ...] = ("-T", "-b", "html", "-j", jobs)
         html = HTML
         if options.only:
             html, env["RNNREPORT_ONLY"] = ONLY, " ".join(options.only)

@@ -129,8 +129,6 @@ nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
-numfig = True
-math_numfig = False
 mathjax3_config = {
     "tex": {
         "macros": {
@@ -177,6 +175,8 @@ html_favicon = "_static/favicon.svg"
 html_css_files = ["custom.css", "print.css"]
 html_show_search_summary = False  # it would be fetched, which a page from a file may not
 html_use_index = False
+# The navigation is laid out anew for each page; that of the source's 80 pages took half a minute.
+html_sidebars = {"_modules/**": ["navbar-logo.html", "search-button-field.html"]}
 html_domain_indices = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {

@@ -1,5 +1,6 @@
 """Assets are found in order, missing ones are named, profiles resolve."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rnnreport.data.assets import (
     fingerprint,
     require,
     resolve,
+    stamp,
 )
 
 
@@ -119,6 +121,25 @@ def test_every_asset_says_what_it_is() -> None:
         assert "://" in asset.origin
         assert all([asset.description, asset.terms])
         assert not any(Path(candidate).is_absolute() for candidate in asset.candidates)
+
+
+def test_a_stamp_follows_every_file(folders: tuple[Path, Path]) -> None:
+    assert stamp("hymenoptera") == []
+    inner = folders[0] / "hymenoptera_data" / "train" / "ants"
+    inner.mkdir(parents=True)
+    (inner / "a.jpg").write_bytes(b"ant")
+    stamps = [stamp("hymenoptera")]
+    assert stamps[0] == stamp("hymenoptera")
+    (inner / "a.jpg").write_bytes(b"an ant")
+    stamps.append(stamp("hymenoptera"))
+    os.utime(inner / "a.jpg", ns=(0, 0))
+    stamps.append(stamp("hymenoptera"))
+    (inner / "a.jpg").rename(inner / "b.jpg")
+    stamps.append(stamp("hymenoptera"))
+    for k, each in enumerate(stamps):
+        assert each not in stamps[:k]
+    with pytest.raises(ValueError, match="got 'songs'"):
+        stamp("songs")
 
 
 def test_fingerprint_follows_content(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import text_summary
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.store import Outcome, Result, stored_or_computed
-from rnnreport.experiments.tables import p_text
+from rnnreport.experiments.tables import p_text, table
 from rnnreport.experiments.text import MODELS, ModelName, TextConfig, TrainedClassifier
 from rnnreport.experiments.text_data import TextData
 from rnnreport.experiments.text_figures import (
@@ -642,6 +643,28 @@ def test_accuracy_figure_has_a_scale_for_any_accuracy(
     low, high = ax.get_xlim()
     assert 0 < low < interval[0]
     assert min(interval[1], 0.9999) < high < 1
+
+
+def test_labels_of_the_accuracy_figure_do_not_touch() -> None:
+    """Neither on a wide scale nor on a narrow one, and the roundest numbers stay."""
+    rows = [row("bag", 0.55, interval=(0.53, 0.57)), row("lstm", 0.99, interval=(0.98, 0.995))]
+    figure = axes_of(accuracy_figure(rows)).figure
+    assert figure is not None
+    figure.canvas.draw()
+    (ax,) = figure.axes
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert len(boxes) > 5
+    assert {0.9, 0.99} < set(ax.get_xticks())
+    for left, right in itertools.pairwise(boxes):
+        assert left.x1 < right.x0
+
+
+def test_long_cells_are_broken_into_lines() -> None:
+    made = table(
+        ["", "Said"], [("RNN", ["a dog"]), ("LSTM", ["a dog runs & runs over the grass"])], ""
+    )
+    assert "<td>a dog</td>" in made.html
+    assert '<td class="sentence">a dog runs &amp; runs over the grass</td>' in made.html
 
 
 def test_learning_curves() -> None:

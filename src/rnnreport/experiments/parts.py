@@ -198,7 +198,8 @@ def _captioning(profile: Profile) -> tuple[Runs, ...]:
         for cell in ("rnn", "lstm")
     )
     return (
-        Runs("learning captions by heart", by_heart, captioning.run, apart=True),
+        # Not apart: they share the features of their images.
+        Runs("learning captions by heart", by_heart, captioning.run),
         Runs("captions", training, caption_training.run, caption_training.run_all),
         Runs("the gradient over time", tuple(gradients), caption_gradients.run),
     )

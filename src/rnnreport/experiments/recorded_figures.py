@@ -86,8 +86,9 @@ def _told(record: Record, code: str) -> str:
         f"{name} {record.versions[name]}" for name in ("python", "torch", "torchvision", "numpy")
     )
     runs = f"{len(record.runs)} runs, {_duration(record.seconds)} of computing"
+    amount = record.data["amount"].rstrip(".")
     told = (
-        f"{record.data['amount'].rstrip('.')}. {runs} on {record.machine}; last run "
+        f"{amount[:1].upper()}{amount[1:]}. {runs} on {record.machine}; last run "
         f"{record.date[:16].replace('T', ' ')} UTC; {versions}. Command: {record.command}."
     )
     if code != record.code:

@@ -58,25 +58,13 @@ def definitions(module: str, name: str = _ALL) -> dict[str, str]:
     ValueError
         If there is no such module, or no such definition in it.
     """
+    _look_again()
     if _path_of(module) is None:
         raise ValueError(f"module must be a module of {_PACKAGE}, got {module!r}")
     source = _module(module)
     if name not in (_ALL, *source.names, *source.imports):
         raise ValueError(f"name must be defined in {module}, got {name!r}")
-    return dict(_definitions(module, name, _state()))
-
-
-@functools.lru_cache(maxsize=64)  # dozens of results rest on the same definitions
-def _definitions(module: str, name: str, _state: str) -> Mapping[str, str]:
-    return _reached([(module, name)], left_out=_PLUMBING)
-
-
-def _state() -> str:
-    """Hash the source of the whole package."""
-    total = hashlib.sha256()
-    for path in sorted(_SOURCE.rglob("*.py")):
-        total.update(hashlib.sha256(str(path).encode() + path.read_bytes()).digest())
-    return total.hexdigest()
+    return dict(_definitions(module, name))
 
 
 def definitions_of_code(code: str) -> dict[str, str]:
@@ -97,6 +85,7 @@ def definitions_of_code(code: str) -> dict[str, str]:
     SyntaxError
         If it is not Python.
     """
+    _look_again()
     tree = ast.parse(code)
     imports = dict(_imported(ast.walk(tree), package=""))
     return _reached(_references(tree, imports, frozenset()), left_out=frozenset())
@@ -134,6 +123,20 @@ def hash_of(parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def _look_again() -> None:
+    """Forget what was read of the source, if it has changed since."""
+    state = hashlib.sha256()
+    for path in sorted(_SOURCE.rglob("*.py")):
+        state.update(hashlib.sha256(str(path).encode() + path.read_bytes()).digest())
+    if [state.digest()] != _SEEN:
+        for cached in (_definitions, _path_of, _module, _uses_of):
+            cached.cache_clear()
+        _SEEN[:] = [state.digest()]
+
+
+_SEEN: list[bytes] = []  # a hash of the source that is remembered
+
+
 class _Target(NamedTuple):
     """Something that a name may stand for: a definition in a module, or all of the module."""
 
@@ -147,6 +150,11 @@ class _Module(NamedTuple):
     names: Mapping[str, tuple[ast.stmt, ...]]  # the statements that give each name its value
     imports: Mapping[str, _Target]
     bare: tuple[ast.stmt, ...]  # statements that define nothing, and are executed all the same
+
+
+@functools.cache
+def _definitions(module: str, name: str) -> Mapping[str, str]:
+    return _reached([(module, name)], left_out=_PLUMBING)
 
 
 def _reached(roots: Iterable[tuple[str, str]], left_out: Set[str]) -> dict[str, str]:
@@ -254,6 +262,7 @@ def _imported(nodes: Iterable[ast.AST], package: str) -> Iterator[tuple[str, _Ta
                     yield alias.asname or alias.name, _Target(origin, alias.name)
 
 
+@functools.cache
 def _path_of(module: str) -> Path | None:
     """Return the file of a module of this package, None for anything else."""
     first, *rest = module.split(".")
@@ -271,16 +280,12 @@ def _is_package(module: str) -> bool:
     return path is not None and path.name == "__init__.py"
 
 
+@functools.cache  # a page asks for dozens of results of the same modules
 def _module(module: str) -> _Module:
     path = _path_of(module)
     assert path is not None, module  # noqa: S101
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    return _parse(path.read_text(encoding="utf-8"), package)
-
-
-@functools.cache  # a page asks for dozens of results of the same modules
-def _parse(source: str, package: str) -> _Module:
-    tree = ast.parse(source)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names: dict[str, tuple[ast.stmt, ...]] = {}
     imports: dict[str, _Target] = {}
     bare: list[ast.stmt] = []

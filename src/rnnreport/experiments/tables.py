@@ -10,6 +10,8 @@ from rnnreport.figures import Html
 
 __all__ = ["Table", "framed", "interval_text", "p_text", "share_text", "table"]
 
+_SENTENCE = 30  # a longer cell is broken into lines
+
 
 @dataclass(frozen=True, repr=False)
 class Table(Html):
@@ -45,13 +47,17 @@ def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label
         The table.
     """
     rows = (
-        f'<th scope="row">{html.escape(name)}</th>'
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        f'<th scope="row">{html.escape(name)}</th>' + "".join(map(_cell, cells))
         for name, cells in lines
     )
     framed_rows = framed(head, rows, label)
     kept = tuple((name, tuple(cells)) for name, cells in lines)
     return Table(framed_rows.html, label, tuple(head), kept)
+
+
+def _cell(text: str) -> str:
+    kind = ' class="sentence"' if len(text) > _SENTENCE else ""
+    return f"<td{kind}>{html.escape(text)}</td>"
 
 
 def framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:

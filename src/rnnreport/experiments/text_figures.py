@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ __all__ = [
     "words_figure",
 ]
 
-_TICKS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 0.999)
+# Where two stand too close together, the earlier one is kept.
+_TICKS = (0.5, 0.9, 0.99, 0.95, 0.98, 0.8, 0.97, 0.7, 0.96, 0.6, 0.93, 0.85, 0.995, 0.999)
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
 
@@ -220,7 +222,7 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
         # On a logit axis the step from 95 to 97 % is as wide as that from 5 to 3 % of errors.
         ax.set_xscale("logit")
         low, high = max(min(ends), 0.0001), min(max(ends), 0.9999)
-        ticks = [t for t in _TICKS if low <= t <= high] or [low, high]
+        ticks = _ticks(low, high)
         ax.set_xticks(ticks, [f"{100 * t:.3g}" for t in ticks])
         ax.set_xticks([], minor=True)
         ax.set_xlim(1 / (1 + (1 / low - 1) * 1.15), 1 / (1 + (1 / high - 1) / 1.15))
@@ -245,6 +247,21 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
         ),
         figsize=(5.4, 0.52 * len(ordered) + 0.9),
     )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Choose ticks of a logit axis whose labels do not touch."""
+    start, span = _logit(low), _logit(high) - _logit(low) or 1.0
+    places: dict[float, float] = {}
+    for tick in _TICKS:
+        place = (_logit(tick) - start) / span
+        if 0 <= place <= 1 and all(abs(place - other) > 0.08 for other in places.values()):
+            places[tick] = place
+    return sorted(places) or [low, high]
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
 
 
 def learning_curves(study: Study, models: Sequence[ModelName]) -> Figure:
