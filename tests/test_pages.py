@@ -34,7 +34,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 HTML = Path(os.environ.get("RNNREPORT_HTML") or DOCS / "_build" / "html").absolute()
 MADE = {"genindex", "py-modindex", "search"}  # by Sphinx, and not written by anybody
 NAMES = sorted(path.stem for path in HTML.glob("*.html") if path.stem not in MADE)
-WINDOWS = [(scheme, width) for scheme in ("light", "dark") for width in (1440, 390)]
+WIDTHS = (1440, 390)
 
 built = pytest.mark.skipif(
     not NAMES, reason=f"no pages in {HTML}: build the pages first (nox -s docs)"
@@ -49,11 +49,9 @@ def site() -> Site:
 
 @pytest.fixture
 def window(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Yield a browser's window, light and wide where a test does not say otherwise."""
-    scheme, width = getattr(request, "param", WINDOWS[0])
-    context = browser.new_context(
-        color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce"
-    )
+    """Yield a browser's window, a wide one where a test does not say otherwise."""
+    width = getattr(request, "param", WIDTHS[0])
+    context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
     context.set_default_timeout(120_000)
     # Nothing leaves the machine, even if a page asks.
     context.route(re.compile("^https?:"), lambda route: route.abort())
@@ -73,22 +71,19 @@ def show(page: Any, name: str, query: str = "") -> Watch:
 
 @built
 @every_page
-@pytest.mark.parametrize("window", WINDOWS, ids=lambda p: f"{p[0]}-{p[1]}", indirect=True)
+@pytest.mark.parametrize("window", WIDTHS, indirect=True)
 def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     watch = show(window, name)
     faults = maths_faults(window) + overflow_faults(window) + copy_faults(window)
     thin(window)
-    faults += axe_faults(window)
+    # The keyboard is tried in the second scheme: in light where it is wide, in dark on a phone.
+    schemes = ("light", "dark") if window.viewport_size["width"] < 600 else ("dark", "light")
+    for scheme in schemes:
+        window.emulate_media(color_scheme=scheme)
+        window.locator(f"html[data-theme={scheme}]").wait_for()
+        faults += [f"in {scheme}: {fault}" for fault in axe_faults(window)]
+    faults += keyboard_faults(window)
     assert faults + watch.faults() == []
-
-
-@built
-@every_page
-@pytest.mark.parametrize("window", [WINDOWS[0], WINDOWS[3]], ids=["wide", "phone"], indirect=True)
-def test_keyboard_reaches_everything(window: Any, name: str) -> None:
-    show(window, name)
-    thin(window)
-    assert keyboard_faults(window) == []
 
 
 @built
