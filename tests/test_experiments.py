@@ -232,7 +232,7 @@ def test_refuses_bad_configurations(change: dict[str, float], message: str) -> N
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_whole_sample_is_learned_by_heart(cell: CellType) -> None:
-    result = run(CaptioningConfig(cell_type=cell, profile="sample"))
+    result = run(captioning.configs("sample")[cell])
     assert (result.metrics["exact"], result.metrics["n_train"]) == (50, 50)
     assert len({record["image"] for record in result.details["train"]}) == 50
 
@@ -240,7 +240,7 @@ def test_the_whole_sample_is_learned_by_heart(cell: CellType) -> None:
 @needs("flickr8k", "mobilenet_v2")
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_real_photographs_are_learned_by_heart(cell: CellType) -> None:
-    result = run(CaptioningConfig(cell_type=cell, profile="full"))
+    result = run(captioning.configs("full")[cell])
     assert (result.metrics["exact"], result.metrics["n_train"]) == (50, 50)
     assert len({record["image"] for record in result.details["train"]}) == 50
     assert not {record["image"] for record in result.details["train"]} & {
