@@ -45,6 +45,7 @@ ASKED: tuple[Asked, ...] = (
     Asked("style", "painting-3", "The Starry Night", "a picture and a curve"),
     Asked("captioning", "heart-rnn", "RNN, learned by heart", "captions and a curve"),
     Asked("captioning", "heart-lstm", "LSTM, learned by heart", "captions and a curve"),
+    Asked("captioning", "heart-attention", "LSTM with attention, learned by heart", ""),
     Asked("captioning", "unseen-rnn", "RNN, unseen images", ""),
     Asked("captioning", "unseen-lstm", "LSTM, unseen images", ""),
     Asked("captioning", "unseen-attention", "LSTM with attention, unseen images", ""),
