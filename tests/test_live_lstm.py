@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from rnnreport.data.sentiment import tokenise_review
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import live_lstm, text_data, text_training
 from rnnreport.experiments.live_lstm import LiveConfig, default_config, run
-from rnnreport.experiments.live_lstm_figure import EXAMPLES, LiveLSTM, live_figure
+from rnnreport.experiments.live_lstm_figure import EXAMPLES, LiveLSTM, live_figure, readers
+from rnnreport.experiments.records import load_record, record_folder
 from rnnreport.experiments.source import definitions
 from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.models.text import RecurrentClassifier
@@ -299,6 +300,58 @@ def test_the_largest_model_fits_into_the_page() -> None:
     assert len(model.to_json().encode()) <= LIMIT
 
 
+def test_weights_come_back_from_the_text() -> None:
+    model = random_lstm(["</script><b>", "ça\xa0va"])
+    back = LiveLSTM.from_json(model.to_json())
+    assert back.vocabulary == model.vocabulary
+    assert back.tensors.keys() == model.tensors.keys()
+    for name, tensor in model.tensors.items():
+        assert torch.equal(back.tensors[name], tensor)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "{}", '{"words": "a", "tensors": {"b": {}}}', '{"words": 1, "tensors": {}}'],
+)
+def test_a_text_that_is_none_of_weights(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        LiveLSTM.from_json(text)
+
+
+def test_beside_a_sample_the_recorded_network_can_be_asked() -> None:
+    record = load_record("text")
+    result = run(tiny())
+    (ours, mine), (theirs, recorded) = readers(result).items()
+    assert ours == "generated review sentences, in this build"
+    assert theirs == f"{record.data['name']}, in the recorded run of {record.date[:10]}"
+    assert mine.to_json() == LiveLSTM.of(result).to_json()
+    text = (record_folder() / record.weights).read_text(encoding="utf-8")
+    assert recorded.to_json() == text
+    # What the run recorded of its size is the size of what is carried.
+    (run_of_it,) = (run for run in record.runs if run.label == "the LSTM inside the page")
+    assert run_of_it.config == asdict(LiveConfig("full"))
+    numbers = sum(tensor.numel() for tensor in recorded.tensors.values())
+    assert numbers + 4 * 16 == run_of_it.metrics["num_parameters"]  # torch's layers have two biases
+    good, bad = (
+        float(recorded.read(tokenise_review(s)).probability[-1])
+        for s in ("The food was delicious!", "The food was terrible.")
+    )
+    assert good > 0.9
+    assert bad < 0.1
+    on_real = replace(result, config={**result.config, "profile": "full"})
+    assert len(readers(on_real)) == 1
+
+
+def test_both_networks_fit_into_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the sample of the pages, not the small one
+    text_data.text_data.cache_clear()
+    config = default_config("sample")
+    words = text_data.text_data("sample", 0).vocabulary.words[len(Vocabulary.SPECIAL) :]
+    largest = random_lstm(words, config.wordvec_dim, config.hidden_dim)  # no word is left out
+    recorded = (record_folder() / load_record("text").weights).stat().st_size
+    assert len(largest.to_json().encode()) + recorded <= LIMIT
+
+
 # -- What the page shows --------------------------------------------------------------------------
 
 
@@ -330,12 +383,12 @@ class Cells(HTMLParser):
 
 def figure_of(result: Result) -> tuple[LiveLSTM, str]:
     model = LiveLSTM.of(result)
-    return model, live_figure(model).html
+    return model, live_figure({"these": model}).html
 
 
 def test_the_example_shows_the_numbers_of_the_model() -> None:
     model = random_lstm()
-    page = live_figure(model).html
+    page = live_figure({"these": model}).html
     tokens = tokenise_review(EXAMPLES[0])
     reading = model.read(tokens)
     cells = Cells(page.partition("</table>")[0])
@@ -361,7 +414,7 @@ def test_the_example_shows_the_numbers_of_the_model() -> None:
 
 def test_bars_lie_on_the_side_of_their_sign() -> None:
     model = random_lstm()
-    page = live_figure(model).html
+    page = live_figure({"these": model}).html
     cell = model.read(tokenise_review(EXAMPLES[0])).c
     paths = re.findall(r'<path class="(for|against)" d="([^"]*)"', page)[-2 * len(cell) :]
     for values, ((right, ahead), (left, behind)) in zip(
@@ -374,11 +427,32 @@ def test_bars_lie_on_the_side_of_their_sign() -> None:
 
 
 def test_only_examples_of_known_words_are_offered() -> None:
-    page = live_figure(random_lstm(tokenise_review(EXAMPLES[1]))).html
+    page = live_figure({"these": random_lstm(tokenise_review(EXAMPLES[1]))}).html
     assert re.findall(r"<button[^>]*>([^<]*)<", page) == [EXAMPLES[1]]
     assert f">{EXAMPLES[1]}</textarea>" in page
-    with pytest.raises(ValueError, match="model must know the words of one of EXAMPLES"):
-        live_figure(random_lstm(["soup", "good"]))
+    with pytest.raises(ValueError, match="models must know the words of one of EXAMPLES"):
+        live_figure({"these": random_lstm(["soup", "good"])})
+
+
+def test_a_choice_is_offered_between_several() -> None:
+    one, other = random_lstm(), random_lstm([*ENOUGH, "more"], seed=1)
+    alone = live_figure({"these": one}).html
+    assert "radio" not in alone
+    both = live_figure({"these": one, "<those>": other}).html
+    assert re.findall(r'value="(\d)"( checked)? disabled> ([^<]*)<', both) == [
+        ("0", " checked", "these"),
+        ("1", "", "&lt;those&gt;"),
+    ]
+    first, second = (Cells(page.partition("</table>")[0]).rows for page in (alone, both))
+    assert first == second  # the first of both reads
+    carried = re.findall(r'class="live-model">(.*?)</script>', both)
+    assert carried == [one.to_json(), other.to_json()]
+    known = random_lstm(tokenise_review(EXAMPLES[1]), seed=1)
+    few = live_figure({"these": one, "those": known}).html
+    assert re.findall(r"<button[^>]*>([^<]*)<", few) == [EXAMPLES[1]]
+    for wrong in ({}, {"these": one, "those": random_lstm(H=5)}):
+        with pytest.raises(ValueError, match="models must be at least one, and all of as many"):
+            live_figure(wrong)
 
 
 def test_all_examples_are_made_of_words_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,13 @@ def model() -> LiveLSTM:
 
 
 @pytest.fixture(scope="module")
-def page_file(model: LiveLSTM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other() -> LiveLSTM:
+    """Another network, which knows fewer words and has smaller word vectors."""
+    return random_lstm(ENOUGH, 9, 16, seed=6)
+
+
+@pytest.fixture(scope="module")
+def page_file(model: LiveLSTM, other: LiveLSTM, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     (folder / "_static").mkdir()
     for name in ("live-lstm.js", "live-lstm.css"):
@@ -105,7 +111,7 @@ def page_file(model: LiveLSTM, tmp_path_factory: pytest.TempPathFactory) -> Path
     page = folder / "page.html"
     page.write_text(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>A figure</title>'
-        f"<body>{live_figure(model).html}</body></html>",
+        f"<body>{live_figure({'these': model, 'those': other}).html}</body></html>",
         encoding="utf-8",
     )
     return page
@@ -128,13 +134,19 @@ def page(browser: Any, page_file: Path) -> Iterator[Any]:
     assert all(url.startswith(page_file.parent.as_uri()) for url in requests)
 
 
-def test_the_script_computes_what_python_computes(page: Any, model: LiveLSTM) -> None:
+@pytest.mark.parametrize("name", ["these", "those"])
+def test_the_script_computes_what_python_computes(
+    page: Any, model: LiveLSTM, other: LiveLSTM, name: str
+) -> None:
+    if name == "those":
+        page.get_by_label(name).check()
+        model = other
     reviews = generate(N_GENERATED, generator=torch.Generator().manual_seed(2)).sentences
     texts = [" ".join(sentence) for sentence in reviews] + MADE_UP
     assert len(texts) >= 200
     split = [tokenise_review(text) for text in texts]
     unknown = sum(not model.knows(tokens) for tokens in split)
-    assert 50 < unknown < len(texts) - 50
+    assert name == "those" or 50 < unknown < len(texts) - 50
     # All numbers as float64, Base64: thousands of them a sentence.
     packed = page.evaluate(
         """([texts, parts]) => {
@@ -218,6 +230,31 @@ def test_typing(page: Any, model: LiveLSTM) -> None:
     )  # the latest word is in view
     field.fill("the soup")
     page.wait_for_function("document.querySelector('.live-status').textContent.includes('2 words')")
+
+
+def test_another_network_reads_the_same_sentence(
+    page: Any, model: LiveLSTM, other: LiveLSTM
+) -> None:
+    text = EXAMPLES[1].replace("soup", "soup w7")
+    tokens = tokenise_review(text)
+    page.locator("#live-lstm-text").fill(text)
+    answer, note = page.locator("#live-lstm-probability"), page.locator("#live-lstm-note")
+    drawn = "[...document.querySelectorAll('.live-table td')].map((cell) => cell.innerHTML)"
+    first = page.evaluate(drawn)
+    for name, each, told in (
+        ("those", other, f"{len(tokens)} words, unknown: w7"),
+        ("these", model, f"{len(tokens)} words, all of them known"),
+    ):
+        page.get_by_label(name).check()
+        assert answer.text_content() == f"{each.read(tokens).probability[-1]:.2f}"
+        assert note.text_content() == told
+        assert page.locator(".live-known").text_content() == f"{len(each.vocabulary) - 2:,}"
+        assert (page.evaluate(drawn) == first) == (name == "these")
+    # It can be done with keys: the arrow goes to the other one and chooses it.
+    page.get_by_label("these").focus()
+    page.keyboard.press("ArrowDown")
+    assert page.get_by_label("those").is_checked()
+    assert answer.text_content() == f"{other.read(tokens).probability[-1]:.2f}"
 
 
 def test_examples_and_numbers_of_a_word(page: Any, model: LiveLSTM) -> None:

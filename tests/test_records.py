@@ -71,11 +71,11 @@ def test_a_record_answers_what_was_asked(part: PartName) -> None:
     assert record.curves
 
 
-def test_pictures_are_there_and_no_others() -> None:
-    named = {painted.file for part in PARTS for painted in load_record(part).paintings}
+def test_files_are_there_and_no_others() -> None:
+    records = [load_record(part) for part in PARTS]
     there = {path.name for path in record_folder().iterdir()}
-    assert there == named | {f"{part}.json" for part in PARTS}
-    for name in named:
+    assert there == {f"{part}.json" for part in PARTS}.union(*(record.files for record in records))
+    for name in (painted.file for record in records for painted in record.paintings):
         with Image.open(record_folder() / name) as picture:
             assert picture.format == "JPEG"
             assert min(picture.size) >= 256
@@ -105,6 +105,7 @@ def made(**changes: Any) -> Record:
         tables=[TableData("What is left", ["", "Left"], [("A < B", ["3 %"])])],
         curves=[Curves("steps", "loss", "It falls.", {"A": [[0.0, 1.0], [2.0, 1.0]]})],
         paintings=[Painted("style-a.jpg", "After A", "A town, painted.")],
+        weights="style-w.json",
     )
     return dataclasses.replace(record, **changes)
 
@@ -115,31 +116,40 @@ def jpeg() -> bytes:
     return buffer.getvalue()
 
 
+FILES = {"style-a.jpg": jpeg(), "style-w.json": b"{}"}
+
+
 def test_a_record_comes_back(tmp_path: Path) -> None:
     record = made()
-    path = write_record(record, {"style-a.jpg": jpeg()}, tmp_path / "new")
+    path = write_record(record, FILES, tmp_path / "new")
     assert load_record("style", path.parent) == record
-    assert sorted(p.name for p in path.parent.iterdir()) == ["style-a.jpg", "style.json"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "style-a.jpg",
+        "style-w.json",
+        "style.json",
+    ]
     assert record.seconds == 121
 
 
-def test_old_pictures_go_and_others_stay(tmp_path: Path) -> None:
+def test_old_files_go_and_others_stay(tmp_path: Path) -> None:
     for name in ("style-old.jpg", "text-old.jpg", "notes.txt"):
         (tmp_path / name).touch()
-    write_record(made(), {"style-a.jpg": jpeg()}, tmp_path)
+    write_record(made(), FILES, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "notes.txt",
         "style-a.jpg",
+        "style-w.json",
         "style.json",
         "text-old.jpg",
     }
 
 
 def test_what_does_not_fit_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"pictures must be \['style-a\.jpg'\], got \[\]"):
+    wanted = r"files must be \['style-a\.jpg', 'style-w\.json'\], got \[\]"
+    with pytest.raises(ValueError, match=wanted):
         write_record(made(), {}, tmp_path)
     with pytest.raises(ValueError, match="JSON"):
-        write_record(made(runs=[Run("a", {}, {}, float("nan"))], paintings=[]), {}, tmp_path)
+        write_record(made(runs=[Run("a", {}, {}, float("nan"))]), FILES, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -177,7 +187,7 @@ def test_recording_needs_the_real_data(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     record = made()
-    write_record(record, {"style-a.jpg": jpeg()}, tmp_path)
+    write_record(record, FILES, tmp_path)
     monkeypatch.setattr("rnnreport.experiments.records.record_folder", lambda: tmp_path)
     monkeypatch.setattr(recorded_figures, "record_folder", lambda: tmp_path)
     return record
@@ -208,7 +218,7 @@ def test_beside_real_data_it_is_folded_up() -> None:
 
 def test_the_same_code_is_not_called_changed(recorded: Record, tmp_path: Path) -> None:
     same = dataclasses.replace(recorded, code=recording.code_of("style"))
-    write_record(same, {"style-a.jpg": jpeg()}, tmp_path)
+    write_record(same, FILES, tmp_path)
     assert "has changed" not in recorded_run("style", "sample").html
 
 

@@ -73,20 +73,23 @@
     return Float64Array.from({ length: bytes.length / 4 }, (_, k) => view.getFloat32(4 * k, true));
   };
 
-  const model = JSON.parse(root.querySelector(".live-model").textContent);
-  const { vectors, Wx, Wh, b, w, bias } = Object.fromEntries(
-    Object.entries(model.tensors).map(([name, { data }]) => [name, numbers(data)]),
-  );
-  const [D] = model.tensors.Wx.shape;
-  const [H] = model.tensors.w.shape;
+  const unpack = (text) => {
+    const { words, tensors } = JSON.parse(text);
+    const index = new Map(words.split("\n").map((word, place) => [word, place]));
+    const [D] = tensors.Wx.shape;
+    const [H] = tensors.w.shape;
+    const weights = Object.entries(tensors).map(([name, { data }]) => [name, numbers(data)]);
+    return { index, D, H, ...Object.fromEntries(weights) };
+  };
+
   const UNKNOWN = 1;
-  const index = new Map(model.words.split("\n").map((word, place) => [word, place]));
-  const known = (token) => index.get(token) > UNKNOWN;
+  const known = (token) => model.index.get(token) > UNKNOWN;
 
   const sigmoid = (z) => 1 / (1 + Math.exp(-z));
 
   /* One step: z = x Wx + h Wh + b holds the four gates side by side, in the order f, i, c̃, o. */
   const step = (word, h, c) => {
+    const { D, H, vectors, Wx, Wh, b, w, bias } = model;
     const z = b.slice();
     for (let d = 0; d < D; d++) {
       const x = vectors[word * D + d];
@@ -106,9 +109,9 @@
   };
 
   const readTokens = (tokens) => {
-    let state = { h: new Float64Array(H), c: new Float64Array(H) };
+    let state = { h: new Float64Array(model.H), c: new Float64Array(model.H) };
     return tokens.map((token) => {
-      state = step(known(token) ? index.get(token) : UNKNOWN, state.h, state.c);
+      state = step(known(token) ? model.index.get(token) : UNKNOWN, state.h, state.c);
       return state;
     });
   };
@@ -135,7 +138,7 @@
   const drawSvg = (gate, values, drawn) =>
     `<svg role="img" aria-label="${NAMES[gate]}: mean ${mean(values).toFixed(2)}, ` +
     `from ${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}" ` +
-    `viewBox="0 0 100 ${PITCH * H}" preserveAspectRatio="none">${drawn}</svg>`;
+    `viewBox="0 0 100 ${PITCH * model.H}" preserveAspectRatio="none">${drawn}</svg>`;
 
   const drawHeat = (gate, values) =>
     drawSvg(
@@ -159,7 +162,7 @@
       gate,
       values,
       `<path class="for" d="${bars(1)}"></path><path class="against" d="${bars(-1)}"></path>` +
-        `<path class="line" d="M50 0V${PITCH * H}"></path>`,
+        `<path class="line" d="M50 0V${PITCH * model.H}"></path>`,
     );
   };
 
@@ -183,6 +186,8 @@
   const figures = root.querySelector(".live-numbers");
   const status = root.querySelector(".live-status");
 
+  const models = [...root.querySelectorAll(".live-model")].map((script) => script.textContent);
+  let model = unpack(models[0]); // what reads
   let tokens = []; // what the columns show
   let readings = [];
   let chosen = -1; // the column whose numbers stand below
@@ -207,7 +212,7 @@
     const signed = (v, digits) => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(digits);
     const gate = (key) =>
       entry(`mean <i>${key}</i>`, reading ? mean(reading[key]).toFixed(2) : "–");
-    const before = column > 0 ? readings[column - 1].probability : sigmoid(bias[0]);
+    const before = column > 0 ? readings[column - 1].probability : sigmoid(model.bias[0]);
     const change = reading ? reading.probability - before : 0;
     figures.innerHTML =
       entry("word", '<span class="live-token"></span>') +
@@ -272,6 +277,13 @@
     announce(`Probability of praise ${answer.textContent}, ${note.textContent}.`, 700);
   };
 
+  const exchange = (text) => {
+    model = unpack(text);
+    root.querySelector(".live-known").textContent = (model.index.size - UNKNOWN - 1).toLocaleString("en");
+    tokens = []; // no column stays as it was
+    update();
+  };
+
   const columnOf = (target) => {
     const cell = target.closest("td, thead th[scope=col]");
     return cell ? cell.cellIndex - 1 : -1;
@@ -307,6 +319,11 @@
     announce(`${told.join(", ")}.`, 200);
   });
   field.addEventListener("input", update);
+  for (const radio of root.querySelectorAll(".live-models input")) {
+    radio.disabled = false;
+    radio.checked = radio.defaultChecked; // a browser may remember another choice
+    radio.addEventListener("change", () => exchange(models[radio.value]));
+  }
   for (const button of root.querySelectorAll(".live-examples button")) {
     button.disabled = false;
     button.addEventListener("click", () => {

@@ -14,16 +14,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from rnnreport.data.assets import DataFormatError
 from rnnreport.data.sentiment import tokenise_review
 from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.experiments.records import load_record, record_folder
 from rnnreport.experiments.store import Result, load_tensors
 from rnnreport.figures import Html
 from rnnreport.layers import lstm_forward
 
-__all__ = ["EXAMPLES", "LiveLSTM", "Reading", "live_figure"]
+__all__ = ["EXAMPLES", "LiveLSTM", "Reading", "live_figure", "readers"]
 
 EXAMPLES = (
     "The soup was not good.",
@@ -142,19 +145,42 @@ class LiveLSTM:
         f, i, c_tilde, o = cache.gates[:, 0].unbind(1)
         return Reading((h[:, 0] @ t["w"] + t["bias"]).sigmoid(), f, i, c_tilde, o, cache.c[1:, 0])
 
+    @classmethod
+    def from_json(cls, text: str) -> LiveLSTM:
+        """Take words and weights from what :meth:`to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            If it gave something else.
+        """
+        try:
+            carried = json.loads(text)
+            tensors = {
+                name: torch.from_numpy(
+                    np.frombuffer(base64.b64decode(part["data"], validate=True), "<f4")
+                    .astype(np.float32)
+                    .reshape(part["shape"])
+                )
+                for name, part in carried["tensors"].items()
+            }
+            return cls(Vocabulary(tuple(carried["words"].split("\n"))), tensors)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"text must be words and weights, got {error!r}") from error
+
     def to_json(self) -> str:
         """Return words and weights as JSON text that may stand in a ``script`` element.
 
         ``words`` are the words in one string, parted by line feeds. Each tensor is there under its
-        name as its ``shape`` and ``data``: the very bytes of its float32 numbers, row by row,
-        little-endian, in Base64.
+        name, in alphabetical order, as its ``shape`` and ``data``: the very bytes of its float32
+        numbers, row by row, little-endian, in Base64.
         """
         packed = {
             name: {
                 "shape": list(tensor.shape),
                 "data": base64.b64encode(tensor.contiguous().numpy().astype("<f4").tobytes()),
             }
-            for name, tensor in self.tensors.items()
+            for name, tensor in sorted(self.tensors.items())
         }
         text = json.dumps(
             {"words": "\n".join(self.vocabulary.words), "tensors": packed},
@@ -165,7 +191,39 @@ class LiveLSTM:
         return text.replace("<", "\\u003c")  # no word can end the element
 
 
-def live_figure(model: LiveLSTM) -> Html:
+def readers(result: Result) -> dict[str, LiveLSTM]:
+    """Return what reads in the live figure, by what it was trained on.
+
+    Parameters
+    ----------
+    result
+        From :func:`rnnreport.experiments.live_lstm.run`.
+
+    Returns
+    -------
+    dict of str to LiveLSTM
+        That of the result; after one that was trained on a sample, that of the recorded run.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no record.
+    DataFormatError
+        If it cannot be read.
+    """
+    found = {f"{result.data['name']}, in this build": LiveLSTM.of(result)}
+    if result.config["profile"] == "sample":
+        record = load_record("text")
+        path = record_folder() / record.weights
+        try:
+            recorded = LiveLSTM.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataFormatError(f"{path}: {error}") from error
+        found[f"{record.data['name']}, in the recorded run of {record.date[:10]}"] = recorded
+    return found
+
+
+def live_figure(models: Mapping[str, LiveLSTM]) -> Html:
     """Show the probability and the gates after every word of a sentence that the reader types.
 
     The style sheet ``live-lstm.css`` and the script ``live-lstm.js`` are expected in the folder
@@ -173,9 +231,10 @@ def live_figure(model: LiveLSTM) -> Html:
 
     Parameters
     ----------
-    model
-        What reads. It knows all words of at least one of :data:`EXAMPLES`; the others are not
-        offered.
+    models
+        What reads, by what it was trained on; the reader chooses among them, the first comes first.
+        All have as many units, and know all words of at least one of :data:`EXAMPLES`; the others
+        are not offered.
 
     Returns
     -------
@@ -185,17 +244,29 @@ def live_figure(model: LiveLSTM) -> Html:
     Raises
     ------
     ValueError
-        If the model does not know the words of any example.
+        If there is no model, they have different numbers of units, or do not know the words of any
+        example.
     """
-    offered = [sentence for sentence in EXAMPLES if model.knows(tokenise_review(sentence))]
+    if len({len(model.tensors["w"]) for model in models.values()}) != 1:
+        raise ValueError("models must be at least one, and all of as many units")
+    model = next(iter(models.values()))
+    offered = [
+        sentence
+        for sentence in EXAMPLES
+        if all(each.knows(tokenise_review(sentence)) for each in models.values())
+    ]
     if not offered:
-        raise ValueError("model must know the words of one of EXAMPLES, it knows those of none")
+        raise ValueError("models must know the words of one of EXAMPLES, they know those of none")
     first = offered[0]
     tokens = tokenise_review(first)
     reading = model.read(tokens)
     buttons = "".join(f'<button type="button" disabled>{html.escape(s)}</button>' for s in offered)
     known = len(model.vocabulary) - len(Vocabulary.SPECIAL)
     last = f"{reading.probability[-1]:.2f}"
+    carried = "".join(
+        f'<script type="application/json" class="live-model">{each.to_json()}</script>'
+        for each in models.values()
+    )
     return Html(
         f"""<div id="live-lstm" class="live-lstm" data-most-words="{_MOST_WORDS}">
 <link rel="stylesheet" href="_static/live-lstm.css">
@@ -203,8 +274,10 @@ def live_figure(model: LiveLSTM) -> Html:
 <label for="live-lstm-text">Type a sentence of a review</label>
 <textarea id="live-lstm-text" rows="2" maxlength="4000" spellcheck="false" autocapitalize="off"
  autocomplete="off" aria-describedby="live-lstm-hint" disabled>{html.escape(first)}</textarea>
-<p id="live-lstm-hint">English, on a restaurant, a hotel or a shop. The network knows {known:,}
-words. Point at a word below for its numbers. Some sentences to begin with:</p>
+{_choice(list(models)) if len(models) > 1 else ""}
+<p id="live-lstm-hint">English, on a restaurant, a hotel or a shop. The network knows
+<span class="live-known">{known:,}</span> words. Point at a word below for its numbers. Some
+sentences to begin with:</p>
 <div class="live-examples" role="group" aria-label="Example sentences">{buttons}</div>
 </div>
 <p class="live-fixed">Scripts are switched off: here is a fixed example.</p>
@@ -217,11 +290,20 @@ that weigh most in the answer are on top. Gates: full colour is open, 1, and pal
 Candidate and cell: right of the line speaks for praise, left of it against; the cell is drawn as
 tanh <i>c</i>.</p>
 <p class="live-status" role="status"></p>
-<script type="application/json" class="live-model">{model.to_json()}</script>
+{carried}
 <script src="_static/live-lstm.js" defer></script>
 </div>""",
         f"Probability and gates of a small LSTM after every word: {first} {last}",
     )
+
+
+def _choice(names: Sequence[str]) -> str:
+    radios = "".join(
+        f'<label><input type="radio" name="live-model" value="{k}"{"" if k else " checked"} '
+        f"disabled> {html.escape(name)}</label>"
+        for k, name in enumerate(names)
+    )
+    return f'<fieldset class="live-models"><legend>Trained on</legend>{radios}</fieldset>'
 
 
 def _table(tokens: Sequence[str], reading: Reading) -> str:

@@ -17,6 +17,7 @@ from rnnreport.experiments import (
     caption_figures,
     caption_summary,
     captioning,
+    live_lstm,
     style_figures,
     style_summary,
     text_figures,
@@ -26,6 +27,7 @@ from rnnreport.experiments import (
     word_vectors,
 )
 from rnnreport.experiments.findings import findings
+from rnnreport.experiments.live_lstm_figure import LiveLSTM
 from rnnreport.experiments.part_names import PartName
 from rnnreport.experiments.parts import runs_of
 from rnnreport.experiments.records import Curves, Painted, Record, Run, TableData, lines_of
@@ -35,6 +37,7 @@ from rnnreport.experiments.tables import Table, share_text, table
 
 __all__ = ["code_of", "configs_of", "record"]
 
+_WEIGHTS = "text-live-lstm.json"
 _NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
 
 
@@ -50,8 +53,8 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
     -------
     record : Record
         What to keep.
-    pictures : dict of str to bytes
-        Its pictures as JPEG, by file name.
+    files : dict of str to bytes
+        The files that belong to it, by name.
 
     Raises
     ------
@@ -84,8 +87,9 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
             tables=[_data_of(each) for each in shown.tables],
             curves=shown.curves,
             paintings=shown.paintings,
+            weights=shown.weights,
         ),
-        shown.pictures,
+        shown.files,
     )
 
 
@@ -124,7 +128,8 @@ class _Shown:
     tables: Sequence[Table]
     curves: list[Curves] = dataclasses.field(default_factory=list)
     paintings: list[Painted] = dataclasses.field(default_factory=list)
-    pictures: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    weights: str = ""
+    files: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
 
 def _captioning() -> _Shown:
@@ -179,7 +184,9 @@ def _text() -> _Shown:
     curves = _curves(accuracy, "passes over the training sentences", "accuracy on dev, %")
     vectors = word_vectors.run(word_vectors.WordVectorsConfig(profile="full"))
     neighbours = text_figures.neighbours_table(vectors, _NEIGHBOURS_OF)
-    return _Shown((text_figures.results_table(study), neighbours), [curves])
+    weights = LiveLSTM.of(live_lstm.run(live_lstm.default_config("full"))).to_json().encode()
+    tables = (text_figures.results_table(study), neighbours)
+    return _Shown(tables, [curves], weights=_WEIGHTS, files={_WEIGHTS: weights})
 
 
 def _transfer() -> _Shown:
@@ -194,7 +201,7 @@ def _transfer() -> _Shown:
 
 def _style() -> _Shown:
     study = style_summary.study(profile="full")
-    losses, paintings, pictures = {}, [], {}
+    losses, paintings, files = {}, [], {}
     for name, result in study.results.items():
         painting = study.data.paintings[name]
         losses[painting.title] = result.history["style"]
@@ -203,7 +210,7 @@ def _style() -> _Shown:
         buffer = io.BytesIO()
         picture = Image.fromarray(load_tensors(result)["image"].numpy())
         picture.save(buffer, "JPEG", quality=85, optimize=True)
-        pictures[file] = buffer.getvalue()
+        files[file] = buffer.getvalue()
         paintings.append(
             Painted(
                 file,
@@ -212,7 +219,7 @@ def _style() -> _Shown:
             )
         )
     curves = _curves(losses, "steps", "weighted style loss", first=0)
-    return _Shown((style_figures.results_table(study),), [curves], paintings, pictures)
+    return _Shown((style_figures.results_table(study),), [curves], paintings, files=files)
 
 
 _SHOWN: Mapping[PartName, Callable[[], _Shown]] = {

@@ -161,6 +161,8 @@ class Record:
         Of learning.
     paintings : list of Painted
         Pictures.
+    weights : str
+        The name of a file with weights for a page to carry; empty where there is none.
     """
 
     part: PartName
@@ -175,6 +177,12 @@ class Record:
     tables: list[TableData]
     curves: list[Curves]
     paintings: list[Painted]
+    weights: str = ""
+
+    @property
+    def files(self) -> set[str]:
+        """The names of the files that belong to it."""
+        return {painted.file for painted in self.paintings} | ({self.weights} - {""})
 
     @property
     def seconds(self) -> float:
@@ -269,15 +277,15 @@ def load_record(part: PartName, folder: Path | None = None) -> Record:
         raise DataFormatError(f"{path}: {error}") from error
 
 
-def write_record(record: Record, pictures: Mapping[str, bytes], folder: Path | None = None) -> Path:
-    """Write the record of a part, and delete pictures of an earlier one.
+def write_record(record: Record, files: Mapping[str, bytes], folder: Path | None = None) -> Path:
+    """Write the record of a part, and delete files of an earlier one.
 
     Parameters
     ----------
     record
         What to write.
-    pictures
-        The content of its pictures' files, by name.
+    files
+        The content of its files, by name.
     folder
         Where records are; :func:`record_folder` if not given.
 
@@ -289,21 +297,20 @@ def write_record(record: Record, pictures: Mapping[str, bytes], folder: Path | N
     Raises
     ------
     ValueError
-        If other pictures are given than the record names, or a number is not finite.
+        If other files are given than the record names, or a number is not finite.
     OSError
         If a file cannot be written.
     """
-    named = {painted.file for painted in record.paintings}
-    if named != pictures.keys():
-        raise ValueError(f"pictures must be {sorted(named)}, got {sorted(pictures)}")
+    if record.files != files.keys():
+        raise ValueError(f"files must be {sorted(record.files)}, got {sorted(files)}")
     folder = folder or record_folder()
     folder.mkdir(parents=True, exist_ok=True)
     text = record.to_json() + "\n"
-    for name, content in pictures.items():
+    for name, content in files.items():
         write_whole(folder / name, content)
     path = folder / f"{record.part}.json"
     write_whole(path, text.encode())
-    for old in set(folder.glob(f"{record.part}-*.jpg")) - {folder / name for name in named}:
+    for old in set(folder.glob(f"{record.part}-*")) - {folder / name for name in files}:
         old.unlink()
     return path
 
