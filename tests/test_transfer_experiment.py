@@ -39,6 +39,7 @@ N_TRAIN, N_VAL = 24, 11
 
 
 def clear_caches() -> None:
+    transfer_data._hash_of_embedded.cache_clear()
     transfer_data.transfer_data.cache_clear()
     transfer_rate.lower_maps.cache_clear()
     transfer_rate.validation_maps.cache_clear()
@@ -159,6 +160,7 @@ def test_what_the_network_is_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     network = load_embedded()
     next(network.parameters()).data += 1
     monkeypatch.setattr(transfer_data, "load_embedded", lambda: network)
+    transfer_data._hash_of_embedded.cache_clear()
     assert run(tiny("frozen")).data["fingerprint"] != first.data["fingerprint"]
 
 
