@@ -1,8 +1,8 @@
 """Records: what a full run on real data gave, in files that travel with the pages.
 
 A record is plain data: numbers, curves, captions that our networks wrote, pictures that they
-painted, and the configurations that led there. It holds no photograph, and no sentence that
-somebody else wrote.
+painted, the weights of a small one, and the configurations that led there. It holds no photograph,
+and no sentence that somebody else wrote.
 """
 
 from __future__ import annotations
