@@ -178,6 +178,26 @@ def test_the_weights_of_the_first_best_epoch_are_kept(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("few")
+def test_the_learning_rate_falls_to_zero_in_a_straight_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates: list[float] = []
+    train = text_training.train_epoch
+
+    def watched(
+        model: Any, sentences: Any, labels: Any, optimiser: Any, *rest: Any, **k: Any
+    ) -> Any:
+        rates.append(optimiser.param_groups[0]["lr"])
+        losses = train(model, sentences, labels, optimiser, *rest, **k)
+        rates.append(optimiser.param_groups[0]["lr"])
+        return losses
+
+    monkeypatch.setattr(text_training, "train_epoch", watched)
+    run(tiny("bag", epochs=4, learning_rate=0.04))
+    assert rates == pytest.approx([0.04, 0.03, 0.03, 0.02, 0.02, 0.01, 0.01, 0.0])
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("model", ["bag", "bilstm"])
 def test_the_test_sentences_are_scored_once_and_last(
     model: ModelName, monkeypatch: pytest.MonkeyPatch
