@@ -284,8 +284,12 @@ _STOPS = """() => {
 _MISSED = """() => {
   const { wanted, reached, unseen } = window.pageStops;
   const name = (element) => element.outerHTML.slice(0, 110);
+  // The tab key goes to one of several radio buttons, and the arrow keys to the others.
+  const grouped = (element) => element.type === "radio" && wanted.some((other) =>
+    other.type === "radio" && other.name === element.name && reached.has(other));
   return [
-    ...wanted.filter((element) => !reached.has(element) && element.isConnected)
+    ...wanted.filter((element) =>
+      !reached.has(element) && !grouped(element) && element.isConnected)
       .map((element) => "never reached: " + name(element)),
     ...[...unseen].map((element) => "focus not seen: " + name(element)),
   ];

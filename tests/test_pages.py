@@ -268,6 +268,12 @@ LIVE_FAULTS = [
     (keyboard_faults, '<a href="#">x</a>', "a:focus { outline: none }", "focus not seen: <a"),
     (
         keyboard_faults,
+        '<input type="radio" name="a" tabindex="-1"><input type="radio" name="a" tabindex="-1">',
+        "",
+        "never reached: <input",
+    ),
+    (
+        keyboard_faults,
         '<button onkeydown="event.preventDefault()">Trap</button><button>After</button>',
         "",
         "never reached: <button>After",
@@ -285,6 +291,13 @@ def test_check_in_the_browser_finds_its_fault(
     found = check(window)
     assert found
     assert all(fault in each for each in found)
+
+
+def test_one_of_several_radio_buttons_is_enough(window: Any, tmp_path: Path) -> None:
+    group = '<input type="radio" name="a"{}> <input type="radio" name="a">'
+    for first in ("", " checked"):
+        window.goto(write(tmp_path, group.format(first)).as_uri())
+        assert keyboard_faults(window) == []
 
 
 @pytest.mark.parametrize(
