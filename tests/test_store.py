@@ -180,10 +180,19 @@ def test_killed_while_writing_leaves_nothing(
 
 def test_a_leftover_of_a_killed_writer_does_not_matter(run: Run, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
-    (tmp_path / "store" / "toy-0123.tmp").write_text('{"experiment": "to')
+    (tmp_path / "store" / "toy-0123.json.4567.tmp").write_text('{"experiment": "to')
     compute = Computer()
     assert run(compute) == run(compute)
     assert compute.count == 1
+
+
+def test_a_result_may_be_read_by_whoever_may_read_other_files(run: Run, tmp_path: Path) -> None:
+    run(Computer(tensors={"w": torch.ones(2)}))
+    (tmp_path / "usual").touch()
+    written = list((tmp_path / "store").glob("toy-*"))
+    assert len(written) == 2
+    usual = (tmp_path / "usual").stat().st_mode
+    assert {path.stat().st_mode for path in written} == {usual}
 
 
 def test_what_json_cannot_hold_is_not_stored(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Text classification: the source's five models and one more, each trained from several seeds.
+"""Text classification: the source's five models and two more, each trained from several seeds.
 
 All that is chosen (the epoch, and the settings in :data:`SETTINGS`) is chosen on the dev sentences.
 The test sentences are scored once, at the end of a run.
