@@ -1,6 +1,6 @@
 """Print the built pages to one PDF, in their order, with a table of contents.
 
-``python docs/print_pdf.py docs/_build/html docs/_build/report.pdf``
+``python docs/print_pdf.py docs/_build/html docs/_build/rnnreport.pdf``
 
 The pages are joined as they were built, so an equation keeps its number and a result its value. A
 browser, taken from the system, sets and prints them: once to learn on which page each heading
