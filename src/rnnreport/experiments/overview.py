@@ -123,8 +123,11 @@ def _equations(ledger: LedgerTable) -> str:
 def _group(part: PartName, found: Found, record: Record) -> str:
     real = found.profile == "full"
     here = f"{'real data' if real else 'sample, not real data'}: {found.data}"
-    there = f"{record.data['name']}, {record.date[:10]}"
-    return _heading(part, _TITLES[part], html.escape(here), html.escape(there), found.profile)
+    there = (
+        f"{html.escape(record.data['name'])}, "
+        f'<span class="overview-date">{html.escape(record.date[:10])}</span>'
+    )
+    return _heading(part, _TITLES[part], html.escape(here), there, found.profile)
 
 
 def _heading(page: str, title: str, here: str, there: str, profile: str = "full") -> str:
@@ -147,7 +150,7 @@ def _answer(finding: Finding | None) -> str:
     if finding is None:
         return "–"
     more: Iterable[str] = filter(
-        None, (finding.note, f"{finding.runs} seeds" if finding.runs > 1 else "one run")
+        None, (finding.note, f"{finding.runs}\u00a0seeds" if finding.runs > 1 else "one run")
     )
     return f"<b>{html.escape(finding.value)}</b><small>{html.escape(', '.join(more))}</small>"
 
