@@ -208,6 +208,15 @@ def test_a_recorded_run_says_where_it_comes_from() -> None:
     assert 'alt="A town, painted."' in shown
 
 
+def test_the_recorded_text_classifiers_say_which_word_vectors_they_had() -> None:
+    record = load_record("text")
+    size = f"{record.data['vectors_dim']} numbers"
+    assert f"{size} each, {record.data['vectors']}." in recorded_run("text", "sample").html
+    assert f"{size} a word" in record.findings["glove-fixed"].note
+    run = next(run for run in record.runs if run.config.get("model") == "glove-fixed")
+    assert run.metrics["num_parameters"] == int(record.data["vectors_dim"]) + 1
+
+
 @pytest.mark.usefixtures("recorded")
 def test_beside_real_data_it_is_folded_up() -> None:
     assert recorded_run("style", "full").html.startswith('<details class="recorded" >')

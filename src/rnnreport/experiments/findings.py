@@ -68,10 +68,12 @@ def _captioning(profile: Profile) -> Found:
 
 def _text(profile: Profile) -> Found:
     study = text_summary.study(profile=profile)
-    found: dict[str, Finding] = {
-        row.model: Finding(f"{row.mean:.4f}", _95(row.interval), len(row.accuracies))
-        for row in study.rows()
-    }
+    found: dict[str, Finding] = {}
+    for row in study.rows():
+        note = _95(row.interval)
+        if row.model == "glove-fixed":  # their size decides what vectors that stay fixed can say
+            note += f", {study.results[row.model][0].data['vectors_dim']} numbers a word"
+        found[row.model] = Finding(f"{row.mean:.4f}", note, len(row.accuracies))
     return Found(study.data.profile, study.data.name, found)
 
 

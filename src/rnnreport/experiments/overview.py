@@ -51,7 +51,7 @@ ASKED: tuple[Asked, ...] = (
     Asked("captioning", "unseen-attention", "LSTM with attention, unseen images", ""),
     Asked("text", "bag", "Bag of words", "0.953"),
     Asked("text", "average", "Embedding, average", "0.950"),
-    Asked("text", "glove-fixed", "GloVe fixed, average", "0.932"),
+    Asked("text", "glove-fixed", "GloVe fixed, average", "0.932, 300 numbers a word"),
     Asked("text", "glove", "GloVe trained on, average", ""),
     Asked("text", "rnn", "GloVe, RNN", "0.922"),
     Asked("text", "lstm", "GloVe, LSTM", "0.937"),

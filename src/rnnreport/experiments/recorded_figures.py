@@ -87,8 +87,13 @@ def _told(record: Record, code: str) -> str:
     )
     runs = f"{len(record.runs)} runs, {_duration(record.seconds)} of computing"
     amount = record.data["amount"].rstrip(".")
+    vectors = ""
+    if "vectors" in record.data:
+        vectors = (
+            f" Word vectors: {record.data['vectors_dim']} numbers each, {record.data['vectors']}."
+        )
     told = (
-        f"{amount[:1].upper()}{amount[1:]}. {runs} on {record.machine}; last run "
+        f"{amount[:1].upper()}{amount[1:]}.{vectors} {runs} on {record.machine}; last run "
         f"{record.date[:16].replace('T', ' ')} UTC; {versions}. Command: {record.command}."
     )
     if code != record.code:

@@ -37,6 +37,7 @@ from rnnreport.experiments.tables import Table, share_text, table
 
 __all__ = ["code_of", "configs_of", "record"]
 
+_DATA = ("name", "amount", "fingerprint", "vectors", "vectors_dim")
 _WEIGHTS = "text-live-lstm.json"
 _NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
 
@@ -77,7 +78,7 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
             date=max(result.date for result in real),
             machine=_machine(),
             versions=real[-1].versions,
-            data={name: str(real[-1].data[name]) for name in ("name", "amount", "fingerprint")},
+            data={name: str(real[-1].data[name]) for name in _DATA if name in real[-1].data},
             code=code_of(part),
             runs=[
                 Run(label, _plain(config), _plain(result.metrics), round(result.wall_time, 1))

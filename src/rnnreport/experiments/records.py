@@ -148,7 +148,8 @@ class Record:
     versions : dict of str to str
         Of Python and the libraries.
     data : dict of str to str
-        ``name``, ``amount`` and ``fingerprint`` of the data.
+        ``name``, ``amount`` and ``fingerprint`` of the data; of text also ``vectors``, the file
+        of word vectors, and ``vectors_dim``, how many numbers each has.
     code : str
         Hash of the definitions that computed it.
     runs : list of Run
