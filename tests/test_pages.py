@@ -5,7 +5,7 @@ They are looked for in docs/_build/html, or where RNNREPORT_HTML says.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +66,16 @@ def show(page: Any, name: str, query: str = "") -> Watch:
     return watch
 
 
+def faults_in(schemes: Sequence[str], page: Any, *checks: Callable[[Any], list[str]]) -> list[str]:
+    """Check a page in each colour scheme; it is left in the last one."""
+    faults = []
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.locator(f"html[data-theme={scheme}]").wait_for()
+        faults += [f"in {scheme}: {fault}" for check in checks for fault in check(page)]
+    return faults
+
+
 # -- Every page ----------------------------------------------------------------------------------
 
 
@@ -74,14 +84,11 @@ def show(page: Any, name: str, query: str = "") -> Watch:
 @pytest.mark.parametrize("window", WIDTHS, indirect=True)
 def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     watch = show(window, name)
-    faults = maths_faults(window) + overflow_faults(window) + copy_faults(window)
-    thin(window)
     # The keyboard is tried in the second scheme: in light where it is wide, in dark on a phone.
     schemes = ("light", "dark") if window.viewport_size["width"] < 600 else ("dark", "light")
-    for scheme in schemes:
-        window.emulate_media(color_scheme=scheme)
-        window.locator(f"html[data-theme={scheme}]").wait_for()
-        faults += [f"in {scheme}: {fault}" for fault in axe_faults(window)]
+    faults = faults_in(schemes, window, maths_faults, overflow_faults, copy_faults)
+    thin(window)
+    faults += faults_in(schemes, window, axe_faults)
     faults += keyboard_faults(window)
     assert faults + watch.faults() == []
 
