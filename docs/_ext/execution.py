@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.typing import ExtensionMetadata
 
-from rnnreport.experiments.source import definitions_of_code, hash_of
+from rnnreport.runs.definitions import definitions_of_code, hash_of
 
 _CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.MULTILINE | re.DOTALL)
 _KERNEL = "kernelspec:\n  name: python3\n"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from rnnreport.data.assets import resolve
-from rnnreport.experiments.style import default_config
-from rnnreport.experiments.style_data import feature_network, network_needs, style_data
+from rnnreport.experiments.style.data import feature_network, network_needs, style_data
+from rnnreport.experiments.style.painting import default_config
 from rnnreport.models.style import (
     NETWORKS,
     FeatureNetwork,

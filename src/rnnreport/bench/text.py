@@ -18,14 +18,14 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport.data.sentences import Sentences
-from rnnreport.experiments.text import (
+from rnnreport.experiments.text.fitting import train_epoch
+from rnnreport.experiments.text.training import (
     MODELS,
     SETTINGS,
     ModelName,
     TextConfig,
     build_model,
 )
-from rnnreport.experiments.text_training import train_epoch
 
 _TYPES, _SHORTEST, _LONGEST = 7641, 5, 15
 _GLOVE_DIM = 25
@@ -57,7 +57,7 @@ def measure(model: ModelName, *, count: int, rounds: int, seed: int = 0) -> Row:
     Parameters
     ----------
     model
-        One of :data:`~rnnreport.experiments.text.MODELS`.
+        One of :data:`~rnnreport.experiments.text.training.MODELS`.
     count
         Sentences in an epoch.
     rounds

@@ -19,8 +19,8 @@ from torch import Generator, Tensor, nn
 
 from rnnreport.data.assets import find, resolve
 from rnnreport.data.views import centre_view
-from rnnreport.experiments.transfer_choice import fixed_views, pass_through
-from rnnreport.experiments.transfer_data import TransferData, backbone, transfer_data
+from rnnreport.experiments.transfer.choice import fixed_views, pass_through
+from rnnreport.experiments.transfer.data import TransferData, backbone, transfer_data
 from rnnreport.models.transfer import BackboneName, Head, freeze
 
 _BATCH, _RATE, _DECAY = 16, 0.02, 1e-3

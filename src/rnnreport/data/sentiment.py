@@ -44,7 +44,7 @@ class LabelledSentences:
         For each sentence 0 (negative) or 1 (positive).
     kinds
         For each sentence the construction that it was made by, where that is known
-        (:mod:`rnnreport.data.reviews`), else empty.
+        (:mod:`rnnreport.samples.reviews`), else empty.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from rnnreport.data._draws import chance, uniform
+from rnnreport.draws import chance, uniform
 
 __all__ = ["centre_square", "centre_view", "random_view", "to_tensor"]
 

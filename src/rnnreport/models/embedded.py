@@ -4,7 +4,8 @@ Style transfer and transfer learning begin with a network that has seen photogra
 are downloads of 5 to 550 MB. This one has half a million parameters. Its first five convolutions
 follow those of VGG-19 (Simonyan and Zisserman, 2015) with fewer hidden channels, and its maps
 speak VGG's language: channel ``k`` of ``relu2_1`` stands for channel ``k`` of VGG's. Three more
-convolutions lead to features of a whole image. :mod:`rnnreport.experiments.distillation` trains it.
+convolutions lead to features of a whole image.
+:mod:`rnnreport.experiments.distillation.training` trains it.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def training_record() -> dict[str, Any]:
     Returns
     -------
     dict
-        The record of a :class:`~rnnreport.experiments.distillation.Distillation`.
+        The record of a :class:`~rnnreport.experiments.distillation.training.Distillation`.
     """
     with _weights() as file:
         record: dict[str, Any] = json.loads(file.metadata()["record"])

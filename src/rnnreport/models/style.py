@@ -30,8 +30,8 @@ from rnnreport.data.assets import DataFormatError
 from rnnreport.data.weights import load_into, read_weights
 from rnnreport.layers import gram_matrix
 from rnnreport.models.embedded import MAPS, load_embedded
-from rnnreport.models.lbfgs import LBFGS
 from rnnreport.nn import content_loss, style_loss, total_variation_loss
+from rnnreport.optim.lbfgs import LBFGS
 from rnnreport.progress import track
 
 __all__ = [

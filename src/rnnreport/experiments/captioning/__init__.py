@@ -1,0 +1,1 @@
+"""Captioning: learning by heart, training on all captions, and what both show."""

@@ -1,0 +1,451 @@
+"""The captioned images of the experiments: photographs, drawn scenes, or COCO's features.
+
+A network without attention gets one row of features an image, one with attention a row for each
+of the image's places.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import Tensor
+
+from rnnreport._files import write_whole
+from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, fingerprint, require, resolve
+from rnnreport.data.coco import Coco, CocoPart, load_coco
+from rnnreport.data.features import (
+    load_mobilenet_v2,
+    mobilenet_v2_maps,
+    pixel_features,
+    pixel_patches,
+)
+from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
+from rnnreport.data.vocabulary import CaptionVocabulary
+from rnnreport.progress import track
+from rnnreport.runs.definitions import code_fingerprint
+from rnnreport.runs.store import store_folder
+from rnnreport.samples.scenes import Scenes, draw, generate
+
+__all__ = [
+    "CaptionSource",
+    "Captions",
+    "Dataset",
+    "ImageSource",
+    "Split",
+    "Words",
+    "coco_source",
+    "features_of",
+    "image_source",
+    "resolve_dataset",
+]
+
+Words = tuple[str, ...]
+Captions = Mapping[str, tuple[Words, ...]]
+"""The captions of each image, by its name."""
+
+Dataset = Literal["flickr8k", "coco"]
+
+_SIDE, _GRID, _PLACES = 96, 12, 6  # of the drawn scenes: pixels, cells and places along a side
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their features, and their captions as word indices.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The N images.
+    features : Tensor, float32, shape (N, F) or (N, P, F)
+        Their features.
+    captions : Tensor, int64, shape (M, L)
+        All captions, as :meth:`~rnnreport.data.vocabulary.CaptionVocabulary.encode` writes them.
+    owners : Tensor, int64, shape (M,)
+        Which image each caption is of.
+    references : tuple
+        The captions of each image as words, also words that the vocabulary does not have.
+    """
+
+    names: tuple[str, ...]
+    features: Tensor
+    captions: Tensor
+    owners: Tensor
+    references: tuple[tuple[Words, ...], ...]
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """How many words each caption has, with ``<START>`` and ``<END>``, shape (M,)."""
+        return (self.captions != 0).sum(1)  # <NULL> is the first of the special words
+
+    def first(self, count: int) -> Split:
+        """Return the first images, with all their captions."""
+        kept = self.owners < count
+        return Split(
+            self.names[:count],
+            self.features[:count],
+            self.captions[kept],
+            self.owners[kept],
+            self.references[:count],
+        )
+
+
+class CaptionSource(ABC):
+    """Captions of images and features of these."""
+
+    @property
+    @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """What this is, for the reader of a result."""
+
+    @abstractmethod
+    def fingerprint(self, names: Sequence[str] | None = None) -> str:
+        """Return a hash of these images, or of all, and of all that leads to their features."""
+
+    @abstractmethod
+    def vocabulary(self, min_count: int) -> CaptionVocabulary:
+        """Return the words that stand in the training captions at least so many times."""
+
+    @abstractmethod
+    def splits(
+        self, vocabulary: CaptionVocabulary, *, places: bool, max_words: int
+    ) -> tuple[Split, Split]:
+        """Return all images for training and for validation, as a network takes them.
+
+        Raises
+        ------
+        ValueError
+            If a caption has more than `max_words` words, or there are no features of places.
+        """
+
+    @abstractmethod
+    def image(self, name: str, size: int | None = None) -> Image.Image:
+        """Return an image to look at.
+
+        Raises
+        ------
+        KeyError
+            If there is no such image, or no picture of it.
+        """
+
+
+class ImageSource(CaptionSource):
+    """Captions and features of images that are at hand, each with a name."""
+
+    @abstractmethod
+    def pools(self) -> tuple[Captions, Captions]:
+        """Return the captions of all images for training, and of all for validation."""
+
+    @abstractmethod
+    def features(self, names: Sequence[str], *, places: bool) -> Tensor:
+        """Return the features of these images: (N, P, F) with `places`, else (N, F)."""
+
+    def vocabulary(self, min_count: int) -> CaptionVocabulary:
+        """Return the words that stand in the training captions at least so many times."""
+        captions = (words for of_one in self.pools()[0].values() for words in of_one)
+        return CaptionVocabulary.build(captions, min_count)
+
+    def splits(
+        self, vocabulary: CaptionVocabulary, *, places: bool, max_words: int
+    ) -> tuple[Split, Split]:
+        """Return all images for training and for validation, as a network takes them."""
+
+        def split(pool: Captions) -> Split:
+            names = tuple(pool)
+            return Split(
+                names,
+                self.features(names, places=places),
+                vocabulary.encode([words for name in names for words in pool[name]], max_words + 2),
+                torch.tensor([row for row, name in enumerate(names) for _ in pool[name]]),
+                tuple(pool.values()),
+            )
+
+        train, val = self.pools()
+        return split(train), split(val)
+
+
+class _Photographs(ImageSource):
+    """Flickr8k with features of MobileNetV2."""
+
+    def __init__(self, max_words: int | None) -> None:
+        self._weights = require("mobilenet_v2")
+        self._data: Flickr8k = load_flickr8k(require("flickr8k"), max_words=max_words)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {
+            "name": "photographs of Flickr8k",
+            "features": f"MobileNetV2 trained on ImageNet ({self._weights.name})",
+            "folder": self._data.root.name,
+            "n_images": len(self._data.captions),
+        }
+
+    def pools(self) -> tuple[Captions, Captions]:
+        train, val = split_by_name(self._data.captions)
+        return (
+            {name: self._data.captions[name] for name in train},
+            {name: self._data.captions[name] for name in val},
+        )
+
+    def fingerprint(self, names: Sequence[str] | None = None) -> str:
+        paths = map(self._data.path, self._data.captions if names is None else names)
+        return fingerprint([self._data.captions_path, self._weights, *paths])
+
+    def features(self, names: Sequence[str], *, places: bool) -> Tensor:
+        every = list(self._data.captions)
+        mark = fingerprint([self._weights, *map(self._data.path, every)])
+        code = code_fingerprint("rnnreport.data.features")  # other code, other features
+        mark = hashlib.sha256(f"{mark} {code}".encode()).hexdigest()
+        path = store_folder() / f"mobilenet_v2_maps-{mark[:20]}.safetensors"
+        known = _read_features(path, mark)
+        if known is None:
+            images = map(self._data.image, track(every, "image features"))
+            known = _compute_features(images, self._weights)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, safetensors.torch.save(known, {"fingerprint": mark}))
+            _read_features.cache_clear()
+        row = {name: number for number, name in enumerate(every)}
+        rows = [row[name] for name in names]
+        return known["places"][rows].float() if places else known["whole"][rows]
+
+    def image(self, name: str, size: int | None = None) -> Image.Image:  # noqa: ARG002
+        if name not in self._data.captions:
+            raise KeyError(name)
+        return self._data.image(name)
+
+
+def _compute_features(images: Iterable[Image.Image], weights: Path) -> dict[str, Tensor]:
+    whole, places = [], []
+    for maps in mobilenet_v2_maps(images, load_mobilenet_v2(weights)):
+        whole.append(maps.mean(1))
+        places.append(maps.half())  # all of them in full precision would be large
+    return {"whole": torch.cat(whole), "places": torch.cat(places)}
+
+
+@functools.lru_cache(maxsize=1)  # 120 MB for 900 images
+def _read_features(path: Path, mark: str) -> dict[str, Tensor] | None:
+    """Read stored features; None where there are none that fit."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("fingerprint") != mark:
+                return None
+            return {name: file.get_tensor(name) for name in ("whole", "places")}
+    except (OSError, safetensors.SafetensorError):
+        return None
+
+
+class _DrawnScenes(ImageSource):
+    """Generated scenes with pixel features: the first ones for training, the rest to validate."""
+
+    def __init__(self, n_train: int, n_val: int, seed: int) -> None:
+        self._sizes = n_train, n_val
+        self._seed = seed
+
+    @cached_property
+    def _scenes(self) -> Scenes:
+        generator = torch.Generator().manual_seed(self._seed)
+        return generate(sum(self._sizes), generator=generator, size=_SIDE)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {
+            "name": "generated scenes",
+            "features": (
+                f"pixel features: mean colours on a {_GRID} × {_GRID} grid, or for attention in "
+                f"{_PLACES} × {_PLACES} places"
+            ),
+            "n_images": len(self._scenes.names),
+        }
+
+    def pools(self) -> tuple[Captions, Captions]:
+        captions = list(zip(self._scenes.names, self._scenes.captions, strict=True))
+        n_train = self._sizes[0]
+        return dict(captions[:n_train]), dict(captions[n_train:])
+
+    def fingerprint(self, names: Sequence[str] | None = None) -> str:  # noqa: ARG002
+        total = hashlib.sha256(self._scenes.images.numpy().tobytes())
+        total.update(repr(self._scenes.captions).encode())
+        return total.hexdigest()
+
+    def features(self, names: Sequence[str], *, places: bool) -> Tensor:
+        row = {name: number for number, name in enumerate(self._scenes.names)}
+        return _describe(self._scenes.images[[row[name] for name in names]], places)
+
+    def image(self, name: str, size: int | None = None) -> Image.Image:
+        if name not in self._scenes.names:
+            raise KeyError(name)
+        scene = self._scenes.scenes[self._scenes.names.index(name)]
+        return draw(scene, size or _SIDE)
+
+
+def _describe(images: Tensor, places: bool) -> Tensor:
+    """Pixel features of pictures of the scenes' size."""
+    if places:
+        return pixel_patches(images, grid=_PLACES)
+    return pixel_features(images, grid=_GRID)
+
+
+class _CocoFeatures(CaptionSource):
+    """COCO's captions with the features of VGG-16 that come with them; there are no pictures."""
+
+    def __init__(self) -> None:
+        self._root = require("coco")
+        self._data: Coco = load_coco(self._root)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {
+            "name": "captions of COCO",
+            "features": "VGG-16 trained on ImageNet, reduced to principal components",
+            "folder": self._root.name,
+            "n_images": len(self._data.train.features) + len(self._data.val.features),
+        }
+
+    def fingerprint(self, names: Sequence[str] | None = None) -> str:  # noqa: ARG002
+        return fingerprint(self._data.paths)
+
+    def image(self, name: str, size: int | None = None) -> Image.Image:  # noqa: ARG002
+        raise KeyError(name)
+
+    def vocabulary(self, min_count: int) -> CaptionVocabulary:  # noqa: ARG002
+        return self._data.vocabulary
+
+    def splits(
+        self, vocabulary: CaptionVocabulary, *, places: bool, max_words: int
+    ) -> tuple[Split, Split]:
+        if places:
+            raise ValueError(
+                "cell_type must be 'rnn' or 'lstm' with COCO: its files have no places"
+            )
+        if vocabulary != self._data.vocabulary:
+            raise ValueError("vocabulary must be COCO's own")
+        longest = self._data.train.captions.shape[1] - 2
+        if longest > max_words:
+            raise ValueError(f"max_words must be at least {longest} with COCO, got {max_words}")
+
+        def split(part: CocoPart, name: str) -> Split:
+            names = tuple(f"{name}-{row}" for row in range(len(part.features)))
+            references: list[list[Words]] = [[] for _ in names]
+            for owner, words in zip(
+                part.image_idxs.tolist(), vocabulary.decode(part.captions), strict=True
+            ):
+                references[owner].append(tuple(words))
+            return Split(
+                names,
+                part.features,
+                part.captions,
+                part.image_idxs,
+                tuple(map(tuple, references)),
+            )
+
+        return split(self._data.train, "train"), split(self._data.val, "val")
+
+
+def resolve_dataset(dataset: Dataset, profile: Profile) -> ResolvedProfile:
+    """Decide whether an experiment runs on real captions or on the sample.
+
+    Parameters
+    ----------
+    dataset
+        Which real captions are meant.
+    profile
+        As the configuration has it.
+
+    Raises
+    ------
+    MissingDataError
+        If the real data is asked for and not there.
+    """
+    return resolve(profile, *(("coco",) if dataset == "coco" else NEEDS["captioning"]))
+
+
+def image_source(
+    profile: ResolvedProfile,
+    *,
+    n_train: int,
+    n_val: int,
+    data_seed: int = 0,
+    max_words: int | None = None,
+) -> ImageSource:
+    """Load photographs with captions, or draw scenes.
+
+    Parameters
+    ----------
+    profile
+        ``"full"``: the photographs of Flickr8k; ``"sample"``: drawn scenes.
+    n_train, n_val, data_seed
+        Of the drawn scenes.
+    max_words
+        The most words of a photograph's caption; no bound where not given.
+
+    Raises
+    ------
+    MissingDataError
+        If real data is asked for and not there.
+    DataFormatError
+        If a file cannot be read, or a caption is too long.
+    """
+    if profile == "sample":
+        return _drawn_scenes(n_train, n_val, data_seed)
+    return _Photographs(max_words)
+
+
+@functools.lru_cache(maxsize=4)  # the same for all cells and seeds
+def _drawn_scenes(n_train: int, n_val: int, seed: int) -> _DrawnScenes:
+    return _DrawnScenes(n_train, n_val, seed)
+
+
+def coco_source() -> CaptionSource:
+    """Load the captions and features of COCO.
+
+    Raises
+    ------
+    MissingDataError
+        If they are not there.
+    DataFormatError
+        If a file cannot be read.
+    """
+    return _CocoFeatures()
+
+
+def features_of(images: Iterable[Image.Image], profile: ResolvedProfile, *, places: bool) -> Tensor:
+    """Compute the features of pictures that belong to no data set.
+
+    Parameters
+    ----------
+    images
+        At least one, in RGB, of any size.
+    profile
+        ``"full"``: features of MobileNetV2; ``"sample"``: pixel features.
+    places
+        Whether of each place.
+
+    Returns
+    -------
+    Tensor, float32, shape (N, P, F) with `places`, else (N, F)
+        The features.
+
+    Raises
+    ------
+    MissingDataError
+        If the weights of MobileNetV2 are needed and not there.
+    """
+    if profile == "full":
+        network = load_mobilenet_v2(require("mobilenet_v2"))
+        maps = torch.cat(list(mobilenet_v2_maps(images, network)))
+        return maps if places else maps.mean(1)
+    pixels = [
+        np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)) for image in images
+    ]
+    stack = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2) / 255
+    return _describe(stack, places)

@@ -1,0 +1,326 @@
+"""What the runs of the captioning networks say, and which of their differences mean something."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Generator
+
+from rnnreport.data.assets import Profile
+from rnnreport.experiments.captioning.data import CaptionSource, ImageSource, Words
+from rnnreport.experiments.captioning.measures import (
+    MEASURES,
+    Scores,
+    bootstrap,
+    ciders,
+    exact_matches,
+    measure,
+    paired_difference,
+    share_in_training,
+)
+from rnnreport.experiments.captioning.training import (
+    CELLS,
+    SEEDS,
+    WAYS,
+    CaptionConfig,
+    default_config,
+    run_all,
+    source_of,
+)
+from rnnreport.models.captioning import CellType
+from rnnreport.runs.store import Result
+
+__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "study", "study_configs"]
+
+NAMES: Mapping[CellType, str] = {
+    "rnn": "RNN",
+    "lstm": "LSTM",
+    "attention": "LSTM with attention",
+}
+"""What the pages call the networks."""
+
+WAY_NAMES: Mapping[str, str] = {"greedy": "Greedy", "beam": "Beam"}
+"""What the pages call the ways of writing a caption."""
+
+_PAIRS: tuple[tuple[CellType, CellType], ...] = (("lstm", "rnn"), ("attention", "lstm"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a network reached on the validation images in one way of writing.
+
+    Attributes
+    ----------
+    cell : str
+        One of :data:`~rnnreport.experiments.captioning.training.CELLS`.
+    way : str
+        One of :data:`~rnnreport.experiments.captioning.training.WAYS`.
+    name : str
+        What pages call the network.
+    scores : Scores
+        The means of the seeds.
+    intervals : mapping of str to (float, float)
+        95 % intervals of these means over images, for each measure.
+    ciders : tuple of float
+        CIDEr of each seed.
+    in_training : float
+        The share of captions that stand word for word among the training captions, the mean of
+        the seeds.
+    exact : float
+        How many captions are one of their image's true ones, the mean of the seeds.
+    """
+
+    cell: CellType
+    way: str
+    name: str
+    scores: Scores
+    intervals: Mapping[str, tuple[float, float]]
+    ciders: tuple[float, ...]
+    in_training: float
+    exact: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one network is than another, on the same images.
+
+    Attributes
+    ----------
+    better, other : str
+        The networks.
+    way : str
+        How both write.
+    difference : float
+        CIDEr of the one minus CIDEr of the other, means of the seeds.
+    interval : tuple of two floats
+        Its 95 % interval over images.
+    ratio : float
+        CIDEr of the one divided by that of the other; NaN where the latter is 0.
+    """
+
+    better: CellType
+    other: CellType
+    way: str
+    difference: float
+    interval: tuple[float, float]
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """All runs of one profile.
+
+    Attributes
+    ----------
+    source : ImageSource
+        The images and what people say of them.
+    results : mapping of str to tuple of Result
+        The runs of each network, one for each seed, all on the same images.
+    """
+
+    source: ImageSource
+    results: Mapping[CellType, tuple[Result, ...]]
+
+    @property
+    def profile(self) -> str:
+        """``"full"`` or ``"sample"``."""
+        return str(self.first.data["profile"])
+
+    @property
+    def first(self) -> Result:
+        """The first run of the first network."""
+        return next(iter(self.results.values()))[0]
+
+    def names(self, split: str) -> list[str]:
+        """Return the images of a split that are captioned.
+
+        Parameters
+        ----------
+        split
+            ``"val"`` or ``"train"``.
+        """
+        return [record["image"] for record in self.first.details[split]]
+
+    def references(self, split: str) -> list[tuple[Words, ...]]:
+        """Return what people say of the images of a split, in their own words.
+
+        Parameters
+        ----------
+        split
+            ``"val"`` or ``"train"``.
+
+        Returns
+        -------
+        list of tuples of captions
+            In the order of :meth:`names`.
+        """
+        return [
+            tuple(tuple(words) for words in record["truth"]) for record in self.first.details[split]
+        ]
+
+    def captions(self, cell: CellType, way: str, split: str = "val") -> list[list[Words]]:
+        """Return what the runs of a network say.
+
+        Parameters
+        ----------
+        cell, way
+            Which network, and how it writes.
+        split
+            ``"val"`` or ``"train"``.
+
+        Returns
+        -------
+        list of lists of captions
+            For each seed the caption of each image, in the order of :meth:`names`.
+        """
+        return [
+            [tuple(record[way]) for record in result.details[split]]
+            for result in self.results[cell]
+        ]
+
+    def ciders(self, cell: CellType, way: str, split: str = "val") -> list[float]:
+        """Return the CIDEr of each image for the first run of a network.
+
+        Parameters
+        ----------
+        cell, way
+            Which network, and how it writes.
+        split
+            ``"val"`` or ``"train"``; how rare an n-gram is, is counted in the split's references.
+
+        Returns
+        -------
+        list of float
+            In the order of :meth:`names`.
+        """
+        return ciders(self.captions(cell, way, split)[0], self.references(split))
+
+    def order(self, cell: CellType, way: str) -> list[int]:
+        """Return the validation images by the CIDEr of a network's first run, best first.
+
+        Parameters
+        ----------
+        cell, way
+            Which network, and how it writes.
+
+        Returns
+        -------
+        list of int
+            Places in :meth:`names`; images with equal scores in their own order.
+        """
+        values = self.ciders(cell, way)
+        return sorted(range(len(values)), key=lambda k: -values[k])
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """What each network reached in each way, network by network."""
+        return tuple(self.row(cell, way) for cell in self.results for way in WAYS)
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """LSTM minus RNN and attention minus LSTM, where the study has both, in each way."""
+        return tuple(
+            self._difference(better, other, way)
+            for better, other in _PAIRS
+            if better in self.results and other in self.results
+            for way in WAYS
+        )
+
+    def row(self, cell: CellType, way: str) -> Row:
+        """Return what one network reached in one way."""
+        if (cell, way) not in self._rows:
+            self._rows[cell, way] = self._row(cell, way)
+        return self._rows[cell, way]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[CellType, str], Row]:
+        """The rows that were asked for."""
+        return {}
+
+    @cached_property
+    def _training(self) -> list[Words]:
+        """All captions that were trained on."""
+        return [words for of_one in self.source.pools()[0].values() for words in of_one]
+
+    def _row(self, cell: CellType, way: str) -> Row:
+        captions, references = self.captions(cell, way), self.references("val")
+        scores = [measure(of_seed, references) for of_seed in captions]
+        return Row(
+            cell=cell,
+            way=way,
+            name=NAMES[cell],
+            scores=_mean(scores),
+            intervals=bootstrap(captions, references, generator=Generator().manual_seed(0)),
+            ciders=tuple(score.cider for score in scores),
+            in_training=statistics.fmean(
+                share_in_training(each, self._training) for each in captions
+            ),
+            exact=statistics.fmean(exact_matches(each, references) for each in captions),
+        )
+
+    def _difference(self, better: CellType, other: CellType, way: str) -> Difference:
+        difference, interval = paired_difference(
+            self.captions(better, way),
+            self.captions(other, way),
+            self.references("val"),
+            generator=Generator().manual_seed(0),
+        )
+        above, below = (self.row(cell, way).scores.cider for cell in (better, other))
+        ratio = above / below if below else float("nan")
+        return Difference(better, other, way, difference, interval, ratio)
+
+
+def study_configs(profile: Profile = "auto") -> list[CaptionConfig]:
+    """Return the runs of the report's study, network by network.
+
+    Parameters
+    ----------
+    profile
+        As :func:`~rnnreport.experiments.captioning.training.default_config` has it.
+    """
+    return [default_config(cell, profile=profile, seed=seed) for cell in CELLS for seed in SEEDS]
+
+
+def study(profile: Profile = "auto", *, configs: Sequence[CaptionConfig] | None = None) -> Study:
+    """Train networks from several seeds and let them caption, or give back how that went.
+
+    Parameters
+    ----------
+    profile
+        As :func:`~rnnreport.experiments.captioning.training.default_config` has it.
+    configs
+        What to do instead: configurations with a resolved profile, on the same images, for each
+        network as many seeds. Each network's first one is the run that figures show.
+
+    Returns
+    -------
+    Study
+        All results, and the images that they rest on.
+
+    Raises
+    ------
+    ValueError
+        If a configuration's images are not at hand as pictures.
+    Exception
+        What :func:`~rnnreport.experiments.captioning.training.run` raises.
+    """
+    if configs is None:
+        configs = study_configs(profile)
+    source: CaptionSource = source_of(configs[0])
+    if not isinstance(source, ImageSource):
+        raise ValueError(
+            f"configs must be on images that are at hand, got dataset={configs[0].dataset!r}"
+        )
+    runs: dict[CellType, list[Result]] = {}
+    for config, result in zip(configs, run_all(configs), strict=True):
+        runs.setdefault(config.cell_type, []).append(result)
+    return Study(source, {cell: tuple(results) for cell, results in runs.items()})
+
+
+def _mean(scores: Sequence[Scores]) -> Scores:
+    rows = [dataclasses.asdict(score) for score in scores]
+    return Scores(**{name: statistics.fmean(row[name] for row in rows) for name in MEASURES})

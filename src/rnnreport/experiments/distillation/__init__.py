@@ -1,0 +1,1 @@
+"""Distillation: how the embedded network is trained from two large ones."""

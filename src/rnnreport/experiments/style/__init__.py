@@ -1,0 +1,1 @@
+"""Neural style transfer: paintings, and content against style."""

@@ -1,0 +1,261 @@
+"""What the runs of the text classifiers say, and which of their differences mean something."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from rnnreport.data.assets import Profile
+from rnnreport.experiments.significance import fisher, mcnemar, wilson
+from rnnreport.experiments.text.data import TextData, text_data
+from rnnreport.experiments.text.training import (
+    MODELS,
+    SEEDS,
+    ModelName,
+    TextConfig,
+    default_config,
+    run_all,
+)
+from rnnreport.runs.store import Result, load_tensors
+
+__all__ = ["NAMES", "ORDER_MODELS", "SOURCE", "Row", "Study", "configs", "order_study", "study"]
+
+NAMES: Mapping[ModelName, str] = {
+    "bag": "Bag of words",
+    "average": "Embedding, average",
+    "glove-fixed": "GloVe fixed, average",
+    "glove": "GloVe trained on, average",
+    "rnn": "GloVe, RNN",
+    "lstm": "GloVe, LSTM",
+    "bilstm": "LSTM in two directions",
+}
+"""What the pages call the models."""
+
+SOURCE: Mapping[ModelName, float] = {
+    "bag": 0.953,
+    "average": 0.950,
+    "glove-fixed": 0.932,
+    "rnn": 0.922,
+    "lstm": 0.937,
+}
+"""The source's test accuracies, one run each on the 10,000 test sentences."""
+
+ORDER_MODELS: tuple[ModelName, ...] = ("bag", "rnn", "lstm")
+"""The models that the page asks about the order of words."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a model reached on the test sentences.
+
+    Attributes
+    ----------
+    model : str
+        One of :data:`~rnnreport.experiments.text.training.MODELS`.
+    name : str
+        What pages call it.
+    accuracies : tuple of float
+        One for each seed.
+    mean, deviation : float
+        Their mean and standard deviation.
+    interval : tuple of two floats
+        95 % Wilson interval of the mean: what another set of as many test sentences may give.
+    p_bag : float or None
+        McNemar's test against bag of words, seed by seed: the largest of the p-values. None for bag
+        of words itself.
+    source : float or None
+        The source's accuracy.
+    source_interval : tuple of two floats or None
+        Its Wilson interval.
+    p_source : float or None
+        Fisher's exact test of the mean against the source's number. The source's answers are not
+        known one by one, so this counts the two sets of answers as independent, which hides
+        differences rather than making them up.
+    """
+
+    model: ModelName
+    name: str
+    accuracies: tuple[float, ...]
+    mean: float
+    deviation: float
+    interval: tuple[float, float]
+    p_bag: float | None
+    source: float | None
+    source_interval: tuple[float, float] | None
+    p_source: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """All runs of one profile.
+
+    Attributes
+    ----------
+    data : TextData
+        The sentences.
+    results : mapping of str to tuple of Result
+        The runs of each model, one for each seed.
+    """
+
+    data: TextData
+    results: Mapping[ModelName, tuple[Result, ...]]
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """Labels of the test sentences, shape (N,), bool."""
+        return torch.tensor(self.data.splits.test.labels).bool()
+
+    def probabilities(self, model: ModelName) -> Tensor:
+        """Return what a model's runs say of the test sentences.
+
+        Parameters
+        ----------
+        model
+            One of the study's models.
+
+        Returns
+        -------
+        Tensor, shape (S, N)
+            The probability of label 1, a row for each seed.
+        """
+        return self._probabilities[model]
+
+    @cached_property
+    def _probabilities(self) -> dict[ModelName, Tensor]:
+        """All of them, read once: every table and figure asks for them."""
+        return {
+            model: torch.stack([load_tensors(result)["test_probability"] for result in results])
+            for model, results in self.results.items()
+        }
+
+    def right(self, model: ModelName) -> Tensor:
+        """Return which test sentences a model's runs get right, shape (S, N), bool."""
+        return (self.probabilities(model) > 0.5) == self.labels
+
+    def rows(self) -> list[Row]:
+        """Return what each model reached, in the order of the models."""
+        return [self._row(model) for model in self.results]
+
+    def committee(self, *models: ModelName) -> Tensor:
+        """Average what all runs of some models say of the test sentences.
+
+        Parameters
+        ----------
+        *models
+            At least one.
+
+        Returns
+        -------
+        Tensor, shape (N,)
+            The mean probability of label 1.
+        """
+        return torch.cat([self.probabilities(model) for model in models]).mean(0)
+
+    def committee_row(self, *models: ModelName) -> tuple[float, tuple[float, float], float]:
+        """Return what the average of all runs of some models reaches.
+
+        Parameters
+        ----------
+        *models
+            At least one.
+
+        Returns
+        -------
+        accuracy : float
+            On the test sentences.
+        interval : tuple of two floats
+            Its 95 % Wilson interval.
+        p_bag : float
+            McNemar's test against the average of the runs of bag of words.
+        """
+        right = (self.committee(*models) > 0.5) == self.labels
+        bag = (self.committee("bag") > 0.5) == self.labels
+        count = int(right.sum())
+        return count / len(right), wilson(count, len(right)), mcnemar(right, bag)
+
+    def _row(self, model: ModelName) -> Row:
+        n = len(self.labels)
+        accuracies = tuple(r.metrics["test_accuracy"] for r in self.results[model])
+        mean = statistics.fmean(accuracies)
+        count = round(mean * n)
+        p_bag = None
+        if model != "bag" and "bag" in self.results:
+            pairs = zip(self.right(model), self.right("bag"), strict=True)
+            p_bag = max(mcnemar(ours, bag) for ours, bag in pairs)
+        source = SOURCE.get(model) if self.data.profile == "full" else None
+        return Row(
+            model=model,
+            name=NAMES[model],
+            accuracies=accuracies,
+            mean=mean,
+            deviation=statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+            interval=wilson(count, n),
+            p_bag=p_bag,
+            source=source,
+            source_interval=None if source is None else wilson(round(source * n), n),
+            p_source=None if source is None else fisher(count, round(source * n), n),
+        )
+
+
+def configs(
+    *,
+    models: Sequence[ModelName] = MODELS,
+    profile: Profile = "auto",
+    seeds: Sequence[int] = SEEDS,
+) -> list[TextConfig]:
+    """Return the runs of a study, model by model.
+
+    Parameters
+    ----------
+    models, profile, seeds
+        As :func:`study` takes them.
+    """
+    return [default_config(model, profile=profile, seed=s) for model in models for s in seeds]
+
+
+def study(
+    *,
+    models: Sequence[ModelName] = MODELS,
+    profile: Profile = "auto",
+    seeds: Sequence[int] = SEEDS,
+) -> Study:
+    """Train and test models from several seeds, or give back how that went.
+
+    Parameters
+    ----------
+    models
+        Which.
+    profile
+        As :func:`~rnnreport.experiments.text.training.default_config` has it.
+    seeds
+        From which.
+
+    Returns
+    -------
+    Study
+        All results, and the data that they rest on.
+    """
+    planned = configs(models=models, profile=profile, seeds=seeds)
+    results = run_all(planned)
+    runs = {
+        model: tuple(results[k * len(seeds) : (k + 1) * len(seeds)])
+        for k, model in enumerate(models)
+    }
+    resolved = results[0].data["profile"]
+    return Study(text_data(resolved, planned[0].data_seed), runs)
+
+
+def order_study() -> Study:
+    """Train and test three models on the generated sentences, in which the order of words decides.
+
+    Returns
+    -------
+    Study
+        Bag of words, the RNN and the LSTM, whatever other data there is.
+    """
+    return study(models=ORDER_MODELS, profile="sample")

@@ -1,0 +1,226 @@
+"""The features of a frozen network, and what cross-validation chooses for the layer on top of them.
+
+Chosen are the size in which the network sees the images, and the weight decay of the new layer. The
+training images alone decide: they are split into folds, and each fold is scored by layers that have
+not seen it. The loss decides and not the accuracy, which on so few images has many ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from rnnreport.data.assets import ResolvedProfile
+from rnnreport.data.views import centre_view
+from rnnreport.experiments.transfer.data import about, backbone, transfer_data
+from rnnreport.models.transfer import BackboneName, Head, freeze
+from rnnreport.progress import track
+from rnnreport.runs.store import Outcome, Result, describe_device, stored_or_computed
+
+__all__ = ["ChoiceConfig", "fixed_views", "pass_through", "run"]
+
+_BATCH = 16  # images that pass through a network at once
+
+
+@dataclass(frozen=True)
+class ChoiceConfig:
+    """What there is to choose from.
+
+    Attributes
+    ----------
+    profile
+        ``"full"`` or ``"sample"``.
+    backbone
+        The network.
+    sizes
+        Sides of the square views, in pixels.
+    decays
+        Weight decays of the new layer.
+    epochs, batch_size, learning_rate
+        Of its training, as :func:`~rnnreport.models.transfer.freeze` has them.
+    folds, repeats
+        How many folds, and how often the images are split anew.
+    data_seed, seed
+        Of the drawn pictures; of folds and training.
+    device
+        Where to compute, as torch names it.
+    """
+
+    profile: ResolvedProfile
+    backbone: BackboneName
+    sizes: tuple[int, ...]
+    decays: tuple[float, ...]
+    epochs: int = 25
+    batch_size: int = 16
+    learning_rate: float = 0.02
+    folds: int = 5
+    repeats: int = 2
+    data_seed: int = 0
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("sizes", "decays"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must have at least one entry, got none")
+        if self.folds < 2:
+            raise ValueError(f"folds must be at least 2, got {self.folds}")
+
+
+def run(config: ChoiceConfig) -> Result:
+    """Compute features and choose, or give back what was chosen.
+
+    Parameters
+    ----------
+    config
+        What to choose from.
+
+    Returns
+    -------
+    Result
+        ``metrics`` holds the chosen ``size`` and ``decay``; ``details["table"]`` the mean ``loss``
+        and ``accuracy`` of all folds for each ``size`` and ``decay``. The tensors ``train`` and
+        ``val``, (2, N, F) and (2, M, F), are the features at the chosen size, of each image and of
+        its mirror image.
+
+    Raises
+    ------
+    MissingDataError
+        If data or weights are not there.
+    DataFormatError
+        If a file cannot be read.
+    """
+    data = transfer_data(config.profile, config.data_seed)
+
+    def compute() -> Outcome:
+        chain = backbone(config.backbone).blocks.to(config.device)
+        labels = data.train_labels.to(config.device)
+        rows: list[dict[str, float]] = []
+        best, chosen_size, chosen_decay, tensors = float("inf"), 0, 0.0, {}
+        for size in config.sizes:
+            train = _features(chain, data.train, size, f"features, {size} px")
+            for decay in config.decays:
+                loss, accuracy = _cross_validate(train, labels, decay, config)
+                rows.append({"size": size, "decay": decay, "loss": loss, "accuracy": accuracy})
+                if loss < best:
+                    best, chosen_size, chosen_decay = loss, size, decay
+                    tensors = {"train": train.cpu()}
+        val = _features(chain, data.val, chosen_size, "features to validate")
+        return Outcome(
+            history={},
+            metrics={"size": chosen_size, "decay": chosen_decay},
+            details={"table": rows},
+            tensors={**tensors, "val": val.cpu()},
+        )
+
+    return stored_or_computed(
+        __name__,
+        config,
+        data=about(data, config.backbone),
+        seeds={"data": config.data_seed, "folds": config.seed},
+        device=describe_device(config.device),
+        compute=compute,
+    )
+
+
+def fixed_views(pictures: Sequence[Image.Image], size: int) -> list[Iterator[Tensor]]:
+    """Return the two views of each picture that it is judged by: its centre, and that mirrored.
+
+    Parameters
+    ----------
+    pictures
+        N pictures in RGB.
+    size
+        Side of the views.
+
+    Returns
+    -------
+    list of iterators of Tensor, float32, (3, size, size)
+        Two iterators over N views.
+    """
+    plain = (centre_view(picture, size) for picture in pictures)
+    mirrored = (centre_view(picture, size).flip(2) for picture in pictures)
+    return [plain, mirrored]
+
+
+@torch.no_grad()
+def pass_through(
+    network: nn.Module,
+    views: Sequence[Iterator[Tensor]],
+    label: str,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Compute what a network gives for views, a few images at a time.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on any device; its layout in memory becomes the faster one.
+    views
+        V iterators over N views each.
+    label
+        What the progress bar says.
+    dtype
+        Of the answer.
+
+    Returns
+    -------
+    Tensor, (V, N, …)
+        What the network gives, on its device.
+    """
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    answers = []
+    for view in track(views, label):
+        every = list(view)
+        parts = [
+            network(
+                torch.stack(every[k : k + _BATCH])
+                .contiguous(memory_format=torch.channels_last)
+                .to(device)
+            )
+            for k in range(0, len(every), _BATCH)
+        ]
+        answers.append(torch.cat(parts).to(dtype).contiguous())
+    return torch.stack(answers)
+
+
+def _features(chain: nn.Module, pictures: Sequence[Image.Image], size: int, label: str) -> Tensor:
+    pooled = nn.Sequential(chain, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return pass_through(pooled, fixed_views(pictures, size), label)
+
+
+def _cross_validate(
+    features: Tensor, labels: Tensor, decay: float, config: ChoiceConfig
+) -> tuple[float, float]:
+    """Return the mean loss and accuracy on images that a layer has not seen."""
+    generator = Generator().manual_seed(config.seed)
+    losses, hits = [], []
+    for _ in range(config.repeats):
+        order = torch.randperm(len(labels), generator=generator)
+        for fold in range(config.folds):
+            held = torch.zeros(len(labels), dtype=torch.bool)
+            held[order[fold :: config.folds]] = True
+            head = Head(features[:, ~held].flatten(0, 1)).to(labels.device)
+            for _loss in freeze(
+                head,
+                features[:, ~held],
+                labels[~held],
+                epochs=config.epochs,
+                batch_size=config.batch_size,
+                learning_rate=config.learning_rate,
+                decay=decay,
+                generator=generator,
+            ):
+                pass
+            with torch.no_grad():
+                probability = head(features[:, held]).softmax(-1).mean(0)
+            losses.append(functional.nll_loss(probability.log(), labels[held], reduction="none"))
+            hits.append((probability.argmax(1) == labels[held]).double())
+    return torch.cat(losses).mean().item(), torch.cat(hits).mean().item()

@@ -1,0 +1,174 @@
+"""The ants and bees of the transfer experiments: photographs, or the drawn sample."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from rnnreport.data.assets import NEEDS, ResolvedProfile, fingerprint, require
+from rnnreport.data.hymenoptera import CLASSES, load_hymenoptera
+from rnnreport.data.pictures import read_picture
+from rnnreport.models.embedded import load_embedded
+from rnnreport.models.transfer import Backbone, BackboneName, load_backbone
+from rnnreport.samples.insects import generate_insects
+
+__all__ = ["CLASSES", "TransferData", "about", "backbone", "needs", "transfer_data"]
+
+_TOLD: dict[BackboneName, str] = {
+    "resnet18": "ResNet-18, trained on ImageNet",
+    "mobilenet_v2": "MobileNetV2, trained on ImageNet",
+    "embedded": "the small network that the package brings along",
+}
+
+
+@dataclass(frozen=True)
+class TransferData:
+    """Pictures of ants and bees.
+
+    Attributes
+    ----------
+    profile
+        ``"full"`` or ``"sample"``.
+    name
+        What the pictures are, in words.
+    train, val
+        The pictures, in RGB.
+    train_labels, val_labels : Tensor, int64, (N,) and (M,)
+        For each its place in :data:`CLASSES`.
+    left_out
+        Names of files that stand among the images and are none.
+    fingerprint
+        A hash of the pictures.
+    """
+
+    profile: ResolvedProfile
+    name: str
+    train: tuple[Image.Image, ...]
+    val: tuple[Image.Image, ...]
+    train_labels: Tensor
+    val_labels: Tensor
+    left_out: tuple[str, ...]
+    fingerprint: str
+
+
+@functools.lru_cache(maxsize=1)  # the same for all runs; the photographs fill 250 MB
+def transfer_data(profile: ResolvedProfile, data_seed: int = 0) -> TransferData:
+    """Read or draw the pictures of a profile.
+
+    Parameters
+    ----------
+    profile
+        ``"full"``: the source's photographs; ``"sample"``: drawn insects.
+    data_seed
+        Of the drawn ones.
+
+    Raises
+    ------
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    DataFormatError
+        If a file cannot be read, or a class has no image.
+    """
+    if profile == "full":
+        files = load_hymenoptera(require("hymenoptera"))
+        return TransferData(
+            profile,
+            "photographs of ants and bees",
+            tuple(map(read_picture, files.train)),
+            tuple(map(read_picture, files.val)),
+            torch.tensor(files.train_labels),
+            torch.tensor(files.val_labels),
+            tuple(path.name for path in files.left_out),
+            fingerprint(files.train + files.val),
+        )
+    drawn = generate_insects(generator=torch.Generator().manual_seed(data_seed))
+    total = hashlib.sha256()
+    for picture in drawn.train + drawn.val:
+        total.update(picture.tobytes())
+    return TransferData(
+        profile,
+        "drawn ants and bees",
+        drawn.train,
+        drawn.val,
+        torch.tensor(drawn.train_labels),
+        torch.tensor(drawn.val_labels),
+        (),
+        total.hexdigest(),
+    )
+
+
+def needs(name: BackboneName | None) -> tuple[str, ...]:
+    """Return the assets that the profile ``full`` needs with a network; with None, the usual one.
+
+    Parameters
+    ----------
+    name
+        One of :data:`~rnnreport.models.transfer.BACKBONES`, or None.
+    """
+    if name is None:
+        return NEEDS["transfer"]
+    return ("hymenoptera",) if name == "embedded" else ("hymenoptera", name)
+
+
+def backbone(name: BackboneName) -> Backbone:
+    """Load a network from its asset.
+
+    Parameters
+    ----------
+    name
+        One of :data:`~rnnreport.models.transfer.BACKBONES`.
+
+    Raises
+    ------
+    MissingDataError
+        If its weights are not there.
+    DataFormatError
+        If they cannot be read.
+    """
+    return load_backbone(name, None if name == "embedded" else require(name))
+
+
+def about(data: TransferData, name: BackboneName) -> dict[str, Any]:
+    """Say what a result rests on.
+
+    Parameters
+    ----------
+    data
+        The pictures.
+    name
+        The network.
+
+    Raises
+    ------
+    MissingDataError
+        If the network's weights are not there.
+    """
+    path = None if name == "embedded" else require(name)
+    mark = _hash_of_embedded() if path is None else fingerprint([path])
+    ants, bees = (torch.bincount(part, minlength=2).tolist() for part in (
+        data.train_labels, data.val_labels,
+    ))  # fmt: skip
+    return {
+        "profile": data.profile,
+        "name": data.name,
+        "amount": (
+            f"{sum(ants)} for training ({ants[0]} ants, {ants[1]} bees), {sum(bees)} for "
+            f"validation ({bees[0]} ants, {bees[1]} bees). The network: {_TOLD[name]}"
+            + (f" ({path.name})" if path else "")
+        ),
+        "fingerprint": hashlib.sha256(f"{data.fingerprint} {mark}".encode()).hexdigest(),
+    }
+
+
+@functools.cache  # the same for all runs
+def _hash_of_embedded() -> str:
+    total = hashlib.sha256()
+    for name, value in load_embedded().state_dict().items():
+        total.update(name.encode() + value.numpy().tobytes())
+    return total.hexdigest()

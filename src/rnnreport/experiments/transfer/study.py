@@ -1,0 +1,246 @@
+"""What the runs of transfer learning say, and how much of it is more than chance."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from rnnreport.data.assets import Profile
+from rnnreport.experiments.significance import fisher, mcnemar, wilson
+from rnnreport.experiments.transfer import choice as transfer_choice
+from rnnreport.experiments.transfer import rate as transfer_rate
+from rnnreport.experiments.transfer.data import TransferData, transfer_data
+from rnnreport.experiments.transfer.training import (
+    MODES,
+    Mode,
+    TransferConfig,
+    default_config,
+    rate_config,
+    run,
+    seeds_of,
+)
+from rnnreport.runs.store import Result, load_tensors
+
+__all__ = [
+    "NAMES",
+    "SOURCE",
+    "SOURCE_IMAGES",
+    "Row",
+    "Study",
+    "configs",
+    "least_difference",
+    "study",
+]
+
+NAMES: Mapping[Mode, str] = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
+"""What the pages call the two ways."""
+
+SOURCE_IMAGES = 153
+"""How many validation images the source has."""
+
+SOURCE: Mapping[Mode, int] = {"frozen": 146, "finetuned": 143}
+"""How many of them the source's ResNet-18 gets right, one run each, at its best epoch."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one of the two ways reached on the validation images.
+
+    Attributes
+    ----------
+    mode : str
+        One of :data:`~rnnreport.experiments.transfer.training.MODES`.
+    last, best : tuple of float
+        For each seed the accuracy after the last epoch, fixed beforehand, and that of the epoch
+        that is best on the validation images, as the source has it.
+    last_mean, best_mean : float
+        Their means.
+    last_interval, best_interval : tuple of two floats
+        95 % Wilson intervals of the means.
+    source : float or None
+        The source's accuracy, where the images are the source's.
+    source_interval : tuple of two floats or None
+        Its Wilson interval.
+    p_source : float or None
+        Fisher's exact test of `best_mean` against it: numbers of the same kind.
+    """
+
+    mode: Mode
+    last: tuple[float, ...]
+    best: tuple[float, ...]
+    last_mean: float
+    best_mean: float
+    last_interval: tuple[float, float]
+    best_interval: tuple[float, float]
+    source: float | None
+    source_interval: tuple[float, float] | None
+    p_source: float | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """All runs of one profile.
+
+    Attributes
+    ----------
+    data : TransferData
+        The pictures.
+    results : mapping of str to tuple of Result
+        The runs of each way, one for each seed.
+    choice, rate : Result
+        What cross-validation in the training images chose: for the new layer, and for fine-tuning.
+    """
+
+    data: TransferData
+    results: Mapping[Mode, tuple[Result, ...]]
+    choice: Result
+    rate: Result
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels of the validation images, (M,)."""
+        return self.data.val_labels
+
+    @property
+    def every(self) -> tuple[Result, ...]:
+        """All results, those of the choices included."""
+        runs = [result for results in self.results.values() for result in results]
+        return (self.choice, self.rate, *runs)
+
+    def probabilities(self, mode: Mode) -> Tensor:
+        """Return what the runs say of the validation images, (S, M, 2), after the last epoch."""
+        return self._tensors[mode]["val_probability"]
+
+    def attention(self, mode: Mode) -> Tensor:
+        """Return where the runs look, (S, M, h, w)."""
+        return self._tensors[mode]["attention"]
+
+    @cached_property
+    def _tensors(self) -> dict[Mode, dict[str, Tensor]]:
+        """All of them, read once."""
+        found: dict[Mode, dict[str, Tensor]] = {}
+        for mode, results in self.results.items():
+            runs = [load_tensors(result) for result in results]
+            found[mode] = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
+        return found
+
+    def right(self, mode: Mode) -> Tensor:
+        """Return which validation images each run gets right, (S, M), bool."""
+        return self.probabilities(mode).argmax(2) == self.labels
+
+    def wrong_counts(self, mode: Mode) -> Tensor:
+        """Return how many runs get each validation image wrong, (M,)."""
+        return (~self.right(mode)).sum(0)
+
+    def confusion(self, mode: Mode) -> Tensor:
+        """Return how often each class is taken for each, the mean of the seeds.
+
+        Returns
+        -------
+        Tensor, float64, (2, 2)
+            Rows are true classes, columns what the network says.
+        """
+        said = self.probabilities(mode).argmax(2)
+        pairs = 2 * self.labels.expand_as(said) + said
+        return torch.bincount(pairs.flatten(), minlength=4).reshape(2, 2).double() / len(said)
+
+    def rows(self) -> list[Row]:
+        """Return what each way reached."""
+        return [self._row(mode) for mode in self.results]
+
+    def p_of_ways(self) -> tuple[float, ...]:
+        """Return McNemar's p-value of the two ways, seed by seed as far as both have runs."""
+        pairs = zip(self.right("frozen"), self.right("finetuned"), strict=False)
+        return tuple(mcnemar(frozen, finetuned) for frozen, finetuned in pairs)
+
+    def _row(self, mode: Mode) -> Row:
+        n = len(self.labels)
+        last = tuple(result.metrics["last_accuracy"] for result in self.results[mode])
+        best = tuple(result.metrics["best_accuracy"] for result in self.results[mode])
+        last_mean, best_mean = statistics.fmean(last), statistics.fmean(best)
+        comparable = self.data.profile == "full" and n == SOURCE_IMAGES
+        source = SOURCE[mode] if comparable else None
+        return Row(
+            mode=mode,
+            last=last,
+            best=best,
+            last_mean=last_mean,
+            best_mean=best_mean,
+            last_interval=wilson(round(last_mean * n), n),
+            best_interval=wilson(round(best_mean * n), n),
+            source=None if source is None else source / n,
+            source_interval=None if source is None else wilson(source, n),
+            p_source=None if source is None else fisher(round(best_mean * n), source, n),
+        )
+
+
+def configs(profile: Profile = "auto") -> list[TransferConfig]:
+    """Return the runs of the study, way by way.
+
+    Parameters
+    ----------
+    profile
+        As :func:`~rnnreport.experiments.transfer.training.default_config` has it.
+    """
+    return [
+        default_config(mode, profile=profile, seed=seed)
+        for mode in MODES
+        for seed in seeds_of(default_config(mode, profile=profile))
+    ]
+
+
+def study(*, profile: Profile = "auto") -> Study:
+    """Train and validate both ways from several seeds, or give back how that went.
+
+    Parameters
+    ----------
+    profile
+        As :func:`~rnnreport.experiments.transfer.training.default_config` has it.
+
+    Returns
+    -------
+    Study
+        All results, and the pictures that they rest on.
+    """
+    rates = rate_config(default_config("finetuned", profile=profile))
+    results = {
+        mode: tuple(run(config) for config in configs(profile) if config.mode == mode)
+        for mode in MODES
+    }
+    return Study(
+        transfer_data(rates.choice.profile, rates.choice.data_seed),
+        results,
+        transfer_choice.run(rates.choice),
+        transfer_rate.run(rates),
+    )
+
+
+def least_difference(successes: int, trials: int, p: float = 0.05) -> int:
+    """Return how many fewer successes another experiment must have to differ beyond chance.
+
+    Parameters
+    ----------
+    successes, trials
+        How many of how many.
+    p
+        Fisher's exact test gives less than this.
+
+    Returns
+    -------
+    int
+        The smallest such number.
+
+    Raises
+    ------
+    ValueError
+        If not even no success at all would differ.
+    """
+    for fewer in range(1, successes + 1):
+        if fisher(successes, successes - fewer, trials) < p:
+            return fewer
+    raise ValueError(f"{successes} of {trials} is too few to differ from less")

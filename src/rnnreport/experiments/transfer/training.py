@@ -1,0 +1,337 @@
+"""Transfer learning on ants and bees: frozen and fine-tuned, each from several seeds.
+
+One run gives two accuracies. The source takes the epoch that is best on the validation images, and
+reports that accuracy: too good a number, since the images that judge have also chosen. Here the
+number of epochs is fixed beforehand, and the last one counts; the other number is kept beside it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from rnnreport.data.assets import Profile, resolve
+from rnnreport.experiments.transfer import choice as transfer_choice
+from rnnreport.experiments.transfer import rate as transfer_rate
+from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
+from rnnreport.experiments.transfer.data import about, backbone, needs, transfer_data
+from rnnreport.experiments.transfer.rate import (
+    RateConfig,
+    in_parts,
+    lower_maps,
+    start,
+    validation_maps,
+)
+from rnnreport.models.transfer import BackboneName, Head, attention, finetune, freeze
+from rnnreport.progress import track
+from rnnreport.runs.store import (
+    Outcome,
+    Result,
+    describe_device,
+    load_tensors,
+    stored_or_computed,
+)
+
+__all__ = [
+    "MODES",
+    "Mode",
+    "TransferConfig",
+    "default_config",
+    "rate_config",
+    "run",
+    "seeds_of",
+]
+
+Mode = Literal["frozen", "finetuned"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+"""The two ways."""
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """How a network is put to telling ants from bees.
+
+    Attributes
+    ----------
+    mode
+        ``"frozen"``: only a new last layer learns. ``"finetuned"``: after that the network is
+        trained on together with it.
+    profile
+        ``"full"``: photographs; ``"sample"``: drawn insects; ``"auto"``: the first where their data
+        is there.
+    backbone
+        The network; None takes MobileNetV2 for photographs and the embedded one for drawn insects.
+    sizes, decays
+        Sides of the views and weight decays that cross-validation chooses from.
+    epochs, learning_rate
+        Of the new layer alone.
+    cut
+        Fine-tuning leaves so many blocks of the network as they are.
+    views, view_size
+        Fine-tuning sees so many random views of each training image, of this side.
+    rates
+        Learning rates of the network that cross-validation chooses from.
+    finetune_epochs, head_learning_rate
+        Of fine-tuning; the learning rate is that of the last layer.
+    batch_size
+        Images in a mini-batch.
+    data_seed, seed
+        Of the drawn insects and the random views; of the order of the mini-batches and choice of
+        views.
+    device
+        Where to compute, as torch names it.
+    """
+
+    mode: Mode = "frozen"
+    profile: Profile = "auto"
+    backbone: BackboneName | None = None
+    sizes: tuple[int, ...] = (224, 256, 288)
+    decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    epochs: int = 25
+    learning_rate: float = 0.02
+    cut: int = 7
+    views: int = 8
+    view_size: int = 224
+    finetune_epochs: int = 8
+    head_learning_rate: float = 5e-3
+    rates: tuple[float, ...] = (1e-3, 3e-4, 1e-4)
+    batch_size: int = 16
+    data_seed: int = 0
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        for name in ("epochs", "views", "view_size", "finetune_epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "head_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+_SAMPLE: dict[str, Any] = {
+    "sizes": (96,),
+    "cut": 5,
+    "views": 8,
+    "view_size": 96,
+    "finetune_epochs": 12,
+    "rates": (5e-3,),
+}
+
+
+def default_config(mode: Mode, *, profile: Profile = "auto", seed: int = 0) -> TransferConfig:
+    """Return the configuration that the report uses.
+
+    Parameters
+    ----------
+    mode
+        One of :data:`MODES`.
+    profile, seed
+        As :class:`TransferConfig` has them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such mode or profile.
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    """
+    resolved = resolve(profile, *needs(None))
+    settings = _SAMPLE if resolved == "sample" else {}
+    return TransferConfig(mode=mode, profile=resolved, seed=seed, **settings)
+
+
+def seeds_of(config: TransferConfig) -> tuple[int, ...]:
+    """Return the seeds that the report trains a configuration from: five, three for a long sample.
+
+    Parameters
+    ----------
+    config
+        Its profile is resolved.
+    """
+    few = config.profile == "sample" and config.mode == "finetuned"
+    return tuple(range(3 if few else 5))
+
+
+def rate_config(config: TransferConfig) -> RateConfig:
+    """Return what cross-validation in the training images chooses from, whatever mode and seed.
+
+    Parameters
+    ----------
+    config
+        Of a run.
+
+    Returns
+    -------
+    RateConfig
+        For :func:`rnnreport.experiments.transfer.rate.run`; its ``choice`` is for
+        :func:`rnnreport.experiments.transfer.choice.run`.
+    """
+    config = _resolved(config)
+    choice = ChoiceConfig(
+        resolve(config.profile),
+        _network(config),
+        config.sizes,
+        config.decays,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        data_seed=config.data_seed,
+        device=config.device,
+    )
+    return RateConfig(
+        choice,
+        config.rates,
+        cut=config.cut,
+        views=config.views,
+        view_size=config.view_size,
+        epochs=config.finetune_epochs,
+        batch_size=config.batch_size,
+        head_learning_rate=config.head_learning_rate,
+    )
+
+
+def run(config: TransferConfig | None = None) -> Result:
+    """Train and validate, or give back how that went.
+
+    Parameters
+    ----------
+    config
+        What to do; that of the frozen network where it is not given.
+
+    Returns
+    -------
+    Result
+        ``history`` holds for each epoch the ``train_loss``, ``val_loss`` and ``val_accuracy``.
+        ``metrics`` has the ``last_accuracy``, and the ``best_accuracy`` of the ``best_epoch``. The
+        tensors are ``val_probability`` (M, 2), what the last epoch says of each validation image,
+        and ``attention`` (M, h, w), the places that speak for the class that it names.
+
+    Raises
+    ------
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    DataFormatError
+        If a file cannot be read.
+    FloatingPointError
+        If the loss stops being finite.
+    """
+    config = _resolved(config or default_config("frozen"))
+    rates = rate_config(config)
+    chosen = [transfer_choice.run(rates.choice)]
+    if config.mode == "finetuned":
+        chosen.append(transfer_rate.run(rates))
+    data = transfer_data(rates.choice.profile, config.data_seed)
+    return stored_or_computed(
+        __name__,
+        config,
+        data={
+            **about(data, rates.choice.backbone),
+            "chosen": {name: value for result in chosen for name, value in result.metrics.items()},
+        },
+        seeds={"data": config.data_seed, "model": config.seed},
+        device=describe_device(config.device),
+        compute=lambda: _learn(config, rates, chosen),
+    )
+
+
+def _resolved(config: TransferConfig) -> TransferConfig:
+    """Replace what depends on the files that are there."""
+    profile = resolve(config.profile, *needs(config.backbone))
+    usual: BackboneName = "mobilenet_v2" if profile == "full" else "embedded"
+    return replace(config, profile=profile, backbone=config.backbone or usual)
+
+
+def _network(config: TransferConfig) -> BackboneName:
+    assert config.backbone is not None, "the configuration is not resolved"  # noqa: S101
+    return config.backbone
+
+
+def _learn(config: TransferConfig, rates: RateConfig, chosen: Sequence[Result]) -> Outcome:
+    data = transfer_data(rates.choice.profile, config.data_seed)
+    labels, val_labels = (part.to(config.device) for part in (data.train_labels, data.val_labels))
+    tensors = load_tensors(chosen[0])
+    features, val_features = (tensors[name].to(config.device) for name in ("train", "val"))
+    generator = Generator().manual_seed(config.seed)
+    history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_accuracy": []}
+
+    @torch.no_grad()
+    def look(head: Head, features: Tensor) -> Tensor:
+        """Note how the validation images fare, and return what is said of them."""
+        scores: Tensor = head(features)
+        probability = scores.softmax(-1).mean(0)  # over a picture and its mirror image
+        history["val_loss"].append(functional.nll_loss(probability.log(), val_labels).item())
+        hits = probability.argmax(1) == val_labels
+        history["val_accuracy"].append(hits.double().mean().item())
+        return probability
+
+    if config.mode == "frozen":
+        head = Head(features.flatten(0, 1)).to(config.device)
+        parameters = list(head.parameters())
+        for loss in freeze(
+            head,
+            features,
+            labels,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            decay=chosen[0].metrics["decay"],
+            generator=generator,
+        ):
+            history["train_loss"].append(loss)
+            probability = look(head, val_features)
+        maps = _last_maps(rates.choice, int(chosen[0].metrics["size"]))
+    else:
+        begun = start(rates, features, labels, generator)
+        head, upper = begun.head, begun.upper
+        parameters = [*head.parameters(), *upper.parameters()]
+        for loss in track(
+            finetune(
+                upper,
+                head,
+                lower_maps(rates),
+                labels,
+                epochs=config.finetune_epochs,
+                batch_size=config.batch_size,
+                learning_rate=config.head_learning_rate,
+                upper_learning_rate=chosen[1].metrics["rate"],
+                generator=generator,
+            ),
+            f"fine-tuning, seed {config.seed}",
+            total=config.finetune_epochs,
+        ):
+            history["train_loss"].append(loss)
+            every = torch.stack([in_parts(upper, view) for view in validation_maps(rates)])
+            probability = look(head, every.mean((3, 4)))
+        maps = every[0]
+    best = max(history["val_accuracy"])
+    return Outcome(
+        history=history,
+        metrics={
+            "last_accuracy": history["val_accuracy"][-1],
+            "best_accuracy": best,
+            "best_epoch": 1 + history["val_accuracy"].index(best),
+            "num_parameters": sum(parameter.numel() for parameter in parameters),
+        },
+        details={},
+        tensors={
+            "val_probability": probability.cpu(),
+            "attention": attention(maps, head, probability.argmax(1)).cpu(),
+        },
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _last_maps(config: ChoiceConfig, size: int) -> Tensor:
+    """Return the last maps of the validation images, (M, F, h, w): the same for all seeds."""
+    chain = backbone(config.backbone).blocks.to(config.device)
+    views = fixed_views(transfer_data(config.profile, config.data_seed).val, size)
+    return pass_through(chain, views[:1], "maps to validate")[0]

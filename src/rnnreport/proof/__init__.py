@@ -1,0 +1,19 @@
+"""Derivatives by other means: what a hand-derived gradient is held against."""
+
+from rnnreport.proof._measured import (
+    COMPLEX_STEP,
+    central_difference,
+    complex_step,
+    complex_step_gradient,
+    gradient_residuals,
+    relative_residual,
+)
+
+__all__ = [
+    "COMPLEX_STEP",
+    "central_difference",
+    "complex_step",
+    "complex_step_gradient",
+    "gradient_residuals",
+    "relative_residual",
+]

@@ -1,0 +1,1 @@
+"""What makes a report of experiments: its parts, findings, records and front page."""

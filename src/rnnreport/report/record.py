@@ -1,0 +1,337 @@
+"""Records: what a full run on real data gave, in files that travel with the pages.
+
+A record is plain data: numbers, curves, captions that our networks wrote, pictures that they
+painted, the weights of a small one, and the configurations that led there. It holds no photograph,
+and no sentence that somebody else wrote.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnreport._files import write_whole
+from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.names import PARTS, PartName
+
+__all__ = [
+    "Curves",
+    "Finding",
+    "Painted",
+    "Record",
+    "Run",
+    "TableData",
+    "lines_of",
+    "load_record",
+    "record_folder",
+    "write_record",
+]
+
+Json = Any  # what json.loads returns
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number that answers one of the source's.
+
+    Attributes
+    ----------
+    value : str
+        As it is to be read.
+    note : str
+        Its 95 % interval, or what else there is to say of it.
+    runs : int
+        From how many seeds.
+    """
+
+    value: str
+    note: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class TableData:
+    """A table in plain text.
+
+    Attributes
+    ----------
+    label : str
+        What it shows.
+    head : list of str
+        Titles of the columns, that of the names included.
+    lines : list of (str, list of str)
+        Names and cells.
+    """
+
+    label: str
+    head: list[str]
+    lines: list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines over one axis.
+
+    Attributes
+    ----------
+    xlabel, ylabel : str
+        Names of the axes.
+    alt : str
+        What they show, in words.
+    lines : dict of str to list of list of float
+        Places and values of each, by name.
+    """
+
+    xlabel: str
+    ylabel: str
+    alt: str
+    lines: dict[str, list[list[float]]]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture that a network painted.
+
+    Attributes
+    ----------
+    file : str
+        Its name in the folder of records.
+    caption, alt : str
+        What stands below it, and what it shows.
+    """
+
+    file: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes
+    ----------
+    label : str
+        What kind of run.
+    config : dict
+        Its configuration.
+    metrics : dict of str to float
+        What it measured.
+    seconds : float
+        How long it took.
+    """
+
+    label: str
+    config: dict[str, Json]
+    metrics: dict[str, Json]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a full run of one part of the report gave.
+
+    Attributes
+    ----------
+    part : str
+        One of :data:`~rnnreport.names.PARTS`.
+    command : str
+        What records it.
+    date : str
+        When its last run ended, in UTC, as ISO 8601.
+    machine : str
+        What it ran on.
+    versions : dict of str to str
+        Of Python and the libraries.
+    data : dict of str to str
+        ``name``, ``amount`` and ``fingerprint`` of the data; of text also ``vectors``, the file
+        of word vectors, and ``vectors_dim``, how many numbers each has.
+    code : str
+        Hash of the definitions that computed it.
+    runs : list of Run
+        All runs.
+    findings : dict of str to Finding
+        What the front page shows, by name.
+    tables : list of TableData
+        What the part's page shows.
+    curves : list of Curves
+        Of learning.
+    paintings : list of Painted
+        Pictures.
+    weights : str
+        The name of a file with weights for a page to carry; empty where there is none.
+    """
+
+    part: PartName
+    command: str
+    date: str
+    machine: str
+    versions: dict[str, str]
+    data: dict[str, str]
+    code: str
+    runs: list[Run]
+    findings: dict[str, Finding]
+    tables: list[TableData]
+    curves: list[Curves]
+    paintings: list[Painted]
+    weights: str = ""
+
+    @property
+    def files(self) -> set[str]:
+        """The names of the files that belong to it."""
+        return {painted.file for painted in self.paintings} | ({self.weights} - {""})
+
+    @property
+    def seconds(self) -> float:
+        """How long all runs took together."""
+        return sum(run.seconds for run in self.runs)
+
+    def to_json(self) -> str:
+        """Return the record as JSON text.
+
+        Raises
+        ------
+        ValueError
+            If a number is not finite.
+        """
+        return json.dumps(dataclasses.asdict(self), allow_nan=False, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """Read a record back.
+
+        Parameters
+        ----------
+        text
+            From :meth:`to_json`.
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON or does not hold a record.
+        """
+        try:
+            fields = json.loads(text)
+            parts = {
+                "runs": [Run(**run) for run in fields["runs"]],
+                "findings": {name: Finding(**each) for name, each in fields["findings"].items()},
+                "tables": [
+                    TableData(
+                        each["label"],
+                        each["head"],
+                        [(name, cells) for name, cells in each["lines"]],
+                    )
+                    for each in fields["tables"]
+                ],
+                "curves": [Curves(**each) for each in fields["curves"]],
+                "paintings": [Painted(**each) for each in fields["paintings"]],
+            }
+            return cls(**fields | parts)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"not a record: {error}") from error
+
+
+def record_folder() -> Path:
+    """Return the folder of records, which lies beside the pages.
+
+    Returns
+    -------
+    Path
+        ``docs/recorded`` of the checkout that this package is installed from.
+    """
+    return Path(__file__).parents[3] / "docs" / "recorded"
+
+
+def load_record(part: PartName, folder: Path | None = None) -> Record:
+    """Read the record of a part.
+
+    Parameters
+    ----------
+    part
+        One of :data:`~rnnreport.names.PARTS`.
+    folder
+        Where records are; :func:`record_folder` if not given.
+
+    Raises
+    ------
+    ValueError
+        If there is no such part.
+    MissingDataError
+        If there is no record of it.
+    DataFormatError
+        If the file does not hold one.
+    """
+    if part not in PARTS:
+        raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+    path = (folder or record_folder()) / f"{part}.json"
+    try:
+        return Record.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingDataError(
+            f"{path} is missing: `nox -s record -- {part}` writes it where the real data is"
+        ) from error
+    except ValueError as error:
+        raise DataFormatError(f"{path}: {error}") from error
+
+
+def write_record(record: Record, files: Mapping[str, bytes], folder: Path | None = None) -> Path:
+    """Write the record of a part, and delete files of an earlier one.
+
+    Parameters
+    ----------
+    record
+        What to write.
+    files
+        The content of its files, by name.
+    folder
+        Where records are; :func:`record_folder` if not given.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If other files are given than the record names, or a number is not finite.
+    OSError
+        If a file cannot be written.
+    """
+    if record.files != files.keys():
+        raise ValueError(f"files must be {sorted(record.files)}, got {sorted(files)}")
+    folder = folder or record_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    text = record.to_json() + "\n"
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    path = folder / f"{record.part}.json"
+    write_whole(path, text.encode())
+    for old in set(folder.glob(f"{record.part}-*")) - {folder / name for name in files}:
+        old.unlink()
+    return path
+
+
+def lines_of(values: Sequence[float], first: int = 1, digits: int = 5) -> list[list[float]]:
+    """Return places and values of a curve, one value a place.
+
+    Parameters
+    ----------
+    values
+        The values.
+    first
+        The place of the first.
+    digits
+        How many digits to keep.
+
+    Returns
+    -------
+    list of two lists of float
+        The places and the values.
+    """
+    places = [float(first + k) for k in range(len(values))]
+    return [places, [float(f"{value:.{digits}g}") for value in values]]

@@ -1,0 +1,441 @@
+"""Results and where they are kept.
+
+A result is stored under a key made of everything that decides it: the configuration, the data, and
+the definitions of this package that compute it (:mod:`rnnreport.runs.definitions`). Whatever of
+these changes, the experiment runs again; otherwise the stored result is given back. Several
+processes may use a store at once: what one of them computes, the others wait for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import hashlib
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ClassVar
+
+import safetensors.torch
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from rnnreport._files import store_folder, write_whole
+from rnnreport.progress import say
+from rnnreport.runs.definitions import definitions, hash_of
+
+__all__ = [
+    "NotStoredError",
+    "Outcome",
+    "Result",
+    "all_stored",
+    "describe_device",
+    "key_of",
+    "load_tensors",
+    "mean_history",
+    "only_stored",
+    "store_folder",
+    "stored",
+    "stored_or_computed",
+]
+
+Json = Any  # what json.loads returns
+
+_ONLY_STORED = contextvars.ContextVar("_ONLY_STORED", default=False)
+_LIBRARIES = ("h5py", "numpy", "pillow", "pycocoevalcap", "rnnreport", "torch", "torchvision")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What an experiment itself finds out; the rest of a :class:`Result` is added around it.
+
+    Attributes
+    ----------
+    history
+        Series of numbers, such as the loss of each iteration.
+    metrics
+        Single numbers.
+    details
+        Anything else that JSON can hold, such as captions.
+    tensors
+        What a trained model consists of, by name; kept in a file of its own.
+    """
+
+    history: dict[str, list[float]]
+    metrics: dict[str, float]
+    details: dict[str, Json]
+    tensors: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The result of an experiment: plain data, the same whether just computed or stored.
+
+    Attributes
+    ----------
+    experiment
+        The experiment's name.
+    key
+        What it is stored under; a hash of all that decides it.
+    config
+        The configuration that it ran with; ``profile`` is ``full`` or ``sample``.
+    data
+        What it ran on, in words and numbers; ``fingerprint`` is a hash of it.
+    versions
+        Of Python and the libraries.
+    device
+        What it ran on.
+    seeds
+        All seeds, by their use.
+    history
+        Series of numbers, such as the loss of each iteration.
+    metrics
+        Single numbers.
+    details
+        Anything else, such as captions.
+    tensors
+        The SHA-256 of the file of its tensors, which :func:`load_tensors` reads; empty where it
+        has none.
+    wall_time
+        Seconds that it took.
+    date
+        When it ended, in UTC, as ISO 8601.
+    """
+
+    experiment: str
+    key: str
+    config: dict[str, Json]
+    data: dict[str, Json]
+    versions: dict[str, str]
+    device: str
+    seeds: dict[str, int]
+    history: dict[str, list[float]]
+    metrics: dict[str, float]
+    details: dict[str, Json]
+    tensors: str
+    wall_time: float
+    date: str
+
+    _TYPES: ClassVar[dict[str, type]] = {
+        "experiment": str,
+        "key": str,
+        "config": dict,
+        "data": dict,
+        "versions": dict,
+        "device": str,
+        "seeds": dict,
+        "history": dict,
+        "metrics": dict,
+        "details": dict,
+        "tensors": str,
+        "wall_time": float,
+        "date": str,
+    }
+
+    def to_json(self) -> str:
+        """Return the result as JSON text.
+
+        Raises
+        ------
+        ValueError
+            If a number is not finite.
+        """
+        return json.dumps(dataclasses.asdict(self), allow_nan=False, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Read a result back.
+
+        Parameters
+        ----------
+        text
+            From :meth:`to_json`.
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON or does not hold a result.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or fields.keys() != cls._TYPES.keys():
+            raise ValueError("not a result: other fields than a result's")
+        for name, kind in cls._TYPES.items():
+            if not isinstance(fields[name], kind):
+                raise ValueError(f"not a result: {name} is a {type(fields[name]).__name__}")
+        return cls(**fields)
+
+
+def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
+    """Return the key that a result is stored under.
+
+    Parameters
+    ----------
+    module
+        The full name of the experiment's module; its ``run``, and what that rests on, counts.
+    config
+        The configuration, an instance of a dataclass.
+    data
+        What the experiment runs on, in words, numbers and hashes; all of it counts.
+
+    Returns
+    -------
+    str
+        A SHA-256 in hexadecimal digits.
+    """
+    source = definitions(module, "run")
+    return hash_of({"config": _as_dict(config), "data": dict(data), "source": source})
+
+
+class NotStoredError(Exception):
+    """A result is not there, and nobody may compute it: see :func:`only_stored`."""
+
+
+@contextlib.contextmanager
+def only_stored() -> Iterator[None]:
+    """Compute nothing meanwhile, in this thread: a result that is not there is an error.
+
+    Raises
+    ------
+    NotStoredError
+        Where a result would have to be computed.
+    """
+    token = _ONLY_STORED.set(True)
+    try:
+        yield
+    finally:
+        _ONLY_STORED.reset(token)
+
+
+def stored(module: str, config: object, data: Mapping[str, Json]) -> Result | None:
+    """Return the stored result of an experiment; None where there is none that is still valid.
+
+    Parameters
+    ----------
+    module, config, data
+        As :func:`key_of` takes them.
+    """
+    path = _path(module.rpartition(".")[2], key_of(module, config, data))
+    known = _read(path)
+    return known if known is not None and _has_tensors(known, path) else None
+
+
+def all_stored(experiment: str) -> list[Result]:
+    """Return all results of an experiment that are stored, of whatever code and data.
+
+    Parameters
+    ----------
+    experiment
+        Its name.
+
+    Returns
+    -------
+    list of Result
+        The latest first.
+    """
+    paths = store_folder().glob(f"{experiment}-*.json")
+    found = [(path, result) for path in paths if (result := _read(path)) is not None]
+    whole = [result for path, result in found if _has_tensors(result, path)]
+    return sorted(whole, key=lambda result: result.date, reverse=True)
+
+
+def stored_or_computed(
+    module: str,
+    config: object,
+    *,
+    data: dict[str, Json],
+    seeds: dict[str, int],
+    device: str,
+    compute: Callable[[], Outcome],
+) -> Result:
+    """Give back the stored result of an experiment, or compute and store it.
+
+    Parameters
+    ----------
+    module
+        The full name of the experiment's module; its last part names the experiment.
+    config
+        The configuration, an instance of a dataclass.
+    data
+        What the experiment runs on; ``fingerprint`` is a hash of it, ``name`` and ``amount`` say
+        in words what it is and how much.
+    seeds
+        All seeds, by their use.
+    device
+        From :func:`describe_device`.
+    compute
+        Runs the experiment.
+
+    Returns
+    -------
+    Result
+        The result, stored.
+
+    Raises
+    ------
+    OSError
+        If the result cannot be written; this is found out before anything is computed.
+    NotStoredError
+        If it would have to be computed inside :func:`only_stored`.
+    """
+    known = stored(module, config, data)
+    if known is not None:
+        return known
+    experiment = module.rpartition(".")[2]
+    if _ONLY_STORED.get():
+        raise NotStoredError(f"no result of {experiment} is stored for {config}")
+    key = key_of(module, config, data)
+    path = _path(experiment, key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        # While this process waited, another one may have computed it.
+        return stored(module, config, data) or _computed(
+            compute,
+            path,
+            experiment=experiment,
+            key=key,
+            config=_as_dict(config),
+            data=data,
+            seeds=seeds,
+            device=device,
+        )
+
+
+def load_tensors(result: Result) -> dict[str, Tensor]:
+    """Read the tensors of a result, such as the weights of a trained model.
+
+    Parameters
+    ----------
+    result
+        From :func:`stored_or_computed`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By name, on the CPU; empty where the result has none.
+
+    Raises
+    ------
+    OSError
+        If their file is gone.
+    ValueError
+        If the file is not the one that was written with the result.
+    """
+    if not result.tensors:
+        return {}
+    path = _tensors(_path(result.experiment, result.key))
+    packed = path.read_bytes()
+    if hashlib.sha256(packed).hexdigest() != result.tensors:
+        raise ValueError(f"{path} has changed since its result was stored: delete it and run again")
+    return safetensors.torch.load(packed)
+
+
+def _computed(compute: Callable[[], Outcome], path: Path, **known: Json) -> Result:
+    """Compute a result and write it to a file."""
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+    start = time.perf_counter()
+    outcome = compute()
+    tensors = {name: tensor.contiguous() for name, tensor in outcome.tensors.items()}
+    packed = safetensors.torch.save(tensors) if tensors else b""
+    result = Result(
+        **known,
+        versions={"python": platform.python_version()}
+        | {library: metadata.version(library) for library in _LIBRARIES},
+        history=outcome.history,
+        metrics=outcome.metrics,
+        details=outcome.details,
+        tensors=hashlib.sha256(packed).hexdigest() if packed else "",
+        wall_time=round(time.perf_counter() - start, 3),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    text = result.to_json()
+    if packed:
+        write_whole(_tensors(path), packed)
+    write_whole(path, text.encode())  # last: a result without its tensors is none
+    return Result.from_json(text)  # tuples are lists now, as they are when the result is read
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from computing the same result meanwhile."""
+    locks = path.parent / "locks"
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / f"{path.stem}.lock")  # released by the system if this process dies
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(f"waiting for another process, which computes {path.stem}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def describe_device(device: torch.device | str) -> str:
+    """Say in words what an experiment runs on.
+
+    Parameters
+    ----------
+    device
+        Where its tensors live.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU ({platform.machine()}), {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _as_dict(config: object) -> dict[str, Json]:
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return dataclasses.asdict(config)
+    raise TypeError(f"config must be an instance of a dataclass, got {config!r}")
+
+
+def _path(experiment: str, key: str) -> Path:
+    return store_folder() / f"{experiment}-{key[:20]}.json"
+
+
+def _tensors(path: Path) -> Path:
+    """Return the file of the tensors beside that of a result."""
+    return path.with_suffix(".safetensors")
+
+
+def _has_tensors(result: Result, path: Path) -> bool:
+    """Say whether the tensors of a result are there as they were written."""
+    if not result.tensors:
+        return True
+    try:
+        return hashlib.sha256(_tensors(path).read_bytes()).hexdigest() == result.tensors
+    except OSError:
+        return False
+
+
+def _read(path: Path) -> Result | None:
+    """Return the result in a file; None where there is none that can be used."""
+    try:
+        return Result.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def mean_history(results: Sequence[Result], name: str) -> list[float]:
+    """Average a series over runs, entry by entry, as long as all of them have one.
+
+    Parameters
+    ----------
+    results
+        At least one.
+    name
+        Of a series in their ``history``.
+    """
+    series = [result.history[name] for result in results]
+    return [statistics.fmean(values) for values in zip(*series, strict=False)]

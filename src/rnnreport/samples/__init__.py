@@ -1,0 +1,1 @@
+"""The generated data: scenes, reviews, insects, paintings, and what draws them."""

@@ -1,0 +1,1 @@
+"""How things look: figures, tables and HTML. Nothing here knows an experiment."""

@@ -1,0 +1,688 @@
+"""The command line: what it prints, its exit status, and no traceback for what can be expected."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from rnnreport.cli.main import _CELLS, _STYLE_NETWORKS, _TEXT_MODELS, main
+from rnnreport.data.assets import ASSETS, DataFormatError, Profile
+from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.experiments.captioning import by_heart as captioning
+from rnnreport.experiments.captioning import gradients as caption_gradients
+from rnnreport.experiments.captioning import study as caption_summary
+from rnnreport.experiments.captioning import training as caption_training
+from rnnreport.experiments.captioning.by_heart import CaptioningConfig
+from rnnreport.experiments.distillation import training as distillation
+from rnnreport.experiments.distillation.training import Distillation
+from rnnreport.experiments.style import study as style_summary
+from rnnreport.experiments.text import live as live_lstm
+from rnnreport.experiments.text import study as text_summary
+from rnnreport.experiments.text import training as text
+from rnnreport.experiments.text import word_vectors
+from rnnreport.experiments.text.study import NAMES, SOURCE, Row
+from rnnreport.experiments.text.word_vectors import WordVectorsConfig
+from rnnreport.experiments.transfer import study as transfer_summary
+from rnnreport.experiments.transfer import training as transfer
+from rnnreport.models import style as models_style
+from rnnreport.models.captioning import CellType
+from rnnreport.models.embedded import EmbeddedNetwork
+from rnnreport.models.style import NETWORKS
+from rnnreport.runs.store import Outcome, Result, stored_or_computed
+
+_ALL_CELLS = ["rnn", "lstm", "attention"]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Set an empty data folder and no profile."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("RNNREPORT_DATA", str(folder))
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
+    return folder
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[CaptioningConfig]:
+    """Return the configurations that are run, and run none of them."""
+    ran: list[CaptioningConfig] = []
+
+    def pretend(config: CaptioningConfig) -> Result:
+        ran.append(config)
+        record = {"image": "x.jpg", "caption": "a dog", "truth": ["a cat", "cats"], "exact": False}
+        return Result(
+            experiment="captioning",
+            key="",
+            config={},
+            data={"name": "pretended data", "profile": "sample", "features": "pixels"},
+            versions={},
+            device="CPU",
+            seeds={},
+            history={},
+            metrics={"iterations": 7, "exact": 49, "n_train": 50, "last_loss": 0.25},
+            details={"train": [record], "val": [record]},
+            tensors="",
+            wall_time=1.5,
+            date="2030-01-01T00:00:00+00:00",
+        )
+
+    monkeypatch.setattr(captioning, "run", pretend)
+    monkeypatch.setattr(captioning, "resolve", lambda profile, *_: profile)  # no data is needed
+    return ran
+
+
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
+    """Return the profiles of the studies that are asked for, and do none of them."""
+    asked: list[Profile] = []
+    rows = [
+        Row(
+            model=model,
+            name=NAMES[model],
+            accuracies=(0.9, 0.92),
+            mean=0.91 + place / 1000,
+            deviation=0.0141,
+            interval=(0.8765, 0.9432),
+            p_bag=None if model == "bag" else 0.03,
+            source=SOURCE.get(model),
+            source_interval=None,
+            p_source=None,
+        )
+        for place, model in enumerate(text.MODELS)
+    ]
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        return SimpleNamespace(
+            data=SimpleNamespace(
+                name="pretended sentences", profile="full", about={"amount": "7 sentences"}
+            ),
+            results={
+                model: [SimpleNamespace(wall_time=20.0), SimpleNamespace(wall_time=22.0)]
+                for model in text.MODELS
+            },
+            rows=lambda: rows,
+        )
+
+    monkeypatch.setattr(text_summary, "study", pretend)
+    monkeypatch.setattr(text_summary, "order_study", lambda: None)
+    monkeypatch.setattr(live_lstm, "default_config", lambda profile: profile)
+    monkeypatch.setattr(live_lstm, "run", lambda _: None)
+    return asked
+
+
+@pytest.fixture
+def captions(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
+    """Return the profiles of the studies of captioning, and do none of them."""
+    asked: list[Profile] = []
+    rows = [
+        SimpleNamespace(
+            cell="attention",
+            way="beam",
+            scores=SimpleNamespace(cider=0.3456, bleu_4=0.1234, rouge_l=0.4),
+            intervals={"cider": (0.2901, 0.4012)},
+        )
+    ]
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        result = SimpleNamespace(
+            data={"name": "pretended photographs", "profile": "full"}, wall_time=21.0
+        )
+        return SimpleNamespace(results={"attention": [result, result]}, rows=rows)
+
+    monkeypatch.setattr(caption_summary, "study", pretend)
+    monkeypatch.setattr(caption_gradients, "run", lambda _: None)
+    monkeypatch.setattr(
+        caption_training,
+        "default_config",
+        lambda cell, profile: caption_training.CaptionConfig(cell_type=cell, profile=profile),
+    )
+    return asked
+
+
+def test_run_captioning_prints_a_row_for_each_way(
+    runs: list[CaptioningConfig], captions: list[Profile], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "captioning", "--profile", "full"]) == 0
+    assert [config.cell_type for config in runs] == _ALL_CELLS
+    assert captions == ["full"]  # and the two networks of the figure, none of which is trained
+    *_, first, head, row, last = capsys.readouterr().out.splitlines()
+    assert first == "captions, on pretended photographs (profile full)"
+    assert row.split() == [
+        "LSTM", "with", "attention", "Beam", "0.346", "0.290", "0.401", "0.123", "0.400", "42",
+    ]  # fmt: skip
+    assert len(head) == len(row)
+    assert last == ""
+
+
+@pytest.fixture
+def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
+    """Return the profiles of the studies of transfer learning, and do none of them."""
+    asked: list[Profile] = []
+    modes: tuple[transfer.Mode, ...] = ("frozen", "finetuned")
+    rows = [
+        transfer_summary.Row(
+            mode=mode,
+            last=(0.95, 0.97),
+            best=(0.97, 0.98),
+            last_mean=0.96,
+            best_mean=0.975,
+            last_interval=(0.9123, 0.9876),
+            best_interval=(0.92, 0.99),
+            source=None if mode == "frozen" else 0.9346,
+            source_interval=None,
+            p_source=None,
+        )
+        for mode in modes
+    ]
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        run = SimpleNamespace(wall_time=20.0, data={"amount": "7 pictures"})
+        return SimpleNamespace(
+            data=SimpleNamespace(name="pretended ants", profile="full", left_out=("x.gif",)),
+            results={mode: [run, run] for mode in modes},
+            rows=lambda: rows,
+        )
+
+    monkeypatch.setattr(transfer_summary, "study", pretend)
+    return asked
+
+
+def test_run_transfer_prints_a_row_for_each_way(
+    transfers: list[Profile], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "transfer", "--profile", "full"]) == 0
+    assert transfers == ["full"]
+    first, left_out, head, frozen, finetuned, last = capsys.readouterr().out.splitlines()
+    assert first == "transfer, on pretended ants (profile full): 7 pictures"
+    assert left_out.split() == ["left", "out", "x.gif"]
+    assert frozen.split() == ["Frozen", "0.9600", "0.9123", "0.9876", "0.9750", "40"]
+    assert finetuned.split()[-3:] == ["0.9750", "0.9346", "40"]
+    assert len(head) == len(frozen) == len(finetuned)
+    assert last == ""
+
+
+@pytest.fixture
+def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
+    """Return the profiles of the studies of style transfer, and do none of them."""
+    asked: list[Profile | str] = []
+
+    def pretend(*, profile: Profile) -> object:
+        asked.append(profile)
+        run = SimpleNamespace(
+            config={"network": "vgg19"},
+            history={"content": [0.0, 0.5], "style": [1.0, 0.25], "variation": [0.1, 0.125]},
+            metrics={"style_left": 0.0123, "peak_memory": 700 * 2**20},
+            wall_time=50.4,
+        )
+        return SimpleNamespace(
+            data=SimpleNamespace(
+                name="pretended paintings",
+                profile="full" if profile == "full" else "sample",
+                paintings={"the_scream": SimpleNamespace(title="The Scream")},
+            ),
+            results={"the_scream": run},
+        )
+
+    monkeypatch.setattr(style_summary, "study", pretend)
+    return asked
+
+
+def test_run_style_prints_a_row_for_each_painting(
+    styles: list[Profile | str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "style", "--profile", "full"]) == 0
+    assert styles == ["full"]
+    first, head, row, last = capsys.readouterr().out.splitlines()
+    assert first == "style, on pretended paintings (profile full), vgg19"
+    assert row.split() == [
+        "The", "Scream", "0.0123", "0.5000", "0.2500", "0.1250", "700", "50",
+    ]  # fmt: skip
+    assert len(head) == len(row)
+    assert last == ""
+
+
+def test_run_prints_a_summary(
+    runs: list[CaptioningConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "captioning", "--profile", "sample", "--cell", "lstm"]) == 0
+    assert [(config.cell_type, config.profile) for config in runs] == [("lstm", "sample")]
+    out = capsys.readouterr().out
+    for part in ("by heart, lstm, on pretended data", "49 of 50", "7 iterations in 1.5 s"):
+        assert part in out
+
+
+def test_run_text_prints_a_row_for_each_model(
+    runs: list[CaptioningConfig],
+    studies: list[Profile],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trained: list[WordVectorsConfig] = []
+    lively: list[Profile] = []
+    monkeypatch.setattr(word_vectors, "run", trained.append)
+    monkeypatch.setattr(live_lstm, "run", lively.append)
+    assert main(["run", "text", "--profile", "full"]) == 0
+    assert studies == lively == ["full"]
+    assert trained == [WordVectorsConfig("full")]
+    assert not runs
+    first, head, *rows, last = capsys.readouterr().out.splitlines()
+    assert first == "text, on pretended sentences (profile full): 7 sentences"
+    assert last == ""
+    assert [line[2:28].strip() for line in rows] == [NAMES[model] for model in text.MODELS]
+    assert [line.split()[-1] for line in rows] == ["42"] * 7
+    assert "0.9110  0.0141     0.8765 0.9432" in rows[1]
+    for name, cells in {
+        "bag": ["0.9100", "0.0141", "0.8765", "0.9432", "0.953", "42"],
+        "lstm": ["0.9150", "0.0141", "0.8765", "0.9432", "0.03", "0.937", "42"],
+        "bilstm": ["0.9160", "0.0141", "0.8765", "0.9432", "0.03", "42"],
+    }.items():
+        line = rows[_TEXT_MODELS.index(name)]
+        assert line[28:].split() == cells
+        assert len(line) == len(head)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run"], (_ALL_CELLS, *(4 * [["auto"]]))),
+        (["run", "--profile", "sample"], (_ALL_CELLS, *(4 * [["sample"]]))),
+        (["run", "captioning"], (_ALL_CELLS, ["auto"], [], [], [])),
+        (["run", "captioning", "--cell", "rnn"], (["rnn"], [], [], [], [])),
+        (["run", "text"], ([], [], ["auto"], [], [])),
+        (["run", "transfer"], ([], [], [], ["auto"], [])),
+        (["run", "style"], ([], [], [], [], ["auto"])),
+    ],
+)
+def test_run_runs_everything(
+    runs: list[CaptioningConfig],
+    captions: list[Profile],
+    studies: list[Profile],
+    transfers: list[Profile],
+    styles: list[Profile | str],
+    arguments: list[str],
+    expected: tuple[list[str], list[str], list[str], list[str], list[str]],
+) -> None:
+    assert main(arguments) == 0
+    cells = [config.cell_type for config in runs]
+    assert (cells, captions, studies, transfers, styles) == expected
+    assert {config.profile for config in runs} <= set(arguments) | {"auto"}
+
+
+def test_data_lists_assets(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (surroundings / "flickr8k").mkdir()
+    assert main(["data"]) == 0
+    out = capsys.readouterr().out
+    assert "flickr8k: present" in out
+    assert str(surroundings / "flickr8k") in out
+    assert "mobilenet_v2: absent" in out
+    assert "'sample'" in out
+    words = " ".join(out.split())  # lines are broken
+    for asset in ASSETS.values():
+        for told in (asset.description, asset.origin, asset.terms):
+            assert told in words
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "message"),
+    [
+        ({}, ["run", "--profile", "full"], "the asset 'flickr8k' is missing"),
+        ({"RNNREPORT_DATA": "/nowhere"}, ["data"], "RNNREPORT_DATA is set to '/nowhere'"),
+        ({"RNNREPORT_DATA": "/nowhere"}, ["data", "fetch"], "RNNREPORT_DATA is set to '/nowhere'"),
+        ({"RNNREPORT_PROFILE": "half"}, ["data"], "RNNREPORT_PROFILE must be one of"),
+        ({"RNNREPORT_PROFILE": "half"}, ["run"], "RNNREPORT_PROFILE must be one of"),
+    ],
+)
+def test_expected_errors(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    environment: dict[str, str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("rnnreport: ")
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(DataFormatError("line 3"), 1), (KeyboardInterrupt(), 130)]
+)
+def test_errors_of_an_experiment(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+) -> None:
+    def fail(_config: CaptioningConfig) -> Result:
+        raise error
+
+    monkeypatch.setattr(captioning, "run", fail)
+    assert main(["run"]) == status
+    assert capsys.readouterr().err.startswith("rnnreport: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["walk"],
+        ["run", "painting"],
+        ["run", "--profile", "half"],
+        ["run", "captioning", "--cell", "gru"],
+        ["run", "captioning", "--dataset", "mnist"],
+        ["data", "walk"],
+        ["data", "fetch", "imagenet"],
+        ["caption"],
+        ["caption", "a.png", "--network", "gru"],
+        ["classify", "--model", "perceptron"],
+        ["classify", "file.txt"],
+        ["stylise", "a.png", "b.png"],
+        ["stylise", "a.png", "b.png", "--out", "c.gif"],
+        ["stylise", "a.png", "b.png", "--out", "/nowhere/c.png"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--side", "31"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--side", "many"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--content-weight", "-1"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--content-weight", "nan"],
+        ["stylise", "a.png", "b.png", "--out", "c.png", "--network", "alexnet"],
+    ],
+)
+def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: rnnreport" in capsys.readouterr().err
+
+
+def test_the_models_of_the_command_line_are_those_of_the_experiment() -> None:
+    assert _TEXT_MODELS == text.MODELS
+    assert _STYLE_NETWORKS == NETWORKS
+    assert _CELLS == caption_training.CELLS
+
+
+@pytest.mark.parametrize("network", ["lstm", "attention"])
+def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: CellType) -> None:
+    paths = []
+    for name, mode, size in (("a.png", "RGBA", (60, 40)), ("b.jpg", "L", (50, 70))):
+        paths.append(str(tmp_path / name))
+        Image.effect_noise(size, 60).convert(mode).save(paths[-1])
+    assert main(["caption", *paths, "--network", network]) == 1
+    assert f"no trained network '{network}' is stored" in capsys.readouterr().err
+    caption_training.run(
+        caption_training.CaptionConfig(
+            cell_type=network, n_train=8, n_val=2, evidence_dim=0, hidden_dim=8, epochs=1
+        )
+    )
+    assert main(["caption", *paths, "--network", network]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split(":")[0] for line in out.splitlines()] == paths
+    assert f"rnnreport: {network}, trained on generated scenes" in err
+    assert "has seen drawn scenes only" in err
+    assert main(["caption", paths[0], str(tmp_path / "c.png"), "--network", network]) == 1
+    assert "c.png is missing" in capsys.readouterr().err
+    (tmp_path / "d.jpg").write_text("no image")
+    assert main(["caption", str(tmp_path / "d.jpg"), "--network", network]) == 1
+    assert "d.jpg: not a readable image" in capsys.readouterr().err
+    assert main(["caption", paths[0], "--network", network, "--profile", "full"]) == 1
+    assert "--profile full` trains all of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".png", ".JPG"])
+def test_stylise(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    suffix: str,
+) -> None:
+    asked: list[Any] = []
+    usual = models_style.stylise
+
+    def quick(*arguments: Any, levels: Any, label: str) -> models_style.Stylised:
+        asked.extend([arguments[2].name, arguments[3].content, levels, label])
+        return usual(*arguments, levels=[levels[-1]._replace(steps=2)])
+
+    monkeypatch.setattr(models_style, "stylise", quick)
+    for name, mode, size in (("content.png", "RGBA", (60, 40)), ("painting.png", "L", (50, 70))):
+        Image.effect_noise(size, 60).convert(mode).save(tmp_path / name)
+    content, painting, out = (
+        str(tmp_path / name) for name in ("content.png", "painting.png", f"out{suffix}")
+    )
+    status = main(
+        ["stylise", content, painting, "--out", out, "--side", "64", "--content-weight", "0.5"]
+    )
+    assert status == 0
+    assert asked == ["embedded", 0.5, ((32, 60), (64, 60)), "stylising, embedded"]
+    told = capsys.readouterr().out
+    assert told.startswith(f"{out}: 96 × 64 pixels by embedded in ")
+    assert told.rstrip().endswith("% of the style loss left")
+    with Image.open(out) as made:
+        assert made.size == (96, 64)
+        assert made.format == ("PNG" if suffix == ".png" else "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("content", "network", "message"),
+    [
+        ("no image", None, "content.jpg: not a readable image"),
+        (None, None, "content.jpg is missing"),
+        (b"", "vgg19", "content.jpg: not a readable image"),
+    ],
+)
+def test_stylise_names_what_is_wrong(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str | bytes | None,
+    network: str | None,
+    message: str,
+) -> None:
+    path = tmp_path / "content.jpg"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    extra = [] if network is None else ["--network", network]
+    out = tmp_path / "out.png"
+    assert main(["stylise", str(path), str(path), "--out", str(out), *extra]) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_stylise_without_the_network_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "content.png"
+    Image.new("RGB", (40, 40)).save(path)
+    arguments = [str(path), str(path), "--out", str(tmp_path / "out.png"), "--network", "vgg19"]
+    assert main(["stylise", *arguments]) == 1
+    assert "the asset 'vgg19' is missing" in capsys.readouterr().err
+
+
+WEIGHTS = {"good": 2.0, "n't": -3.0, "soup": 0.25, "the": 0.0, "was": 0.0, ".": 0.0}
+
+
+def train(weights: Mapping[str, float] = WEIGHTS, profile: Profile = "sample") -> Result:
+    """Store a bag of words as if it had been trained."""
+    words = "\n".join([*Vocabulary.SPECIAL, *weights])
+    tensors = {
+        "words": torch.frombuffer(bytearray(words.encode()), dtype=torch.uint8),
+        "model.weight": torch.tensor([0.0, 0.0, *weights.values()])[:, None],
+        "model.bias": torch.tensor([0.5]),
+    }
+    return stored_or_computed(
+        "rnnreport.experiments.text.training",
+        text.TextConfig(model="bag", profile=profile, vectors="none", wordvec_dim=1),
+        data={"name": f"pretended {profile} sentences", "fingerprint": ""},
+        seeds={},
+        device="CPU",
+        compute=lambda: Outcome({}, {}, {}, tensors),
+    )
+
+
+def say(monkeypatch: pytest.MonkeyPatch, content: Any) -> None:
+    """Put something into the standard input."""
+    stream = io.BytesIO(content) if isinstance(content, bytes) else content
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+
+
+def test_distil_writes_the_weights_and_says_how_well_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {
+        "wall_time": 120.0,
+        "maps": {"relu1_1": {"features": 0.25, "gram": 0.125}},
+        "judged": [{"painting": "Night", "content": "Town", "embedded": 0.02, "untrained": 0.3}],
+    }
+    network = EmbeddedNetwork(torch.Generator().manual_seed(0))
+    monkeypatch.setattr(distillation, "distil", lambda _config: Distillation(network, record))
+    path = tmp_path / "small.safetensors"
+    assert main(["distil", "--out", str(path)]) == 0
+    assert path.stat().st_size < 1_000_000
+    out = capsys.readouterr().out
+    assert "trained in 2 minutes" in out
+    assert "relu1_1    features 2.5e-01, Gram matrix 1.2e-01" in out
+    assert "0.0200, untrained 0.3000" in out
+
+
+def test_distil_without_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["distil", "--out", str(tmp_path / "small.safetensors")]) == 1
+    assert "the asset 'flickr8k' is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["distil", "--out", "small.pth"])
+    assert "must end with .safetensors, got 'small.pth'" in capsys.readouterr().err
+
+
+def test_classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    result = train()
+    say(monkeypatch, "The soup wasn't good!\n\ngood good\r\n \t\nXyzzy Plügh\nthe".encode())
+    assert main(["classify", "--model", "bag"]) == 0
+    captured = capsys.readouterr()
+    # The bias is 0.5; a word counts once, and one that is not known nothing.
+    assert captured.out.splitlines() == [
+        "0.438 negative  the soup was n't good !",
+        "0.924 positive  good good",
+        "0.622 positive  xyzzy plügh",
+        "0.622 positive  the",
+    ]
+    assert captured.err.splitlines() == [
+        f"rnnreport: bag, trained on pretended sample sentences ({result.date[:10]})",
+        "rnnreport: line 1: the model knows not !",
+        "rnnreport: line 2 is empty and left out",
+        "rnnreport: line 4 is empty and left out",
+        "rnnreport: line 5: the model knows no word",
+    ]
+
+
+def test_classify_answers_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+
+    def talk() -> Iterator[bytes]:
+        assert capsys.readouterr().out == ""
+        yield b"the soup .\n"
+        assert capsys.readouterr().out == "0.679 positive  the soup .\n"
+        yield b"was n't\n"
+        assert capsys.readouterr().out == "0.076 negative  was n't\n"
+
+    say(monkeypatch, talk())
+    assert main(["classify", "--model", "bag"]) == 0
+    say(monkeypatch, b"")
+    assert main(["classify", "--model", "bag"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_classify_takes_the_model_of_a_profile(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    train({"good": -9.0}, "full")
+    for arguments, label in (([], "0.000 negative"), (["--profile", "sample"], "0.924 positive")):
+        say(monkeypatch, b"good")
+        assert main(["classify", "--model", "bag", *arguments]) == 0
+        assert capsys.readouterr().out == f"{label}  good\n"
+
+
+def test_classify_refuses_other_encodings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    say(monkeypatch, b"good\n\ncaf\xe9\ngood\n")
+    assert main(["classify", "--model", "bag"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "0.924 positive  good\n"
+    assert "rnnreport: standard input, line 3: not UTF-8" in captured.err.splitlines()[-1]
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "hint"),
+    [
+        ([], "lstm", "`rnnreport run text`"),
+        (["--model", "rnn"], "rnn", "`rnnreport run text`"),
+        (["--model", "bag", "--profile", "full"], "bag", "`rnnreport run text --profile full`"),
+    ],
+)
+def test_classify_without_a_model(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    model: str,
+    hint: str,
+) -> None:
+    train()
+    say(monkeypatch, b"good\n")
+    assert main(["classify", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"rnnreport: no trained model {model!r} is stored")
+    assert hint in captured.err
+
+
+@pytest.mark.parametrize("change", [{"momentum": 0.9}, {"model": "rnn"}])
+def test_classify_with_a_result_of_another_version(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+) -> None:
+    result = train()
+    changed = replace(result, config=result.config | change)
+    (path,) = (tmp_path / "store").glob("text-*.json")
+    path.write_text(changed.to_json(), encoding="utf-8")
+    say(monkeypatch, b"good\n")
+    assert main(["classify", "--model", changed.config["model"]]) == 1
+    assert capsys.readouterr().err.startswith("rnnreport: ")
+
+
+def test_data_as_a_program_needs_no_torch() -> None:
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['rnnreport', 'data']\n"
+        "try: runpy.run_module('rnnreport', run_name='__main__')\n"
+        "except SystemExit as ended: print('status', ended.code, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "status 0 False"

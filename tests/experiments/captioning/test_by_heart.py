@@ -1,0 +1,257 @@
+"""The captioning experiment from end to end: on a small sample, on made-up and on real data."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from real_data import needs
+
+from rnnreport._torchvision import torchvision
+from rnnreport.data.assets import MissingDataError
+from rnnreport.data.flickr8k import load_flickr8k, split_by_name
+from rnnreport.experiments.captioning import by_heart as captioning
+from rnnreport.experiments.captioning.by_heart import CaptioningConfig, images, run
+from rnnreport.experiments.captioning.figures import learned_gallery
+from rnnreport.models.captioning import CellType
+from rnnreport.samples.scenes import draw, generate
+
+CELLS: tuple[CellType, ...] = ("rnn", "lstm", "attention")
+TINY = CaptioningConfig(
+    profile="sample",
+    n_train=5,
+    n_val=3,
+    wordvec_dim=32,
+    hidden_dim=64,
+    batch_size=3,
+    learning_rate=0.01,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: several wait for each other where other programs run beside them."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(count)
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Store results in a folder of the test's own."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv("RNNREPORT_STORE", str(folder))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+    return folder
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_small_sample_is_learned_by_heart(cell: CellType) -> None:
+    config = replace(TINY, cell_type=cell)
+    result = run(config)
+    assert result.config == asdict(config)
+    assert result.data["profile"] == "sample"
+    assert result.data["name"] == "generated scenes"
+    assert result.data["amount"].startswith("5 images for training, 3 for validation, of 8. ")
+    assert result.seeds == {"data": 0, "model": 0}
+    metrics, history = result.metrics, result.history
+    assert metrics["exact"] == metrics["n_train"] == 5
+    assert len(history["loss"]) == metrics["iterations"] == 2 * metrics["epochs"]
+    assert history["loss"][-1] == metrics["last_loss"] < history["loss"][0] / 8
+    assert history["exact"][-4:] == [5] * 4
+    assert history["exact_epoch"] == list(range(5, int(metrics["epochs"]) + 1, 5))
+    scenes = generate(8, generator=torch.Generator().manual_seed(0))
+    truths = {
+        name: [" ".join(words) for words in captions]
+        for name, captions in zip(scenes.names, scenes.captions, strict=True)
+    }
+    train, val = result.details["train"], result.details["val"]
+    assert {record["image"] for record in train} == set(scenes.names[:5])
+    assert {record["image"] for record in val} == set(scenes.names[5:])
+    for record in train:
+        (truth,) = record["truth"]
+        assert truth in truths[record["image"]]
+        assert record["caption"] == truth
+        assert record["exact"] is True
+    for record in val:
+        assert record["truth"] == truths[record["image"]]
+        assert record["exact"] is (record["caption"] in record["truth"])
+
+
+def test_training_is_repeatable_and_seeds_count(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = replace(TINY, epochs=5)
+    before = torch.random.get_rng_state()
+    first = run(short)
+    assert torch.equal(before, torch.random.get_rng_state())
+    monkeypatch.setenv("RNNREPORT_STORE", str(store / "other"))
+    again = run(short)
+    assert again.history == first.history
+    assert again.details == first.details
+    other_model, other_data = run(replace(short, seed=1)), run(replace(short, data_seed=1))
+    assert other_model.history["loss"] != first.history["loss"]
+    assert other_model.details["train"][0]["image"] == first.details["train"][0]["image"]
+    assert other_model.data["fingerprint"] == first.data["fingerprint"]
+    assert other_data.data["fingerprint"] != first.data["fingerprint"]
+
+
+def test_a_stored_result_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = replace(TINY, epochs=1)
+    first = run(short)
+
+    def refuse(*_args: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(captioning, "_learn_and_tell", refuse)
+    assert run(short) == first
+    with pytest.raises(AssertionError, match="computed again"):
+        run(replace(short, learning_rate=1e-4))
+
+
+def test_images_of_a_sample_are_drawn_again() -> None:
+    result = run(replace(TINY, epochs=1))
+    scenes = generate(8, generator=torch.Generator().manual_seed(0))
+    names = [record["image"] for record in result.details["val"]]
+    for size, side in ((None, 96), (200, 200)):
+        for name, image in zip(names, images(result, names, size=size), strict=True):
+            expected = draw(scenes.scenes[scenes.names.index(name)], side)
+            assert np.array_equal(np.asarray(image), np.asarray(expected))
+    with pytest.raises(KeyError, match="scene-99999"):
+        images(result, ["scene-99999"])
+
+
+@pytest.fixture
+def made_up_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data folder with a few noise images in Flickr8k's layout and random weights."""
+    root = tmp_path / "data"
+    folder = root / "flickr8k" / "Images"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(18):
+        name = f"{number}.jpg"
+        # Smooth noise: JPEG and the network's resizing would wash out finer one.
+        coarse = Image.fromarray(random.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+        coarse.resize((50, 40)).save(folder / name)
+        rows += [(name, f"Caption {number} , number {k} .") for k in range(5)]
+    with (root / "flickr8k" / "captions.txt").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("image", "caption"), *rows])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # torchvision's constructor takes no generator
+        network = torchvision.models.mobilenet_v2()
+    (root / "weights").mkdir()
+    path = root / "weights" / "mobilenet_v2_imagenet_from_quant.safetensors"
+    safetensors.torch.save_file(network.state_dict(), path)
+    monkeypatch.setenv("RNNREPORT_DATA", str(root))
+    return root
+
+
+def test_photographs(made_up_data: Path) -> None:
+    config = replace(TINY, profile="auto", n_val=2)
+    result = run(config)
+    assert result.config["profile"] == result.data["profile"] == "full"
+    assert result.data["name"] == "photographs of Flickr8k"
+    assert (result.data["n_images"], result.data["folder"]) == (18, "flickr8k")
+    assert result.metrics["input_dim"] == 1280
+    assert result.metrics["exact"] == 5
+    data = load_flickr8k(made_up_data / "flickr8k")
+    train, val = split_by_name(data.captions)
+    for part, pool in (("train", train), ("val", val)):
+        for record in result.details[part]:
+            assert record["image"] in pool
+            for truth in record["truth"]:
+                assert tuple(truth.split()) in data.captions[record["image"]]
+    (image,) = images(result, [result.details["val"][0]["image"]], size=240)
+    assert image.size == (50, 40)
+    with pytest.raises(KeyError, match=r"99\.jpg"):
+        images(result, ["99.jpg"])
+
+
+def test_the_fingerprint_of_photographs_follows_what_is_used(made_up_data: Path) -> None:
+    def fingerprint() -> str:
+        return str(run(replace(TINY, profile="full", n_val=1, epochs=1)).data["fingerprint"])
+
+    first = fingerprint()
+    assert fingerprint() == first
+    used = run(replace(TINY, profile="full", n_val=1, epochs=1)).details["train"][0]["image"]
+    path = made_up_data / "flickr8k" / "Images" / used
+    content = path.read_bytes()
+    Image.new("RGB", (50, 40)).save(path)
+    assert fingerprint() != first
+    path.write_bytes(content)
+    assert fingerprint() == first
+    captions = made_up_data / "flickr8k" / "captions.txt"
+    captions.write_text(captions.read_text("utf-8").replace("number 3", "number 9"), "utf-8")
+    assert fingerprint() != first
+
+
+def test_asking_for_more_than_there_is(made_up_data: Path) -> None:
+    assert made_up_data.is_dir()
+    for name, most in (("n_train", 16), ("n_val", 2)):
+        config = replace(TINY, profile="full", n_val=1)
+        with pytest.raises(ValueError, match=f"{name} must be at most {most} .*got 99"):
+            run(replace(config, **{name: 99}))  # type: ignore[arg-type]
+
+
+def test_missing_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
+    with pytest.raises(MissingDataError, match="'flickr8k' is missing"):
+        run(replace(TINY, profile="full"))
+    assert run(replace(TINY, profile="auto", epochs=1)).data["profile"] == "sample"
+
+
+def test_a_diverging_loss_stops_the_training() -> None:
+    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) in epoch"):
+        run(replace(TINY, learning_rate=1e30))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_train": 0}, "n_train must be at least 1, got 0"),
+        ({"n_val": -1}, "n_val must be at least 1, got -1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive, got 0"),
+        ({"learning_rate_decay": float("nan")}, "learning_rate_decay must be positive, got nan"),
+    ],
+)
+def test_refuses_bad_configurations(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_whole_sample_is_learned_by_heart(cell: CellType) -> None:
+    result = run(captioning.configs("sample")[cell])
+    assert (result.metrics["exact"], result.metrics["n_train"]) == (50, 50)
+    assert len({record["image"] for record in result.details["train"]}) == 50
+
+
+@needs("flickr8k", "mobilenet_v2")
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_real_photographs_are_learned_by_heart(cell: CellType) -> None:
+    result = run(captioning.configs("full")[cell])
+    assert (result.metrics["exact"], result.metrics["n_train"]) == (50, 50)
+    assert len({record["image"] for record in result.details["train"]}) == 50
+    assert not {record["image"] for record in result.details["train"]} & {
+        record["image"] for record in result.details["val"]
+    }
+
+
+def test_gallery_shows_what_each_network_says_of_the_first_images() -> None:
+    result = run(TINY)
+    shown = learned_gallery({"first": result, "second": result}, "val", 2)._repr_html_()
+    assert shown.count("<figure>") == 2
+    for record in result.details["val"][:2]:
+        assert f'alt="A drawn scene: {record["truth"][0]}"' in shown
+    assert shown.count("<dt>first</dt>") == shown.count("<dt>second</dt>") == 2

@@ -1,0 +1,282 @@
+"""What the captioning page draws: tables, figures and pictures of small networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rnnreport.experiments.captioning import figures as caption_figures
+from rnnreport.experiments.captioning.figures import (
+    attention_maps,
+    captions_gallery,
+    cider_figure,
+    differences_table,
+    gates_figure,
+    gradients_figure,
+    learning_curves,
+    measures_table,
+    results_table,
+    settings_table,
+    verdict,
+)
+from rnnreport.experiments.captioning.gradients import GradientsConfig
+from rnnreport.experiments.captioning.gradients import run as measure_gradients
+from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study, study
+from rnnreport.experiments.captioning.training import CELLS, WAYS, CaptionConfig, TrainedCaptioner
+from rnnreport.show.figures import Figure, Html
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    """Two seeds of each network on a few scenes, hardly trained."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNREPORT_STORE", str(tmp_path_factory.mktemp("store")))
+        patch.delenv("RNNREPORT_PROFILE", raising=False)
+        patch.setattr("rnnreport.runs.engine._side_by_side", lambda *_: None)
+        base = CaptionConfig(
+            profile="sample",
+            n_train=40,
+            n_val=8,
+            evidence_dim=0,
+            wordvec_dim=16,
+            hidden_dim=24,
+            dropout=0.0,
+            min_count=1,
+            epochs=3,
+            batch_size=20,
+            learning_rate=0.02,
+        )
+        yield study(
+            configs=[replace(base, cell_type=cell, seed=seed) for cell in CELLS for seed in (0, 1)]
+        )
+
+
+class _Page(HTMLParser):
+    """The tags of a piece of HTML, and the text of each table cell."""
+
+    def __init__(self, shown: Html) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self._cell = False
+        self.feed(shown._repr_html_())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        self._cell = tag in ("td", "th")
+        if self._cell:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.rows[-1][-1] += data
+
+    def alts(self) -> list[str]:
+        return [attrs["alt"] or "" for tag, attrs in self.tags if tag == "img"]
+
+
+def axes_of(figure: Figure) -> Any:
+    """Return what a figure draws on."""
+    seen: list[Any] = []
+
+    def draw(fig: Any, ax: Any) -> None:
+        figure.draw(fig, ax)
+        seen.append(ax)
+
+    Figure(draw, figure.alt, figure.figsize, figure.subplots).svg("dark")
+    (axes,) = seen
+    return axes
+
+
+def test_results_tables(done: Study) -> None:
+    head, *lines = _Page(results_table(done)).rows
+    assert head == ["", "CIDEr", "95 % interval", "BLEU-4", "95 % interval", "CIDEr of each seed"]
+    assert len(lines) == len(CELLS) * len(WAYS)
+    row = done.row("lstm", "beam")
+    low, high = row.intervals["cider"]
+    line = next(line for line in lines if line[0] == "LSTM, beam")
+    assert line[1:4] == [
+        f"{row.scores.cider:.3f}",
+        f"{low:.3f} – {high:.3f}",
+        f"{row.scores.bleu_4:.3f}",
+    ]
+    assert line[5] == ", ".join(f"{value:.3f}" for value in row.ciders)
+    head, *lines = _Page(measures_table(done)).rows
+    assert head[1:] == ["BLEU-1", "BLEU-2", "BLEU-3", "ROUGE-L", "In training", "Exact"]
+    line = next(line for line in lines if line[0] == "LSTM, beam")
+    assert line[1] == f"{row.scores.bleu_1:.3f}"
+    assert line[4:] == [
+        f"{row.scores.rouge_l:.3f}",
+        f"{100 * row.in_training:.0f} %",
+        f"{row.exact:.1f}",
+    ]
+    head, *lines = _Page(settings_table(done)).rows
+    assert [line[0] for line in lines] == list(NAMES.values())
+    assert lines[0][1] == f"{done.first.metrics['num_parameters']:,}"
+
+
+def test_differences(done: Study) -> None:
+    _, *lines = _Page(differences_table(done)).rows
+    assert [line[0] for line in lines] == [
+        f"{pair}, {WAY_NAMES[way].lower()}"
+        for pair in ("LSTM − RNN", "Attention − LSTM")
+        for way in WAYS
+    ]
+    first = done.differences[0]
+    assert lines[0][1] == f"{first.difference:+.3f}".replace("-", "−")
+    made_up = (
+        Difference("lstm", "rnn", "beam", 0.1, (0.05, 0.2), float("nan")),
+        Difference("attention", "lstm", "beam", -0.1, (-0.2, -0.01), 0.5),
+        Difference("lstm", "rnn", "greedy", 0.1, (-0.05, 0.2), 1.2),
+    )
+    other = Study(done.source, done.results)
+    vars(other)["differences"] = made_up  # where the property keeps them
+    assert verdict(other).label == (
+        "Greedy: the LSTM and the RNN cannot be told apart. "
+        "Beam: the LSTM is better than the RNN; the LSTM is better than the LSTM with attention."
+    )
+    vars(other)["differences"] = (made_up[2], replace(made_up[2], way="beam"))
+    assert verdict(other).label == "Greedy, beam: the LSTM and the RNN cannot be told apart."
+    vars(other)["differences"] = made_up
+    _, *lines = _Page(differences_table(other)).rows
+    assert [line[3] for line in lines] == ["–", "0.50", "1.20"]
+    assert [line[2] for line in lines][1] == "−0.200 – −0.010"
+
+
+def test_cider_figure(done: Study) -> None:
+    figure = cider_figure(done)
+    for row in done.rows:
+        assert f"{WAY_NAMES[row.way].lower()} {row.scores.cider:.2f}" in figure.alt
+    ax = axes_of(figure)
+    means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert means == [row.scores.cider for row in done.rows]
+    heights = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert heights == [7, 6, 4, 3, 1, 0]  # read from the top
+    assert [text.get_text() for text in ax.texts] == list(NAMES.values())
+
+
+def test_learning_curves(done: Study) -> None:
+    figure = learning_curves(done)
+    axes = axes_of(figure)
+    for ax, results in zip(axes, done.results.values(), strict=True):
+        train, val, best = ax.lines
+        for line, part in ((train, "train_loss"), (val, "val_loss")):
+            mean = np.mean([result.history[part] for result in results], axis=0)
+            assert line.get_ydata() == pytest.approx(mean)
+            assert list(line.get_xdata()) == [1, 2, 3]
+        assert list(best.get_ydata()) == [result.metrics["val_loss"] for result in results]
+    assert figure.alt.count("validation") == len(CELLS)
+
+
+def test_seeds_that_end_earlier_end_the_curve(done: Study) -> None:
+    shorter = []
+    for k, result in enumerate(done.results["rnn"]):
+        history = {name: values[: 2 + k] for name, values in result.history.items()}
+        shorter.append(replace(result, history=history))
+    axes = axes_of(learning_curves(Study(done.source, {"rnn": tuple(shorter)})))
+    assert len(axes.lines[0].get_xdata()) == 2
+
+
+def test_captions_gallery(done: Study) -> None:
+    shown = captions_gallery(done, "val", [2, 0])
+    page = _Page(shown)
+    truths = done.references("val")
+    assert page.alts() == ["A drawn scene: " + " ".join(truths[k][0]) for k in (2, 0)]
+    text = shown._repr_html_()
+    for cell in CELLS:
+        score = done.ciders(cell, "beam")[2]
+        said = " ".join(done.captions(cell, "beam")[0][2])
+        name = "Attention" if cell == "attention" else NAMES[cell]
+        assert f"<dt>{name}</dt><dd>{said} ({score:.2f})</dd>" in text
+    assert "(0." not in captions_gallery(done, "train", range(2))._repr_html_()
+
+
+def test_attention_maps(done: Study) -> None:
+    said = done.captions("attention", "beam")[0]
+    rows = [k for k, words in enumerate(said) if words][:2]
+    shown = attention_maps(done, rows)
+    page = _Page(shown)
+    assert len(page.alts()) == sum(len(said[k]) + 1 for k in rows)
+    captioner = TrainedCaptioner(done.results["attention"][0])
+    picture = done.source.image(done.names("val")[rows[0]])
+    captions = captioner.vocabulary.encode([said[rows[0]]], 42)
+    weights = captioner.model.trace(captioner.features([picture]), captions).weights
+    assert weights is not None
+    captioned = re.findall("<figcaption>(.*?)</figcaption>", shown._repr_html_())
+    assert captioned[0] == "the image"
+    # The weights of the first word are those at <START>.
+    for place, word in enumerate(said[rows[0]]):
+        assert captioned[place + 1] == f"{word} {float(weights[place].max()):.2f}"
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [(0, "top left"), (5, "top right"), (21, "middle centre"), (35, "bottom right")],
+)
+def test_where_attention_is(place: int, told: str) -> None:
+    weights = torch.full((36,), 0.01)
+    weights[place] = 0.65
+    assert caption_figures._where(weights) == f"the largest weight, 0.65, is at the {told}"
+    lit = np.asarray(caption_figures._lit(Image.new("RGB", (150, 150), "blue"), weights), float)
+    colour = lit[..., 2] - lit[..., 1]  # what is dimmed is grey
+    down, across = np.unravel_index(colour.argmax(), colour.shape)
+    assert (down // 25, across // 25) == divmod(place, 6)
+
+
+def test_gates_figure(done: Study) -> None:
+    row = next(k for k, words in enumerate(done.captions("lstm", "beam")[0]) if words)
+    words = done.captions("lstm", "beam")[0][row]
+    figure = gates_figure(done, row)
+    assert f"“{' '.join(words)}”" in figure.alt
+    top, bottom = axes_of(figure)
+    captioner = TrainedCaptioner(done.results["lstm"][0])
+    features = captioner.features([done.source.image(done.names("val")[row])])
+    gates = captioner.model.trace(
+        features, captioner.vocabulary.encode([words], len(words) + 2)
+    ).gates
+    assert gates is not None
+    means = gates[:, 0].abs().mean(2).T.numpy()
+    assert np.asarray(top.images[0].get_array()) == pytest.approx(means)
+    assert [tick.get_text() for tick in bottom.get_xticklabels()] == ["‹start›", *words]
+    medians = bottom.lines[0].get_ydata()
+    assert medians == pytest.approx(gates[:, 0, 0].quantile(0.5, dim=1).numpy())
+
+
+def test_gradients_figure(done: Study) -> None:
+    results = [
+        measure_gradients(
+            GradientsConfig(CaptionConfig(**done.results[cell][0].config), n_captions=3, distance=4)
+        )
+        for cell in ("rnn", "lstm")
+    ]
+    figure = gradients_figure(results)
+    before, after = axes_of(figure)
+    assert [len(ax.lines) for ax in (before, after)] == [3, 3]
+    for ax, when in ((before, "before"), (after, "after")):
+        curves = [results[0].details["norms"][when]["h"]]
+        curves += [results[1].details["norms"][when][state] for state in ("h", "c")]
+        for line, norms in zip(ax.lines, curves, strict=True):
+            assert line.get_ydata() == pytest.approx(np.exp(np.log(norms).mean(1)), rel=1e-5)
+            assert list(line.get_xdata()) == [1, 2, 3, 4]
+        assert ax.get_yscale() == "log"
+    assert "Before training: RNN ∂h_T/∂h_t" in figure.alt
+    assert "LSTM ∂h_T/∂c_t" in figure.alt
+
+
+def test_every_figure_is_drawn_in_both_styles(done: Study) -> None:
+    row = next(k for k, words in enumerate(done.captions("lstm", "beam")[0]) if words)
+    for figure in (cider_figure(done), learning_curves(done), gates_figure(done, row)):
+        assert figure.svg("light") != figure.svg("dark")

@@ -1,0 +1,203 @@
+"""What a study of captioning says: means, intervals and differences of made-up captions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from torch import Generator, Tensor
+
+from rnnreport.experiments.captioning import study as caption_summary
+from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
+from rnnreport.experiments.captioning.measures import bootstrap, measure, paired_difference
+from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study, study
+from rnnreport.experiments.captioning.training import CELLS, SEEDS, WAYS, CaptionConfig
+from rnnreport.models.captioning import CellType
+from rnnreport.runs.store import Outcome, Result, stored_or_computed
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store results in a folder of the test's own."""
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+
+
+def words(text: str) -> Words:
+    return tuple(text.split())
+
+
+TRAIN: Captions = {
+    "t0": (words("a dog runs"), words("a cat sleeps")),
+    "t1": (words("two boats on the sea"),),
+}
+VAL: Captions = {
+    "v0": (words("a brown dog runs fast"), words("the dog runs")),
+    "v1": (words("a cat sleeps here"), words("the quetzal sleeps")),
+    "v2": (words("two boats sail on the sea"),),
+}
+SAID: Mapping[CellType, Sequence[Sequence[str]]] = {  # a row a seed
+    "rnn": [["a dog runs", "a dog runs", "a dog runs"], ["the dog runs", "a man", "boats"]],
+    "lstm": [
+        ["a dog runs", "a cat sleeps", "two boats on the sea"],
+        ["the dog runs", "a cat sleeps here", "two boats"],
+    ],
+}
+
+
+class _Source(ImageSource):
+    """Captions without pictures."""
+
+    about = {"name": "made up", "features": "none", "n_images": 5}  # noqa: RUF012
+
+    def pools(self) -> tuple[Captions, Captions]:
+        return TRAIN, VAL
+
+    def fingerprint(self, names: Sequence[str] | None = None) -> str:  # noqa: ARG002
+        return "f"
+
+    def features(self, names: Sequence[str], *, places: bool) -> Tensor:
+        raise NotImplementedError
+
+    def image(self, name: str, size: int | None = None) -> None:  # type: ignore[override]
+        raise KeyError(name, size)
+
+
+def make_result(cell: CellType, seed: int) -> Result:
+    """Store a run that says what is given in each of the ways; the beam says the next seed's."""
+    said = SAID[cell]
+
+    def records(pool: Captions, shift: int) -> list[dict[str, object]]:
+        return [
+            {
+                "image": name,
+                "truth": [list(one) for one in truth],
+                "greedy": said[seed][k].split(),
+                "beam": said[(seed + shift) % 2][k].split(),
+            }
+            for k, (name, truth) in enumerate(pool.items())
+        ]
+
+    details = {"val": records(VAL, 1), "train": records(TRAIN, 1)}
+    return stored_or_computed(
+        "rnnreport.experiments.captioning.training",
+        CaptionConfig(cell_type=cell, profile="sample", seed=seed),
+        data={"profile": "sample", "fingerprint": "f"},
+        seeds={"model": seed},
+        device="CPU",
+        compute=lambda: Outcome({}, {}, dict(details)),
+    )
+
+
+def make_study(*cells: CellType) -> Study:
+    return Study(
+        _Source(), {cell: tuple(make_result(cell, seed) for seed in (0, 1)) for cell in cells}
+    )
+
+
+def test_names_are_those_of_all_networks_and_ways() -> None:
+    assert set(NAMES) == set(CELLS)
+    assert set(WAY_NAMES) == set(WAYS)
+
+
+def test_references() -> None:
+    done = make_study("rnn")
+    assert done.names("val") == ["v0", "v1", "v2"]
+    assert done.references("val") == list(VAL.values())
+    assert done.references("train") == list(TRAIN.values())
+    assert done.profile == "sample"
+
+
+def test_captions_are_those_of_each_seed() -> None:
+    done = make_study("rnn", "lstm")
+    greedy = done.captions("lstm", "greedy")
+    assert greedy == [[words(text) for text in row] for row in SAID["lstm"]]
+    assert done.captions("lstm", "beam") == greedy[::-1]
+    assert done.captions("rnn", "greedy", "train")[1] == [words("the dog runs"), words("a man")]
+
+
+def test_rows() -> None:
+    done = make_study("rnn", "lstm")
+    rows = done.rows
+    assert [(row.cell, row.way) for row in rows] == [
+        (cell, way) for cell in ("rnn", "lstm") for way in WAYS
+    ]
+    assert [row.name for row in rows[:: len(WAYS)]] == ["RNN", "LSTM"]
+    references = list(VAL.values())
+    said = done.captions("lstm", "greedy")
+    first, second = (measure(of_seed, references) for of_seed in said)
+    row = done.row("lstm", "greedy")
+    assert row.ciders == (first.cider, second.cider)
+    assert row.scores.cider == pytest.approx((first.cider + second.cider) / 2)
+    assert row.scores.bleu_1 == pytest.approx((first.bleu_1 + second.bleu_1) / 2)
+    assert row.intervals == bootstrap(said, references, generator=Generator().manual_seed(0))
+    assert row.intervals["cider"][0] < row.scores.cider < row.intervals["cider"][1]
+    assert row.in_training == pytest.approx((3 / 3 + 0 / 3) / 2)
+    assert row.exact == pytest.approx((0 + 2) / 2)
+    assert done.row("rnn", "greedy").in_training == pytest.approx((3 / 3 + 0) / 2)
+    assert done.rows is rows  # computed once
+
+
+def test_differences() -> None:
+    done = make_study("rnn", "lstm")
+    assert [(d.better, d.other, d.way) for d in done.differences] == [
+        ("lstm", "rnn", way) for way in WAYS
+    ]
+    greedy = done.differences[0]
+    difference, interval = paired_difference(
+        done.captions("lstm", "greedy"),
+        done.captions("rnn", "greedy"),
+        list(VAL.values()),
+        generator=Generator().manual_seed(0),
+    )
+    assert (greedy.difference, greedy.interval) == (difference, interval)
+    above, below = (done.row(cell, "greedy").scores.cider for cell in ("lstm", "rnn"))
+    assert greedy.difference == pytest.approx(above - below)
+    assert greedy.ratio == pytest.approx(above / below)
+    assert make_study("lstm").differences == ()
+
+
+def test_a_ratio_to_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SAID, "rnn", [["who", "who", "who"]] * 2)
+    assert math.isnan(make_study("rnn", "lstm").differences[0].ratio)
+
+
+def test_images_are_ordered_by_the_first_seed() -> None:
+    done = make_study("rnn", "lstm")
+    values = done.ciders("lstm", "greedy")
+    references = list(VAL.values())
+    assert sum(values) / 3 == pytest.approx(
+        measure(done.captions("lstm", "greedy")[0], references).cider
+    )
+    order = done.order("lstm", "greedy")
+    assert sorted(order) == [0, 1, 2]
+    assert [values[k] for k in order] == sorted(values, reverse=True)
+    assert done.order("rnn", "greedy")[1:] == [1, 2]  # both score nothing
+    assert len(done.ciders("lstm", "beam", "train")) == 2
+
+
+def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[CaptionConfig] = []
+
+    def pretend(configs: Sequence[CaptionConfig]) -> list[Result]:
+        asked.extend(configs)
+        return [make_result("lstm", config.seed % 2) for config in configs]
+
+    monkeypatch.setattr(caption_summary, "run_all", pretend)
+    done = study("sample")
+    assert [(config.cell_type, config.seed) for config in asked] == [
+        (cell, seed) for cell in CELLS for seed in SEEDS
+    ]
+    assert {config.profile for config in asked} == {"sample"}
+    assert list(done.results) == list(CELLS)
+    for results in done.results.values():
+        assert [result.seeds["model"] for result in results] == [seed % 2 for seed in SEEDS]
+    assert done.source is image_source("sample", n_train=900, n_val=100)
+
+
+def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caption_summary, "source_of", lambda config: config)
+    with pytest.raises(ValueError, match="images that are at hand, got dataset='coco'"):
+        study(configs=[CaptionConfig(dataset="coco", profile="full")])

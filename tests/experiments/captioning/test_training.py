@@ -1,0 +1,373 @@
+"""Captioning in full: data, training, checkpoints and what is written, on small data."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from real_data import needs
+
+from rnnreport._torchvision import torchvision
+from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.flickr8k import split_by_name
+from rnnreport.experiments.captioning import data as caption_data
+from rnnreport.experiments.captioning import training as caption_training
+from rnnreport.experiments.captioning.data import image_source
+from rnnreport.experiments.captioning.training import (
+    CELLS,
+    WAYS,
+    CaptionConfig,
+    TrainedCaptioner,
+    default_config,
+    latest,
+    run,
+    run_all,
+    source_of,
+)
+from rnnreport.models.captioning import CellType
+from rnnreport.runs.store import load_tensors
+
+TINY = CaptionConfig(
+    profile="sample",
+    n_train=12,
+    n_val=4,
+    evidence_dim=0,
+    wordvec_dim=8,
+    hidden_dim=16,
+    feature_dropout=0.1,
+    dropout=0.1,
+    min_count=1,
+    epochs=3,
+    batch_size=16,
+    learning_rate=1e-2,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(count)
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "store"
+    monkeypatch.setenv("RNNREPORT_STORE", str(folder))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+    return folder
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_small_sample(cell: CellType, store: Path) -> None:
+    config = replace(TINY, cell_type=cell)
+    state = torch.random.get_rng_state()
+    result = run(config)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert result.config == asdict(config)
+    history, metrics = result.history, result.metrics
+    assert len(history["loss"]) == 3 * 4  # 60 captions in batches of 16
+    assert len(history["train_loss"]) == len(history["val_loss"]) == metrics["epochs"] == 3
+    assert history["train_loss"][-1] < history["train_loss"][0]
+    assert metrics["val_loss"] == min(history["val_loss"])
+    assert history["val_loss"][int(metrics["best_epoch"]) - 1] == metrics["val_loss"]
+    source = image_source("sample", n_train=12, n_val=4)
+    pools = dict(zip(("train", "val"), source.pools(), strict=True))
+    for part, records in (("val", result.details["val"]), ("train", result.details["train"])):
+        assert len(records) == 4
+        for record in records:
+            truth = [list(words) for words in pools[part][record["image"]]]
+            assert record["truth"] == truth
+            for way in WAYS:
+                assert not {"<NULL>", "<START>", "<END>", "<UNK>"} & set(record[way])
+    assert not list(store.glob("*.part"))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_trained_captioner_writes_what_the_run_wrote(cell: CellType) -> None:
+    config = replace(TINY, cell_type=cell)
+    result = run(config)
+    captioner = TrainedCaptioner(result)
+    source = source_of(config)
+    records = result.details["val"]
+    features = captioner.features([source.image(record["image"]) for record in records])
+    assert [list(words) for words in captioner.captions(features)] == [r["beam"] for r in records]
+    vocabulary = captioner.vocabulary
+    _, val = source.splits(vocabulary, places=cell == "attention", max_words=40)
+    torch.testing.assert_close(captioner.split_features(val), features)
+    assert latest(cell, "sample") == result
+    with pytest.raises(ValueError, match="do not fit its configuration"):
+        TrainedCaptioner(replace(result, config=result.config | {"hidden_dim": 9}))
+
+
+def test_training_is_repeatable_and_seeds_count(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = run_all([TINY, replace(TINY, seed=1)], workers=1)
+    assert other.history["loss"] != first.history["loss"]
+    tensors = load_tensors(first)
+    monkeypatch.setenv("RNNREPORT_STORE", str(store / "other"))
+    again = run(TINY)
+    assert (again.history, again.details) == (first.history, first.details)
+    assert all(torch.equal(tensors[name], value) for name, value in load_tensors(again).items())
+    monkeypatch.setattr(caption_training, "_learn_and_write", None)  # stored: not called again
+    assert run(TINY) == again
+
+
+def test_training_ends_when_the_validation_loss_falls_no_more() -> None:
+    result = run(replace(TINY, epochs=60, patience=2, learning_rate=0.05, dropout=0.0))
+    losses = result.history["val_loss"]
+    assert len(losses) == result.metrics["best_epoch"] + 2 < 60
+    assert min(losses) == losses[int(result.metrics["best_epoch"]) - 1]
+
+
+def test_gradients_are_clipped_by_their_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    norms = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def watch(given: Iterable[torch.Tensor], most: float) -> torch.Tensor:
+        params = list(given)
+        before = clip(params, most)
+        gradients = [param.grad for param in params if param.grad is not None]
+        after = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+        norms.append((float(before), float(after)))
+        return before
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watch)
+    run(replace(TINY, epochs=1, clip_norm=0.5))
+    assert all(before > 0.5 for before, _ in norms)
+    assert all(after == pytest.approx(0.5, rel=1e-3) for _, after in norms)
+
+
+_KILLED = """
+import sys
+from rnnreport.experiments.captioning.training import CaptionConfig, run
+import json
+config = CaptionConfig(**json.loads(sys.argv[1]))
+run(config)
+"""
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TINY, cell_type="attention", n_train=40, epochs=6)
+    other = tmp_path / "whole"
+    monkeypatch.setenv("RNNREPORT_STORE", str(other))
+    whole = run(config)
+    tensors = load_tensors(whole)
+    monkeypatch.setenv("RNNREPORT_STORE", str(store))
+    store.mkdir()
+    environment = os.environ | {"RNNREPORT_STORE": str(store), "OMP_NUM_THREADS": "1"}
+    kills = 0
+    for _ in range(3):
+        before = {path: path.stat().st_mtime_ns for path in store.glob("*.part")}
+        command = [sys.executable, "-c", _KILLED, json.dumps(asdict(config))]
+        process = subprocess.Popen(command, env=environment)
+        end = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < end:
+            now = {path: path.stat().st_mtime_ns for path in store.glob("*.part")}
+            if now != before:  # it has written one more epoch, and is in the middle of the next
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.002)
+        process.wait()
+    assert kills >= 2
+    assert list(store.glob("*.part"))
+    assert not list(store.glob("*.json"))
+    result = run(config)
+    assert result.history == whole.history
+    assert result.details == whole.details
+    assert all(torch.equal(tensors[name], value) for name, value in load_tensors(result).items())
+    assert not list(store.glob("*.part"))
+
+
+def test_a_damaged_checkpoint_is_not_used(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(TINY)
+
+    def damage(path: Path, *_others: object) -> None:
+        path.write_bytes(b"half a checkpoint")
+
+    monkeypatch.setenv("RNNREPORT_STORE", str(store / "other"))
+    (store / "other").mkdir()
+    key = whole.key[:20]
+    damage(store / "other" / f"caption_training-{key}.part")
+    assert run(TINY).history == whole.history
+
+
+def test_a_diverging_loss_stops_the_training() -> None:
+    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) in epoch"):
+        run(replace(TINY, learning_rate=1e30, clip_norm=1e30))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cell_type": "gru"}, "cell_type must be one of rnn, lstm, attention, got 'gru'"),
+        ({"dataset": "mnist"}, "dataset must be 'flickr8k' or 'coco', got 'mnist'"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"beam": 0}, "beam must be at least 1, got 0"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1\.0"),
+        ({"clip_norm": 0.0}, r"clip_norm must be positive, got 0\.0"),
+        ({"evidence_dim": -1}, "evidence_dim must be at least 0, got -1"),
+    ],
+)
+def test_refuses_bad_configurations(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **change)  # type: ignore[arg-type]
+
+
+# Made-up photographs
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data folder with a few noise images in Flickr8k's layout and random weights."""
+    root = tmp_path / "data"
+    folder = root / "flickr8k" / "Images"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(18):
+        name = f"{number}.jpg"
+        coarse = Image.fromarray(random.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+        coarse.resize((50, 40)).save(folder / name)
+        rows += [(name, f"Caption {number} , number {k} .") for k in range(2)]
+    with (root / "flickr8k" / "captions.txt").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("image", "caption"), *rows])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # torchvision's constructor takes no generator
+        network = torchvision.models.mobilenet_v2()
+    (root / "weights").mkdir()
+    path = root / "weights" / "mobilenet_v2_imagenet_from_quant.safetensors"
+    safetensors.torch.save_file(network.state_dict(), path)
+    monkeypatch.setenv("RNNREPORT_DATA", str(root))
+    return root
+
+
+def test_features_of_photographs_are_computed_once(
+    photographs: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TINY, profile="full", evidence_dim=3, epochs=1)
+    result = run(config)
+    assert (result.metrics["n_train"], result.metrics["n_val"]) == (16, 2)
+    train, val = split_by_name(f"{number}.jpg" for number in range(18))
+    assert {record["image"] for record in result.details["val"]} == set(val)
+    assert {record["image"] for record in result.details["train"]} < set(train)
+    (stored,) = store.glob("mobilenet_v2_maps-*.safetensors")
+    with monkeypatch.context() as patched:
+        patched.setattr(caption_data, "mobilenet_v2_maps", None)  # not called again
+        attention = run(replace(config, cell_type="attention"))
+        assert attention.metrics["input_dim"] == 3
+        caption_data._read_features.cache_clear()
+        run(replace(config, seed=1))
+    stored.write_bytes(stored.read_bytes()[:1000])
+    caption_data._read_features.cache_clear()
+    run(replace(config, seed=2))
+    assert stored.stat().st_size > 1000
+    # Other code: other features.
+    monkeypatch.setattr(caption_data, "code_fingerprint", lambda _: "changed")
+    image_source("full", n_train=1, n_val=1).features([val[0]], places=False)
+    assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 2
+    # Another picture: other features, whatever is in memory.
+    Image.new("RGB", (50, 40)).save(photographs / "flickr8k" / "Images" / val[0])
+    source = image_source("full", n_train=1, n_val=1)
+    black = source.features([val[0]], places=False)
+    assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 3
+    picture = source.image(val[0])
+    shutil.rmtree(photographs / "flickr8k")  # a picture of one's own needs the network alone
+    own = TrainedCaptioner(result).features([picture])
+    assert own.shape == (1, 3)
+    assert torch.isfinite(black).all()
+
+
+def test_a_caption_that_is_too_long_is_named(photographs: Path) -> None:
+    with pytest.raises(DataFormatError, match=r"captions\.txt, line 2: .*4 words.* 3"):
+        run(replace(TINY, profile="full", max_words=3))
+    assert photographs.is_dir()
+
+
+def test_missing_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
+    with pytest.raises(MissingDataError, match="'flickr8k' is missing"):
+        default_config("lstm", profile="full")
+    with pytest.raises(MissingDataError, match="'coco' is missing"):
+        run(replace(TINY, profile="full", dataset="coco"))
+    with pytest.raises(MissingDataError, match="no trained network 'rnn' is stored"):
+        latest("rnn")
+    assert default_config("rnn").profile == "sample"
+
+
+# COCO's layout
+
+
+@pytest.fixture
+def coco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "data" / "coco_captioning"
+    root.mkdir(parents=True)
+    words = ["<NULL>", "<START>", "<END>", "<UNK>", "a", "dog", "cat", "runs", "sleeps"]
+    table = {"idx_to_word": words, "word_to_idx": {word: k for k, word in enumerate(words)}}
+    (root / "coco2014_vocab.json").write_text(json.dumps(table))
+    random = np.random.default_rng(0)
+    with h5py.File(root / "coco2014_captions.h5", "w") as file:
+        for part, count in (("train", 10), ("val", 4)):
+            captions = np.zeros((2 * count, 7), dtype=np.int32)
+            captions[:, 0], captions[:, 1], captions[:, 4] = 1, 4, 2
+            captions[:, 2:4] = random.integers(3, 9, (2 * count, 2))
+            file[f"{part}_captions"] = captions
+            file[f"{part}_image_idxs"] = np.arange(2 * count, dtype=np.int32) // 2
+    for part, count in (("train", 10), ("val", 4)):
+        with h5py.File(root / f"{part}2014_vgg16_fc7_pca.h5", "w") as file:
+            file["features"] = random.normal(size=(count, 6)).astype(np.float32)
+    monkeypatch.setenv("RNNREPORT_DATA", str(root.parent))
+    return root
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_the_files_of_coco(coco: Path, cell: CellType) -> None:
+    config = replace(
+        TINY, profile="full", dataset="coco", cell_type=cell, n_train=8, n_val=3, epochs=2
+    )
+    result = run(config)
+    assert result.data["name"] == "captions of COCO"
+    assert (result.metrics["n_train"], result.metrics["n_val"]) == (8, 3)
+    assert result.metrics["vocabulary_size"] == 9
+    assert [record["image"] for record in result.details["val"]] == ["val-0", "val-1", "val-2"]
+    assert all(len(record["truth"]) == 2 for record in result.details["val"])
+    assert coco.is_dir()
+
+
+def test_coco_has_no_places(coco: Path) -> None:
+    config = replace(TINY, profile="full", dataset="coco", cell_type="attention")
+    with pytest.raises(ValueError, match="cell_type must be 'rnn' or 'lstm' with COCO"):
+        run(config)
+    with pytest.raises(ValueError, match="max_words must be at least 5 with COCO, got 4"):
+        run(replace(config, cell_type="lstm", max_words=4))
+    (coco / "val2014_vgg16_fc7_pca.h5").write_bytes(b"\x89HDF")
+    with pytest.raises(DataFormatError, match=r"val2014_vgg16_fc7_pca\.h5"):
+        run(replace(config, cell_type="lstm"))
+
+
+@needs("flickr8k", "mobilenet_v2")
+def test_no_real_photograph_is_in_two_parts() -> None:
+    train, val = image_source("full", n_train=1, n_val=1, max_words=40).pools()
+    assert not train.keys() & val.keys()
+    assert len(train) == 8 * len(val) >= 800

@@ -1,0 +1,284 @@
+"""Style transfer from end to end: on small drawn pictures, on made-up files, on real data."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from real_data import needs
+from sources import modules_of
+
+from rnnreport.bench import style as bench
+from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.experiments.style import data as style_data
+from rnnreport.experiments.style import figures as style_figures
+from rnnreport.experiments.style import painting as style
+from rnnreport.experiments.style import study as style_summary
+from rnnreport.experiments.style.painting import (
+    TRADE_OFFS,
+    StyleConfig,
+    default_config,
+    run,
+    trade_off_configs,
+)
+from rnnreport.models.style import NETWORKS, SETTINGS, Level, StyleSettings
+from rnnreport.report.provenance import provenance
+from rnnreport.runs.definitions import definitions
+from rnnreport.runs.store import all_stored, load_tensors
+from rnnreport.samples.paintings import PAINTINGS
+from rnnreport.show.tables import share_text
+
+DRAWN = ("colliding_forms", "waving_sky", "swirling_night")
+REAL = ("composition_vii", "the_scream", "starry_night")
+TINY = (Level(32, 3), Level(40, 2))
+
+
+def patches(generator: torch.Generator, size: Any) -> Image.Image:
+    """Draw in no time."""
+    drawn = torch.randint(256, (6, 8, 3), generator=generator, dtype=torch.uint8)
+    return Image.fromarray(drawn.numpy()).resize((4 * size // 3, size))
+
+
+def clear_caches() -> None:
+    style_data.style_data.cache_clear()
+    style_data.feature_network.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Compute in one thread, draw small pictures, keep results in a folder of the test's own."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+    monkeypatch.setattr(style_data, "_DRAWN_SIDE", 48)
+    monkeypatch.setattr(style_data, "landscape", patches)
+    cheap = {name: painting._replace(draw=patches) for name, painting in PAINTINGS.items()}
+    monkeypatch.setattr(style_data, "PAINTINGS", cheap)
+    monkeypatch.setattr(style, "LEVELS", {"full": TINY, "sample": TINY})
+    clear_caches()
+    yield
+    clear_caches()
+    torch.set_num_threads(count)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data folder with pictures in place of the source's."""
+    folder = tmp_path / "data" / "styles"
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    for name in ("tubingen", *REAL):
+        patches(generator, 48).save(folder / f"{name}.jpg")
+    monkeypatch.setenv("RNNREPORT_DATA", str(folder.parent))
+    return folder
+
+
+def tiny(painting: str = "waving_sky", **changes: Any) -> StyleConfig:
+    usual = default_config(painting, profile="sample")
+    return replace(usual, snapshots=(1, 4), **changes)
+
+
+def test_a_run_and_what_it_keeps() -> None:
+    config = tiny()
+    result = run(config)
+    assert result.experiment == "style"
+    assert result.config["painting"] == "waving_sky"
+    assert result.config["network"] == "embedded"
+    assert result.config["settings"] == {
+        **asdict(SETTINGS["waving_sky"]), "style": [1.0, 1.0, 1.0],
+    }  # fmt: skip
+    assert result.data["name"] == "a drawn landscape and three drawn paintings"
+    assert result.seeds == {"data": 0}
+    assert result.history["short_side"] == [32] * 3 + [40] * 3
+    assert all(len(series) == 6 for series in result.history.values())
+    assert 0 < result.metrics["style_left"] < 1
+    assert result.metrics["peak_memory"] > 2**20
+    tensors = load_tensors(result)
+    assert set(tensors) == {"image", "after_1", "after_4"}
+    assert tensors["image"].dtype == torch.uint8
+    assert tensors["image"].shape[0] == tensors["after_4"].shape[0] == 40
+    assert tensors["after_1"].shape[0] == 32
+    assert tensors["image"].shape[2] == 3
+    assert run(config) == result
+    assert len(all_stored("style")) == 1
+
+
+def test_everything_that_matters_makes_another_result() -> None:
+    config = tiny()
+    first = run(config)
+    for changes in (
+        {"settings": StyleSettings(content=0.5, variation=0.05)},
+        {"levels": TINY[:1]},
+        {"noise_seed": 1},
+        {"data_seed": 1},
+        {"optimiser": "adam", "learning_rate": 0.05},
+    ):
+        other = run(replace(config, **changes))
+        assert other.key != first.key
+        assert other.history["style"] != first.history["style"]
+    assert run(replace(config, noise_seed=1)).seeds == {"data": 0, "noise": 1}
+
+
+@pytest.mark.usefixtures("files")
+def test_the_default_is_the_profiles() -> None:
+    sample = default_config("waving_sky", profile="sample")
+    assert (sample.profile, sample.network) == ("sample", "embedded")
+    with pytest.raises(MissingDataError, match="the asset 'vgg19' is missing"):
+        default_config("the_scream", profile="full")
+    full = default_config("the_scream", profile="full", network="embedded")
+    assert (full.profile, full.network) == ("full", "embedded")
+    assert default_config("waving_sky").profile == "sample"  # no VGG-19
+    with pytest.raises(ValueError, match="painting must be one of composition_vii, the_scream"):
+        default_config("waving_sky", profile="full", network="embedded")
+    with pytest.raises(ValueError, match="painting must be one of colliding_forms"):
+        run(replace(sample, painting="the_scream"))
+
+
+def test_trade_offs_differ_in_the_content_alone() -> None:
+    configs = trade_off_configs("waving_sky", profile="sample")
+    assert [config.settings.content for config in configs] == list(TRADE_OFFS)
+    usual = default_config("waving_sky", profile="sample")
+    for config in configs:
+        same = replace(config.settings, content=usual.settings.content)
+        assert same == usual.settings
+        assert config.levels == TINY[:-1]
+
+
+def test_drawn_pictures_are_those_of_the_seed() -> None:
+    data = style_data.style_data("sample", 3)
+    generator = torch.Generator().manual_seed(3)
+    assert data.content.tobytes() == patches(generator, 48).tobytes()
+    assert tuple(data.paintings) == DRAWN == style_data.painting_names("sample")
+    for name in DRAWN:
+        assert data.paintings[name].picture.tobytes() == patches(generator, 48).tobytes()
+    assert data.fingerprint != style_data.style_data("sample", 4).fingerprint
+    assert set(SETTINGS) == {*DRAWN, *REAL}
+
+
+def test_pictures_from_files(files: Path) -> None:
+    data = style_data.style_data("full")
+    assert tuple(data.paintings) == REAL
+    assert data.content.size == (64, 48)
+    first = run(default_config("the_scream", profile="full", network="embedded"))
+    assert first.data["profile"] == "full"
+    Image.new("RGB", (64, 48)).save(files / "starry_night.jpg")
+    clear_caches()
+    assert style_data.style_data("full").fingerprint != data.fingerprint
+
+
+def test_a_missing_or_broken_painting_is_named(files: Path) -> None:
+    (files / "the_scream.jpg").write_text("no image")
+    with pytest.raises(DataFormatError, match=r"the_scream\.jpg: not a readable image"):
+        style_data.style_data("full")
+    (files / "the_scream.jpg").unlink()
+    with pytest.raises(MissingDataError, match=r"the_scream\.jpg is missing"):
+        style_data.style_data("full")
+
+
+def test_a_result_rests_on_pictures_and_networks() -> None:
+    data = style_data.style_data("sample")
+    alone = style_data.about(data, "embedded")
+    assert "the small network that the package brings along" in alone["amount"]
+    network = style_data.feature_network("embedded")
+    next(network.parameters())[0, 0, 0, 0] += 1e-3
+    assert style_data.about(data, "embedded")["fingerprint"] != alone["fingerprint"]
+    assert style_data.network_needs(None) == ("styles", "vgg19")
+    assert [style_data.network_needs(name)[1:] for name in NETWORKS] == [
+        ("vgg19",), ("squeezenet1_1",), (),
+    ]  # fmt: skip
+
+
+def test_wording_reruns_nothing() -> None:
+    modules = modules_of(definitions("rnnreport.experiments.style.painting", "run"))
+    assert "rnnreport.models.style" in modules
+    assert "rnnreport.layers._style" in modules
+    for name in ("style_summary", "style_figures", "tables"):
+        assert f"rnnreport.experiments.{name}" not in modules
+    assert "rnnreport.show.figures" not in modules
+
+
+# The study and what a page shows of it
+
+
+@pytest.fixture
+def done() -> style_summary.Study:
+    return style_summary.study(profile="sample")
+
+
+def test_a_study_and_its_figures(done: style_summary.Study) -> None:
+    assert tuple(done.results) == DRAWN
+    assert [run.config["settings"]["content"] for run in done.trade_off] == list(TRADE_OFFS)
+    assert len(done.every) == 3 + len(TRADE_OFFS)
+    assert provenance(*done.every).lines[0] == "Generated sample, not real data"
+
+    left = {name: share_text(result.metrics["style_left"]) for name, result in done.results.items()}
+    table = style_figures.results_table(done).html
+    assert table.count("<tr>") == 4
+    for name, share in left.items():
+        assert done.data.paintings[name].title in table
+        assert f"<td>{share}</td>" in table
+    settings = style_figures.settings_table(done).html
+    assert "<td>0.02</td><td>0.05</td><td>1, 1, 1</td>" in settings
+
+    pictures = style_figures.paintings_gallery(done).html
+    assert pictures.count("<figure>") == 7
+    assert "drawn after The Scream, Edvard Munch, 1893" in pictures
+    assert left["waving_sky"] in pictures
+    steps = style_figures.steps_gallery(done).html
+    assert steps.count("<figure>") == 2
+    assert "after 1 step, 32 px" in steps
+    assert "after 5 steps, 40 px" in steps
+    trade_off = style_figures.trade_off_gallery(done).html
+    assert trade_off.count("<figure>") == len(TRADE_OFFS)
+
+    figure = style_figures.loss_figure(done)
+    assert "Colliding forms: style" in figure.alt
+    assert figure.svg("light").startswith("<?xml")
+
+
+def test_the_image_grows_where_the_figure_says_so(done: style_summary.Study) -> None:
+    assert style_figures._growth(done.results["waving_sky"]) == [3]
+
+
+# The benchmark
+
+
+def test_the_benchmark_finds_when_it_is_as_good() -> None:
+    data = style_data.style_data("sample")
+    measure = functools.partial(
+        bench.measure,
+        data.content,
+        data.paintings["waving_sky"].picture,
+        style_data.feature_network("embedded"),
+        SETTINGS["waving_sky"],
+    )
+    row = measure(levels=TINY, steps=1, learning_rate=1e-6)
+    assert row.plain_left == pytest.approx(1.0, rel=0.01)
+    assert row.reached is not None
+    assert 0 < row.reached <= row.fine
+    never = measure(levels=(Level(40, 1),), steps=30, learning_rate=0.05)
+    assert never.reached is None
+    assert never.plain_left < never.fine_left
+
+
+@needs("styles", "vgg19")
+def test_the_real_painting_is_painted() -> None:
+    config = replace(
+        default_config("the_scream", profile="full"),
+        levels=(Level(48, 30),), optimiser="adam", learning_rate=0.05,
+    )  # fmt: skip
+    assert run(config).metrics["style_left"] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.00456, "0.46 %"), (0.0456, "4.6 %"), (0.456, "46 %"), (1.0, "100 %")]
+)
+def test_shares_in_words(share: float, text: str) -> None:
+    assert share_text(share) == text

@@ -1,0 +1,722 @@
+"""What the text page says of its runs: statistics, tables and figures of made-up answers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from rnnreport.data.assets import ResolvedProfile
+from rnnreport.data.sentences import Sentences
+from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
+from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.experiments.significance import fisher, mcnemar, wilson
+from rnnreport.experiments.text import study as text_summary
+from rnnreport.experiments.text.data import TextData
+from rnnreport.experiments.text.figures import (
+    accuracy_by_kind,
+    accuracy_by_length,
+    accuracy_figure,
+    disagreements,
+    kinds_table,
+    learning_curves,
+    mistakes,
+    results_table,
+    strips,
+    verdict,
+    word_weights,
+    words_figure,
+)
+from rnnreport.experiments.text.study import NAMES, SOURCE, Row, Study, study
+from rnnreport.experiments.text.training import MODELS, ModelName, TextConfig, TrainedClassifier
+from rnnreport.runs.store import Outcome, Result, stored_or_computed
+from rnnreport.show.figures import Figure, Html
+from rnnreport.show.tables import p_text, table
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store results in a folder of the test's own."""
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+
+
+Answers = Mapping[ModelName, Sequence[Sequence[float]]]
+
+
+def make_data(
+    labels: Sequence[int],
+    sentences: Sequence[str] = (),
+    *,
+    profile: ResolvedProfile = "sample",
+    kinds: Sequence[str] = (),
+    train: Sequence[str] = ("good one", "bad one"),
+) -> TextData:
+    """Return made-up sentences; those that are not given are all the same."""
+    test = LabelledSentences(
+        tuple(tuple(s.split()) for s in sentences) or (("good",),) * len(labels),
+        tuple(labels),
+        tuple(kinds),
+    )
+    learned = LabelledSentences(tuple(tuple(s.split()) for s in train), (1,) * len(train))
+    splits = SentimentSplits(learned, learned, test)
+    vocabulary = Vocabulary.build(learned.sentences)
+    encoded, scored = (Sentences.encode(vocabulary, part.sentences) for part in (learned, test))
+    return TextData(profile, "made up", splits, vocabulary, encoded, encoded, scored, "f")
+
+
+def make_study(
+    data: TextData,
+    answers: Answers,
+    *,
+    histories: Mapping[ModelName, Sequence[Sequence[float]]] | None = None,
+    weights: Sequence[Sequence[float]] = (),
+) -> Study:
+    """Store runs that answered as is given: for each model and seed a probability a sentence."""
+    labels = torch.tensor(data.splits.test.labels).bool()
+
+    def result(model: ModelName, seed: int) -> Result:
+        said = torch.tensor(answers[model][seed])
+        tensors = {"test_probability": said}
+        if model == "bag" and weights:
+            tensors["model.weight"] = torch.tensor(weights[seed])[:, None]
+        accuracy = ((said > 0.5) == labels).double().mean().item()
+        history = list(histories[model][seed]) if histories else []
+        return stored_or_computed(
+            "rnnreport.experiments.text.training",
+            TextConfig(model=model, profile=data.profile, seed=seed),
+            data=data.about,
+            seeds={"model": seed},
+            device="CPU",
+            compute=lambda: Outcome(
+                {"dev_accuracy": history}, {"test_accuracy": accuracy}, {}, tensors
+            ),
+        )
+
+    return Study(
+        data,
+        {
+            model: tuple(result(model, seed) for seed in range(len(runs)))
+            for model, runs in answers.items()
+        },
+    )
+
+
+def answering(labels: Sequence[int], wrong: Sequence[int], p: float = 0.9) -> list[float]:
+    """Return probabilities that are right everywhere but at some places."""
+    return [p if label ^ (k in wrong) else 1 - p for k, label in enumerate(labels)]
+
+
+class _Page(HTMLParser):
+    """The elements of a piece of HTML: tags with attributes, and the text of each table cell."""
+
+    def __init__(self, shown: Html) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.rows: list[list[str]] = []
+        self._cell = False
+        self.feed(shown._repr_html_())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        self._cell = tag in ("td", "th")
+        if self._cell:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._cell:
+            self.rows[-1][-1] += data
+
+    def classed(self, name: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.tags if name in (attrs.get("class") or "").split()]
+
+
+def axes_of(figure: Figure) -> Any:
+    """Return what a figure draws on."""
+    seen: list[Any] = []
+
+    def draw(fig: Any, ax: Any) -> None:
+        figure.draw(fig, ax)
+        seen.append(ax)
+
+    Figure(draw, figure.alt, figure.figsize, figure.subplots).svg("light")
+    (axes,) = seen
+    return axes
+
+
+# Statistics
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [  # Newcombe (1998), table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (5, 10, 0.2366, 0.7634),
+        (10, 10, 0.7225, 1.0),
+    ],
+)
+def test_wilson(successes: int, trials: int, low: float, high: float) -> None:
+    assert wilson(successes, trials) == pytest.approx((low, high), abs=5.1e-5)
+    mirrored = wilson(trials - successes, trials)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=5.1e-5)
+
+
+def test_wilson_by_its_formula() -> None:
+    n, k, z = 10_000, 9530, 2.5758293  # 99 %
+    p, share = k / n, 1 + z**2 / n
+    middle = (p + z**2 / (2 * n)) / share
+    half = z / share * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert wilson(k, n, 0.99) == pytest.approx((middle - half, middle + half), rel=1e-7)
+
+
+def rights(both: int, first: int, second: int, none: int = 3) -> tuple[Tensor, Tensor]:
+    """Return which sentences two classifiers get right, by how many of each kind there are."""
+    right = [True] * (both + first) + [False] * (second + none)
+    other = [True] * both + [False] * first + [True] * second + [False] * none
+    return torch.tensor(right), torch.tensor(other)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p"),
+    [
+        (8, 2, 2 * (1 + 10 + 45) / 2**10),
+        (10, 2, 2 * (1 + 12 + 66) / 2**12),
+        (5, 0, 2 / 2**5),
+        (0, 12, 2 / 2**12),
+        (1, 0, 1.0),
+        (3, 3, 1.0),
+        (3, 2, 1.0),
+        (0, 0, 1.0),
+    ],
+)
+def test_mcnemar(first: int, second: int, p: float) -> None:
+    for both in (0, 7):
+        right, other = rights(both, first, second)
+        assert mcnemar(right, other) == pytest.approx(p, rel=1e-9)
+        assert mcnemar(other, right) == pytest.approx(p, rel=1e-9)
+        order = torch.randperm(len(right), generator=torch.Generator().manual_seed(0))
+        assert mcnemar(right[order], other[order]) == pytest.approx(p, rel=1e-9)
+
+
+def test_mcnemar_wants_the_same_sentences() -> None:
+    with pytest.raises(ValueError, match=r"shape of right, \(3,\), got \(1,\)"):
+        mcnemar(torch.ones(3).bool(), torch.ones(1).bool())
+
+
+# A study
+
+LABELS = (1, 0) * 20
+BAG = [answering(LABELS, range(12)), answering(LABELS, range(10), 0.8)]
+
+
+def test_rows() -> None:
+    lstm = [answering(LABELS, range(2)), answering(LABELS, range(5))]
+    rows = make_study(make_data(LABELS), {"bag": BAG, "lstm": lstm, "bilstm": [BAG[0]] * 2}).rows()
+    assert [(row.model, row.name) for row in rows] == [
+        ("bag", "Bag of words"),
+        ("lstm", "GloVe, LSTM"),
+        ("bilstm", "LSTM in two directions"),
+    ]
+    bag, better, same = rows
+    assert bag.accuracies == (0.7, 0.75)
+    assert (bag.mean, bag.deviation) == pytest.approx((0.725, 0.05 / math.sqrt(2)))
+    assert bag.interval == wilson(29, 40)
+    assert bag.p_bag is None
+    assert better.accuracies == (0.95, 0.875)
+    # 10 of 10 and 5 of 5 differ: the larger p-value counts.
+    assert better.p_bag == pytest.approx(2 / 2**5)
+    assert same.p_bag == 1  # none differs for the first seed, two of two for the second
+    for row in rows:
+        assert (row.source, row.source_interval, row.p_source) == (None, None, None)
+
+
+def test_rows_are_compared_with_the_source_on_its_own_data() -> None:
+    labels = (1, 0) * 500
+    bag = answering(labels, range(47))
+    data = make_data(labels, profile="full")
+    models: Answers = {
+        "bag": [bag],
+        "lstm": [answering(labels, range(10))],
+        "glove": [answering(labels, range(500))],
+    }
+    rows = make_study(data, models).rows()
+    same, better, unknown = rows
+    assert (same.source, better.source, unknown.source) == (0.953, 0.937, None)
+    assert same.source_interval == wilson(953, 1000)
+    assert same.p_source == pytest.approx(1.0)
+    assert better.p_source is not None
+    assert better.p_source < 1e-8
+    assert (unknown.p_source, unknown.source_interval) == (None, None)
+    assert same.deviation == 0
+    assert set(SOURCE) == set(MODELS) - {"glove", "bilstm"}
+    sampled = make_study(replace(data, profile="sample"), models).rows()
+    assert [row.source for row in sampled] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "trials", "p"),
+    [(3, 0, 3, 2 / 20), (0, 3, 3, 2 / 20), (2, 2, 3, 1.0), (4, 0, 4, 2 / 70), (3, 1, 4, 34 / 70)],
+)
+def test_fishers_test(first: int, second: int, trials: int, p: float) -> None:
+    assert fisher(first, second, trials) == pytest.approx(p)
+
+
+def test_committee() -> None:
+    labels = (1, 0, 1, 1)
+    done = make_study(
+        make_data(labels),
+        {
+            "bag": [[0.9, 0.9, 0.4, 0.4], [0.7, 0.9, 0.4, 0.4]],
+            "rnn": [[0.9, 0.2, 0.4, 0.4], [0.5, 0.4, 0.8, 0.2]],
+            "lstm": [[0.1, 0.0, 0.9, 0.9], [0.1, 0.2, 0.9, 0.7]],
+        },
+    )
+    assert done.labels.tolist() == [True, False, True, True]
+    assert done.probabilities("rnn").shape == (2, 4)
+    assert done.right("rnn").tolist() == [[True, True, False, False], [False, True, True, False]]
+    assert done.committee("rnn").tolist() == pytest.approx([0.7, 0.3, 0.6, 0.3])
+    assert done.committee("rnn", "lstm").tolist() == pytest.approx([0.4, 0.2, 0.75, 0.55])
+    accuracy, interval, p = done.committee_row("rnn")
+    assert (accuracy, interval) == (0.75, wilson(3, 4))
+    assert p == pytest.approx(2 / 2**2)  # bag of words has the first only
+    assert done.committee_row("rnn", "lstm")[0] == 0.75
+    assert done.committee_row("bag") == (0.25, wilson(1, 4), 1.0)
+
+
+def test_a_study_groups_the_runs_by_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data((1, 0))
+    asked: list[TextConfig] = []
+
+    def pretend(configs: Sequence[TextConfig]) -> list[Result]:
+        asked.extend(configs)
+        runs = make_study(data, {m: [[0.9, 0.1]] * 4 for m in ("lstm", "bag")}).results
+        return [runs[config.model][config.seed] for config in configs]
+
+    monkeypatch.setattr(text_summary, "run_all", pretend)
+    monkeypatch.setattr(text_summary, "text_data", lambda profile, seed: (data, profile, seed))
+    done = study(models=("lstm", "bag"), profile="sample", seeds=(3, 1, 2))
+    assert {config.profile for config in asked} == {"sample"}
+    assert list(done.results) == ["lstm", "bag"]
+    for model, results in done.results.items():
+        assert [(r.config["model"], r.config["seed"]) for r in results] == [
+            (model, 3),
+            (model, 1),
+            (model, 2),
+        ]
+    assert cast("Any", done.data) == (data, "sample", 0)
+
+
+# Tables
+
+
+@pytest.mark.parametrize(("profile", "columns"), [("sample", 5), ("full", 7)])
+def test_results_table(profile: ResolvedProfile, columns: int) -> None:
+    answers: Answers = {
+        "bag": BAG,
+        "lstm": [answering(LABELS, wrong) for wrong in ([2, 3], [3, 4])],
+        "bilstm": [answering(LABELS, wrong) for wrong in ([0, 1, 2], [2, 3])],
+    }
+    shown = results_table(make_study(make_data(LABELS, profile=profile), answers))
+    page = _Page(shown)
+    head, bag, _, two, committee = page.rows
+    assert {len(cells) for cells in page.rows} == {columns}
+    assert head[1:5] == ["Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
+    low, high = wilson(29, 40)
+    assert bag[:5] == ["Bag of words", "0.7250", "0.0354", f"{low:.4f} – {high:.4f}", "–"]
+    assert two[:3] == ["LSTM in two directions", "0.9375", "0.0177"]
+    assert two[4] == "0.0078"  # of 9 against 0 and of 8 against 0 the larger
+    # Wrong are the third and the fourth, on which most of the four agree.
+    low, high = wilson(38, 40)
+    assert committee[:2] == ["All 4 LSTM models, averaged", "0.9500"]
+    assert committee[3:5] == [f"{low:.4f} – {high:.4f}", "0.0020"]  # 10 against 0
+    assert shown.label == "Test accuracy of each model"
+    (region,) = page.classed("table-scroll")
+    assert region["aria-label"] == shown.label
+    if profile == "full":
+        assert head[5:] == ["The source", "p against it"]
+        assert bag[5] == "0.953"
+        assert two[5:] == committee[5:] == ["–", "–"]
+    else:
+        assert "ource" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [
+        (1.0, "1.00"),
+        (0.012, "0.01"),
+        (0.0099, "0.0099"),
+        (1e-4, "0.0001"),
+        (9.9e-5, "< 10⁻⁴"),
+        (1e-6, "< 10⁻⁴"),
+        (9e-7, "< 10⁻⁶"),
+    ],
+)
+def test_p_values_in_words(p: float, said: str) -> None:
+    assert p_text(p) == said
+
+
+KINDS = ("plain", "a <b>", "plain", "plain", "a <b>", "plain")
+
+
+def test_accuracy_by_kind() -> None:
+    labels = (1, 0, 1, 0, 1, 0)
+    done = make_study(
+        make_data(labels, kinds=KINDS),
+        {
+            "bag": [answering(labels, [0, 1]), answering(labels, [0, 2, 4])],
+            "rnn": [answering(labels, [])] * 2,
+        },
+    )
+    table = accuracy_by_kind(done, ("rnn", "bag"))
+    assert list(table) == ["plain", "a <b>"]
+    assert table["plain"] == {"sentences": 4, "GloVe, RNN": 1.0, "Bag of words": 5 / 8}
+    assert table["a <b>"] == {"sentences": 2, "GloVe, RNN": 1.0, "Bag of words": 0.5}
+    shown = kinds_table(done, ("bag", "rnn"))
+    page = _Page(shown)
+    assert page.rows == [
+        ["Construction", "Sentences", "Bag of words", "GloVe, RNN"],
+        ["plain", "4", "0.62", "1.00"],
+        ["a <b>", "2", "0.50", "1.00"],
+    ]
+    assert "<b>" not in shown.html
+    assert shown.label == "Test accuracy by construction"
+
+
+def test_mistakes() -> None:
+    sentences = ["soup", 'the <b> & "x"', "good", "bad", "fine", "meh"]
+    labels = (1, 0, 1, 0, 1, 0)
+    done = make_study(
+        make_data(labels, sentences),
+        {
+            "bag": [[0.125, 0.25, 0.5, 0.5, 0.5, 0.75]],
+            # The most certain answer of all is right; the second seed does not matter.
+            "lstm": [[0.3, 0.95, 1.0, 0.1, 0.01, 0.6], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]],
+        },
+    )
+    shown = mistakes(done, "lstm", 3)
+    page = _Page(shown)
+    assert page.rows == [
+        ["Sentence", "Label", "GloVe, LSTM", "Bag of words"],
+        ["fine", "positive", "0.010", "0.500"],
+        ['the <b> & "x"', "negative", "0.950", "0.250"],
+        ["soup", "positive", "0.300", "0.125"],
+    ]
+    assert "<b>" not in shown.html
+    assert shown.label == "The 3 most certain mistakes of GloVe, LSTM"
+    everything = mistakes(done, "lstm", 99)
+    assert [row[0] for row in _Page(everything).rows[1:]] == [
+        "fine",
+        'the <b> & "x"',
+        "soup",
+        "meh",
+    ]
+    assert everything.label.startswith("The 4 most")
+
+
+def test_what_can_be_scrolled_has_a_name() -> None:
+    done = make_study(make_data((1, 0), kinds=("plain",) * 2), {"bag": [[0.1, 0.2]]})
+    for shown in (kinds_table(done, ("bag",)), mistakes(done, "bag", 1)):
+        (region,) = _Page(shown).classed("table-scroll")
+        assert (region.get("role"), region.get("aria-label")) == ("region", shown.label)
+
+
+def row(model: ModelName, mean: float, **fields: Any) -> Row:
+    known: dict[str, Any] = {
+        "accuracies": (mean, mean),
+        "deviation": 0.0,
+        "interval": (mean - 0.01, mean + 0.01),
+        "p_bag": None,
+        "source": None,
+        "source_interval": None,
+        "p_source": None,
+    }
+    return Row(model=model, name=NAMES[model], mean=mean, **(known | fields))
+
+
+ROWS = (
+    row("bag", 0.953, source=0.953, source_interval=(0.949, 0.957), p_source=1.0),
+    row("average", 0.96, p_bag=0.01, source=0.95, source_interval=(0.945, 0.954), p_source=0.0099),
+    row("glove", 0.945, p_bag=0.2),
+    row("rnn", 0.9, p_bag=1e-9, source=0.922, source_interval=(0.916, 0.927), p_source=1e-5),
+    row("lstm", 0.97, p_bag=0.0099, source=0.937, source_interval=(0.93, 0.94), p_source=0.0),
+    row("bilstm", 0.99, p_bag=1e-7),
+)
+
+
+class Told(Study):
+    """A study whose rows are made up."""
+
+    told: tuple[Row, ...] = ROWS
+
+    def rows(self) -> list[Row]:
+        return list(self.told)
+
+
+def test_verdict() -> None:
+    shown = verdict(Told(make_data((1,) * 1234), {}))
+    first = (
+        "On the same 1,234 test sentences, with p < 0.01 for every seed: "
+        "“GloVe, LSTM” and “LSTM in two directions” are better than bag of words; "
+        "“GloVe, RNN” is worse; "
+        "“Embedding, average” and “GloVe trained on, average” cannot be told apart from it."
+    )
+    second = (
+        "Against the source, with p < 0.01: “Embedding, average” and “GloVe, LSTM” are above the "
+        "source's number; “GloVe, RNN” is below it; “Bag of words” cannot be told apart from it."
+    )
+    assert shown.label == f"{first} {second}"
+    page = _Page(shown)
+    assert [tag for tag, _ in page.tags] == ["p", "p"]
+    assert page.text == first + second
+
+
+def test_verdict_leaves_out_what_does_not_occur(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Told, "told", (row("bag", 0.6), row("lstm", 0.9, p_bag=1e-9)))
+    shown = verdict(Told(make_data((1,)), {}))
+    assert shown.label == (
+        "On the same 1 test sentences, with p < 0.01 for every seed: "
+        "“GloVe, LSTM” is better than bag of words."
+    )
+    assert repr(shown) == f"Html({shown.label!r})"
+
+
+# Sentences
+
+
+class Reader:
+    """Stands in for a classifier: says the next of its numbers for each word."""
+
+    def __init__(self, *numbers: float) -> None:
+        self.numbers = numbers
+
+    def probabilities_by_word(self, sentence: Sequence[str]) -> list[float]:
+        return list(self.numbers[: len(sentence)])
+
+
+def test_strips() -> None:
+    readers = {"a & b": Reader(0.5, 0.25, 0.0), "LSTM": Reader(0.51, 0.75, 1.0)}
+    sentences = [["so", "<b>", '"'], ["good"]]
+    shown = strips(cast("Mapping[str, TrainedClassifier]", readers), sentences)
+    page = _Page(shown)
+    assert [attrs["aria-label"] for attrs in page.classed("strip")] == ['so <b> "', "good"]
+    assert {attrs["role"] for attrs in page.classed("strip")} == {"group"}
+    assert len(page.classed("strip-line")) == 4
+    assert page.text == 'a & bso0.50<b>0.25"0.00LSTMso0.51<b>0.75"1.00a & bgood0.50LSTMgood0.51'
+    assert "<b>" not in shown.html
+    steps = page.classed("step")
+    assert [(attrs["class"] or "").split()[1] for attrs in steps] == [
+        *("against", "against", "against"),
+        *("for", "for", "for"),
+        *("against", "for"),
+    ]
+    assert [attrs["style"] for attrs in steps[:6]] == [
+        f"--strength:{strength}" for strength in ("0.00", "0.50", "1.00", "0.02", "0.50", "1.00")
+    ]
+    assert shown.label == "Probability after each word of 2 sentences"
+
+
+def test_disagreements() -> None:
+    sentences = ["one", "two", "three .", "four"]
+    done = make_study(
+        make_data((1, 0, 1, 0), sentences),
+        {
+            "bag": [[0.5, 0.9, 0.2, 0.5], [0.5, 0.7, 0.0, 0.5]],
+            "lstm": [[0.5, 0.2, 1.0, 0.25], [0.5, 0.0, 1.0, 0.25]],
+        },
+    )
+    expected = [["three", "."], ["two"], ["four"], ["one"]]  # they differ by 0.9, 0.7, 0.25, 0
+    assert disagreements(done, "lstm", "bag", 9) == expected
+    assert disagreements(done, "bag", "lstm", 2) == expected[:2]
+
+
+def test_word_weights() -> None:
+    train = ["bad good so"] * 5 + ["so rare"] * 4
+    data = make_data((1,), train=train)
+    numbers = {"so": 0.5, "bad": -1.0, "good": 3.0, "rare": -9.0}
+    words = data.vocabulary.words
+    weights = [[0.0, 7.0, *(numbers[word] + shift for word in words[2:])] for shift in (-0.5, 0.5)]
+    done = make_study(data, {"bag": [[0.9], [0.9]]}, weights=weights)
+    assert word_weights(done) == [("bad", -1.0), ("so", 0.5), ("good", 3.0)]
+    longer = make_data((1,), train=train * 1200)  # 10,800 sentences
+    assert {word for word, _ in word_weights(replace(done, data=longer))} == set(numbers)
+    rare = make_data((1,), train=[*train, *["so"] * 12_000])  # five do not suffice any more
+    assert [word for word, _ in word_weights(replace(done, data=rare))] == ["so"]
+
+
+# Figures
+
+
+def test_words_figure() -> None:
+    weights = [("awful", -3.0), ("<b>", -2.0), ("so", 0.0), ("good", 1.0), ("best", 4.0)]
+    figure = words_figure(weights, 2)
+    assert figure.alt == (
+        "The words with the largest weights. Negative: awful, <b>. Positive: best, good."
+    )
+    left, right = axes_of(figure)
+    assert (left.get_title(), right.get_title()) == ("negative", "positive")
+    for ax, words, lengths in (
+        (left, ["<b>", "awful"], [2, 3]),  # from the bottom to the top
+        (right, ["good", "best"], [1, 4]),
+    ):
+        assert [label.get_text() for label in ax.get_yticklabels()] == words
+        assert [bar.get_width() for bar in ax.patches] == lengths
+        assert ax.get_xlabel() == "weight"
+    assert "&lt;b&gt;" in figure._repr_html_()
+
+
+def test_accuracy_figure() -> None:
+    figure = accuracy_figure(ROWS)
+    assert figure.alt.startswith("Test accuracy in per cent with 95 % intervals, best first: ")
+    told = [
+        "LSTM in two directions 99.0",
+        "GloVe, LSTM 97.0 (the source: 93.7)",
+        "Embedding, average 96.0 (the source: 95.0)",
+        "Bag of words 95.3 (the source: 95.3)",
+        "GloVe trained on, average 94.5",
+        "GloVe, RNN 90.0 (the source: 92.2)",
+    ]
+    assert f"best first: {'; '.join(told)}." in figure.alt
+    assert figure.alt.endswith(
+        "The source's numbers are drawn below each line with their own intervals."
+    )
+    ax = axes_of(figure)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == [line.split(" 9")[0] for line in reversed(told)]
+    assert "%" in ax.get_xlabel()
+    assert ax.get_xscale() == "logit"
+    low, high = ax.get_xlim()
+    assert low < 0.89
+    assert 0.999 < high < 1
+    shares = [float(label.get_text()) / 100 for label in ax.get_xticklabels()]
+    assert shares == pytest.approx(ax.get_xticks())
+    assert shares[0] >= 0.9
+    assert 0.95 in shares
+    ours = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [line.get_xdata()[0] for line in ours] == [0.9, 0.945, 0.953, 0.96, 0.97, 0.99]
+    sources = [line for line in ax.lines if line.get_marker() == "D"]
+    assert [line.get_xdata()[0] for line in sources] == [0.922, 0.953, 0.95, 0.937]
+    assert {line.get_color() for line in ours} == {"C0"}
+    assert {line.get_color() for line in sources} == {"C1"}
+
+
+def test_accuracy_figure_without_the_source() -> None:
+    figure = accuracy_figure([row("bag", 0.8), row("lstm", 0.9, accuracies=(0.88, 0.92))])
+    assert "ource" not in figure.alt
+    ax = axes_of(figure)
+    assert {line.get_color() for line in ax.lines} == {"C0"}
+    (seeds,) = (line for line in ax.lines if line.get_marker() == "|" and line.get_ydata()[0])
+    assert seeds.get_xdata() == pytest.approx([0.88, 0.92])
+
+
+@pytest.mark.parametrize(
+    ("mean", "interval"),
+    [
+        (1.0, (0.9, 1.0)),
+        (0.5, (0.4, 0.6)),
+        (0.965, (0.962, 0.968)),
+    ],
+)
+def test_accuracy_figure_has_a_scale_for_any_accuracy(
+    mean: float, interval: tuple[float, float]
+) -> None:
+    ax = axes_of(accuracy_figure([row("bag", mean, interval=interval)]))
+    assert len(ax.get_xticks()) > 0
+    low, high = ax.get_xlim()
+    assert 0 < low < interval[0]
+    assert min(interval[1], 0.9999) < high < 1
+
+
+def test_labels_of_the_accuracy_figure_do_not_touch() -> None:
+    """Neither on a wide scale nor on a narrow one, and the roundest numbers stay."""
+    rows = [row("bag", 0.55, interval=(0.53, 0.57)), row("lstm", 0.99, interval=(0.98, 0.995))]
+    figure = axes_of(accuracy_figure(rows)).figure
+    assert figure is not None
+    figure.canvas.draw()
+    (ax,) = figure.axes
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert len(boxes) > 5
+    assert {0.9, 0.99} < set(ax.get_xticks())
+    for left, right in itertools.pairwise(boxes):
+        assert left.x1 < right.x0
+
+
+def test_long_cells_are_broken_into_lines() -> None:
+    made = table(
+        ["", "Said"], [("RNN", ["a dog"]), ("LSTM", ["a dog runs & runs over the grass"])], ""
+    )
+    assert "<td>a dog</td>" in made.html
+    assert '<td class="sentence">a dog runs &amp; runs over the grass</td>' in made.html
+
+
+def test_learning_curves() -> None:
+    done = make_study(
+        make_data((1, 0)),
+        {"bag": [[0.9, 0.1]] * 2, "lstm": [[0.9, 0.1]]},
+        histories={"bag": [[0.5, 0.7, 0.9], [0.6, 0.8, 0.9]], "lstm": [[0.5, 0.6]]},
+    )
+    figure = learning_curves(done, ("lstm", "bag"))
+    assert figure.alt == (
+        "Accuracy on dev by epoch, in per cent: GloVe, LSTM from 50.0 to 60.0, "
+        "Bag of words from 55.0 to 90.0."
+    )
+    ax = axes_of(figure)
+    lstm, bag = ax.lines
+    assert lstm.get_xdata().tolist() == [1, 2]
+    assert bag.get_xdata().tolist() == [1, 2, 3]
+    assert bag.get_ydata() == pytest.approx([55, 75, 90])
+    assert [label.get_text() for label in ax.texts] == ["GloVe, LSTM", "Bag of words"]
+    assert "%" in ax.get_ylabel()
+
+
+def test_accuracy_by_length() -> None:
+    lengths = [3] * 20 + [4] * 20 + [5] * 40 + [7] * 29 + [9] * 30
+    labels = [1] * len(lengths)
+    sentences = [" ".join(["w"] * length) for length in lengths]
+    done = make_study(
+        make_data(labels, sentences),
+        {
+            "bag": [answering(labels, range(10)), answering(labels, range(40, 60))],
+            "lstm": [answering(labels, range(109, 139))],
+        },
+    )
+    figure = accuracy_by_length(done, ("bag", "lstm"))
+    ax = axes_of(figure)
+    bag, lstm = ax.lines
+    # Those of seven words are too few to tell.
+    assert bag.get_ydata() == pytest.approx([100 * 70 / 80, 100 * 60 / 80, 100])
+    assert lstm.get_ydata() == pytest.approx([100, 100, 0])
+    assert bag.get_xdata().tolist() == lstm.get_xdata().tolist()
+    assert bag.get_xdata().tolist()[0] == 3.5
+    assert bag.get_marker() == "o"
+    assert figure.alt == (
+        "Test accuracy by length of the sentence, in per cent: Bag of words 87.5 for the shortest "
+        "and 100.0 for the longest; GloVe, LSTM 100.0 for the shortest and 0.0 for the longest."
+    )
+
+
+def test_a_point_stands_at_the_lengths_that_it_is_of() -> None:
+    lengths = [3] * 30 + [4] * 30 + [5] * 30
+    labels = [1] * len(lengths)
+    data = make_data(labels, [" ".join(["w"] * length) for length in lengths])
+    figure = accuracy_by_length(make_study(data, {"bag": [answering(labels, [])]}), ("bag",))
+    (line,) = axes_of(figure).lines
+    assert line.get_xdata().tolist() == [3.5, 5.0]

@@ -1,0 +1,326 @@
+"""The built pages, as a reader's browser shows them: `nox -s docs` first, then these.
+
+They are looked for in docs/_build/html, or where RNNREPORT_HTML says.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import browser as browser
+from page_checks import (
+    Site,
+    Watch,
+    alt_faults,
+    axe_faults,
+    broken_links,
+    copy_faults,
+    fetched_elsewhere,
+    heading_faults,
+    keyboard_faults,
+    maths_faults,
+    overflow_faults,
+    pages,
+    settle,
+    thin,
+)
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+HTML = Path(os.environ.get("RNNREPORT_HTML") or DOCS / "_build" / "html").absolute()
+MADE = {"genindex", "py-modindex", "search"}  # by Sphinx, and not written by anybody
+NAMES = sorted(path.stem for path in HTML.glob("*.html") if path.stem not in MADE)
+WIDTHS = (1440, 390)
+
+built = pytest.mark.skipif(
+    not NAMES, reason=f"no pages in {HTML}: build the pages first (nox -s docs)"
+)
+every_page = pytest.mark.parametrize("name", NAMES or ["index"])
+
+
+@cache
+def site() -> Site:
+    return Site(HTML)
+
+
+@pytest.fixture
+def window(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Yield a browser's window, a wide one where a test does not say otherwise."""
+    width = getattr(request, "param", WIDTHS[0])
+    context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(120_000)
+    # Nothing leaves the machine, even if a page asks.
+    context.route(re.compile("^https?:"), lambda route: route.abort())
+    yield context.new_page()
+    context.close()
+
+
+def show(page: Any, name: str, query: str = "") -> Watch:
+    watch = Watch(page)
+    page.goto((HTML / f"{name}.html").as_uri() + query)
+    settle(page)
+    return watch
+
+
+def faults_in(schemes: Sequence[str], page: Any, *checks: Callable[[Any], list[str]]) -> list[str]:
+    """Check a page in each colour scheme; it is left in the last one."""
+    faults = []
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.locator(f"html[data-theme={scheme}]").wait_for()
+        faults += [f"in {scheme}: {fault}" for check in checks for fault in check(page)]
+    return faults
+
+
+# -- Every page ----------------------------------------------------------------------------------
+
+
+@built
+@every_page
+@pytest.mark.parametrize("window", WIDTHS, indirect=True)
+def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
+    watch = show(window, name)
+    # The keyboard is tried in the second scheme: in light where it is wide, in dark on a phone.
+    schemes = ("light", "dark") if window.viewport_size["width"] < 600 else ("dark", "light")
+    faults = faults_in(schemes, window, maths_faults, overflow_faults, copy_faults)
+    thin(window)
+    faults += faults_in(schemes, window, axe_faults)
+    faults += keyboard_faults(window)
+    assert faults + watch.faults() == []
+
+
+@built
+@every_page
+def test_headings_equations_and_images(name: str) -> None:
+    path = HTML / f"{name}.html"
+    assert heading_faults(site(), path) + alt_faults(site(), path) == []
+
+
+@built
+def test_links_and_images_lead_somewhere() -> None:
+    faults = {
+        str(path.relative_to(HTML)): found
+        for path in pages(HTML)
+        if (found := broken_links(site(), path) + fetched_elsewhere(site(), path))
+    }
+    assert faults == {}
+
+
+@built
+def test_next_and_previous_follow_the_table_of_contents() -> None:
+    [toctree] = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
+    order = ["index", *(line for line in toctree.split() if not line.startswith(":"))]
+    assert set(order) == set(NAMES)
+    for before, after in pairwise(order):
+        assert f'class="right-next"\n       href="{after}.html"' in _text(before)
+        assert f'class="left-prev"\n       href="{before}.html"' in _text(after)
+
+
+def _text(name: str) -> str:
+    return (HTML / f"{name}.html").read_text(encoding="utf-8")
+
+
+@built
+@every_page
+def test_executed_notebook_can_be_taken(name: str) -> None:
+    executed = "kernelspec" in (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert (f'_sources/{name}.ipynb" download' in _text(name)) == executed
+
+
+# -- What answers to a reader --------------------------------------------------------------------
+
+
+@built
+@pytest.mark.parametrize("way", ["hover", "focus"])
+def test_reference_shows_its_equation_until_escape(window: Any, way: str) -> None:
+    watch = show(window, "lstm")
+    link = window.locator("article p a[href*='#equation-eq-13']").first
+    card = window.locator("#equation-preview")
+    assert not card.is_visible()
+    if way == "hover":
+        link.hover()
+    else:
+        window.keyboard.press("Tab")  # so that the focus counts as one by keyboard
+        link.focus()
+    card.locator("mjx-container svg").wait_for()
+    assert "lstm_step_backward" in card.inner_text()
+    assert link.get_attribute("aria-describedby") == "equation-preview"
+    window.keyboard.press("Escape")
+    assert not card.is_visible()
+    assert watch.faults() == []
+
+
+@built
+@pytest.mark.parametrize(("word", "page"), [("lstm", "lstm.html"), ("dropout", "attention.html")])
+def test_search_works_from_a_file(window: Any, word: str, page: str) -> None:
+    watch = show(window, "search", f"?q={word}")
+    window.locator(f"#search-results li a[href^='{page}']").first.wait_for()
+    assert watch.faults() == []
+
+
+@built
+def test_copy_button_copies_the_code(window: Any) -> None:
+    show(window, "rnn")
+    window.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    block = window.locator("article div.highlight:has(button.copybtn):visible").first
+    code = block.locator("pre").inner_text()
+    block.hover()
+    block.locator("button.copybtn").click()
+    window.wait_for_function("async () => (await navigator.clipboard.readText()).length > 0")
+    assert window.evaluate("() => navigator.clipboard.readText()").strip() == code.strip()
+
+
+@built
+def test_folded_cell_opens_with_a_key(window: Any) -> None:
+    show(window, "lstm")
+    cell = window.locator("article details.hide").first
+    assert cell.get_attribute("open") is None
+    cell.locator("summary").focus()
+    window.keyboard.press("Enter")
+    assert cell.get_attribute("open") is not None
+
+
+@built
+@pytest.mark.parametrize("number", [1, 17, 49])
+def test_equation_and_its_function_link_to_each_other(window: Any, number: int) -> None:
+    name = "rnn" if number <= 12 else "lstm"
+    show(window, name)
+    equation = window.locator(f"#equation-eq-{number}")
+    links = equation.locator("xpath=following-sibling::*[1]").locator("a")
+    targets = links.evaluate_all("links => links.map((link) => link.hash)")
+    assert targets
+    show(window, "api")
+    for target in targets:
+        entry = window.locator(f'[id="{target[1:]}"]').locator("xpath=..")
+        assert re.search(rf"\.(packed_)?{name}_\w*backward$", target)
+        back = entry.locator(f"a[href^='{name}.html#equation-eq-']")
+        numbers = [int(n) for n in re.findall(r"\d+", " ".join(back.all_inner_texts()))]
+        assert min(numbers) <= number <= max(numbers)
+
+
+@built
+def test_live_figure_answers(window: Any) -> None:
+    watch = show(window, "text")
+    assert window.locator("#live-lstm").count() == 1, "text.html has no live figure (#live-lstm)"
+    window.locator("#live-lstm[data-ready=true]").wait_for()
+    field = window.locator("#live-lstm-text")
+    number = window.locator("#live-lstm-probability")
+    field.fill("The soup was not good.")
+    bad = number.inner_text()
+    field.fill("The soup was good.")
+    window.wait_for_function(
+        "(bad) => document.querySelector('#live-lstm-probability').innerText !== bad", arg=bad
+    )
+    assert watch.faults() == []
+
+
+# -- The checks find what they are for -----------------------------------------------------------
+
+GOOD = """<!doctype html><html lang="en"><head><title>A page</title><style>{style}</style></head>
+<body><main><article><h1>A page<a class="headerlink" href="#" title="Link">#</a></h1>{body}
+</article></main></body></html>"""
+
+
+def write(folder: Path, body: str = "", style: str = "") -> Path:
+    path = folder / "page.html"
+    path.write_text(GOOD.format(body=body, style=style), encoding="utf-8")
+    return path
+
+
+STATIC_FAULTS = [
+    (broken_links, '<a href="gone.html">x</a>', "gone.html: no such file"),
+    (broken_links, '<a href="#gone">x</a>', "#gone: no #gone in page.html"),
+    (broken_links, '<img src="gone.png" alt="">', "gone.png: no such file"),
+    (fetched_elsewhere, '<img src="https://example.org/a.png">', "img https://example.org/a.png"),
+    (heading_faults, '<h1>Two<a class="headerlink" href="#">#</a></h1>', "2 h1 and not one"),
+    (heading_faults, "<h2>Bare</h2>", "h2 without a permalink"),
+    (
+        heading_faults,
+        '<div class="math" id="equation-eq-1"><span class="eqno">(1)</span></div>',
+        "equation-eq-1 without a permalink",
+    ),
+    (alt_faults, '<img src="data:," alt="A plot">', "data:,: alt 'A plot'"),
+    (alt_faults, '<img src="data:,">', "data:,: alt None"),
+]
+
+
+@pytest.mark.parametrize(("check", "body", "fault"), STATIC_FAULTS)
+def test_check_of_the_file_finds_its_fault(
+    tmp_path: Path, check: Any, body: str, fault: str
+) -> None:
+    good = write(tmp_path)
+    assert check(Site(tmp_path), good) == []
+    assert check(Site(tmp_path), write(tmp_path, body)) == [fault]
+
+
+LIVE_FAULTS = [
+    (maths_faults, r"<p>Raw \(x\) here</p>", "", r"raw TeX: Raw \(x\) here"),
+    (maths_faults, r"<p>Raw \frac12</p>", "", r"raw TeX: Raw \frac12"),
+    (maths_faults, '<span class="math">x</span>', "", "not drawn: x"),
+    (
+        maths_faults,
+        '<span class="math"><mjx-container data-mjx-error="Missing }">x</mjx-container></span>',
+        "",
+        "MathJax: Missing }",
+    ),
+    (overflow_faults, '<p class="wide">x</p>', ".wide { width: 3000px }", "p.wide"),
+    (copy_faults, '<div class="highlight"><pre>x = 1</pre></div>', "", "no copy button: x = 1"),
+    (axe_faults, "<p>Pale</p>", "p { color: #ccc; background: #fff }", "axe color-contrast"),
+    (axe_faults, '<button id="empty"></button>', "", "axe button-name"),
+    (keyboard_faults, '<a href="#" tabindex="-1">x</a>', "", "never reached: <a"),
+    (keyboard_faults, '<a href="#">x</a>', "a:focus { outline: none }", "focus not seen: <a"),
+    (
+        keyboard_faults,
+        '<input type="radio" name="a" tabindex="-1"><input type="radio" name="a" tabindex="-1">',
+        "",
+        "never reached: <input",
+    ),
+    (
+        keyboard_faults,
+        '<button onkeydown="event.preventDefault()">Trap</button><button>After</button>',
+        "",
+        "never reached: <button>After",
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "body", "style", "fault"), LIVE_FAULTS)
+def test_check_in_the_browser_finds_its_fault(
+    window: Any, tmp_path: Path, check: Any, body: str, style: str, fault: str
+) -> None:
+    window.goto(write(tmp_path).as_uri())
+    assert check(window) == []
+    window.goto(write(tmp_path, body, style).as_uri())
+    found = check(window)
+    assert found
+    assert all(fault in each for each in found)
+
+
+def test_one_of_several_radio_buttons_is_enough(window: Any, tmp_path: Path) -> None:
+    group = '<input type="radio" name="a"{}> <input type="radio" name="a">'
+    for first in ("", " checked"):
+        window.goto(write(tmp_path, group.format(first)).as_uri())
+        assert keyboard_faults(window) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ('<img src="http://192.0.2.1/a.png" alt="">', "request to http://192.0.2.1/a.png"),
+        ("<script>console.error('so so')</script>", "console: so so"),
+        ("<script>throw new Error('no no')</script>", "console: no no"),
+        ('<script src="gone.js"></script>', "console: not loaded: "),
+    ],
+)
+def test_watch_notes_requests_and_errors(
+    window: Any, tmp_path: Path, body: str, fault: str
+) -> None:
+    watch = Watch(window)
+    window.goto(write(tmp_path).as_uri())
+    assert watch.faults() == []
+    window.goto(write(tmp_path, body).as_uri())
+    assert any(found.startswith(fault) for found in watch.faults())

@@ -1,0 +1,237 @@
+"""Preparing: first a summary, then what is missing, and nothing where all of it is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rnnreport.cli.main import main
+from rnnreport.data.assets import MissingDataError
+from rnnreport.names import PAGES, PARTS, PartName, parts_of
+from rnnreport.report import parts
+from rnnreport.report import prepare as _prepare
+from rnnreport.report.parts import Planned, Runs, plan, runs_of
+from rnnreport.report.prepare import prepare
+from rnnreport.runs import engine as side_by_side
+from rnnreport.runs.store import Outcome, Result, stored_or_computed
+
+Runner = Callable[..., list[str]]
+
+
+@dataclass(frozen=True)
+class Config:
+    part: str
+    number: int
+
+
+class Counter:
+    """Stands for the experiments, and counts how often they compute."""
+
+    def __init__(self) -> None:
+        self.computed: list[str] = []
+        self.asked = 0
+        self.fails = False
+
+    def run(self, config: Config) -> Result:
+        self.asked += 1
+
+        def compute() -> Outcome:
+            if self.fails and config.number == 1:
+                raise FloatingPointError("the loss is not finite")
+            self.computed.append(f"{config.part}-{config.number}")
+            return Outcome({}, {"n": 1}, {})
+
+        return stored_or_computed(
+            "rnnreport.experiments.captioning.by_heart",
+            config,
+            data={"fingerprint": "f", "profile": "sample"},
+            seeds={},
+            device="CPU",
+            compute=compute,
+        )
+
+    def run_all(self, configs: Sequence[Config]) -> list[Result]:
+        return list(map(self.run, configs))
+
+
+@pytest.fixture
+def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counter:
+    counter = Counter()
+
+    def runs(part: PartName, _profile: str = "auto") -> tuple[Runs, ...]:
+        configs = tuple(Config(part, number) for number in (0, 1))
+        return (
+            Runs(f"first {part}", configs[:1], counter.run),
+            Runs(f"then {part}", configs[1:], counter.run, counter.run_all),
+        )
+
+    monkeypatch.setattr(parts, "runs_of", runs)
+    monkeypatch.setattr(side_by_side, "_cores", lambda: 1)  # what other processes count is lost
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
+    for name in ("RNNREPORT_DATA", "RNNREPORT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+    return counter
+
+
+def test_a_summary_comes_first(counter: Counter) -> None:
+    lines = prepare(["text", "style"])
+    assert next(lines) == "What the pages rest on:"
+    assert next(lines) == "  text        generated sample: 0 runs stored, 2 to run"
+    assert next(lines) == "  style       generated sample: 0 runs stored, 2 to run"
+    assert counter.computed == []
+    assert re.fullmatch(r"  done in \d+ s: first text, first style", next(lines))
+    assert counter.computed == ["text-0", "style-0"]
+    assert re.fullmatch(r"  done in \d+ s: then text", next(lines))
+    assert counter.computed[2:] == ["text-1"]
+    told = list(lines)
+    assert re.fullmatch(r"  done in \d+ s: then style", told[0])
+    assert told[1].startswith("Ran 4 in ")
+    assert counter.computed[3:] == ["style-1"]
+
+
+def test_all_there_is_known_without_asking(counter: Counter) -> None:
+    list(prepare(["text"]))
+    asked = counter.asked
+    assert list(prepare(["text"])) == [
+        "What the pages rest on is all there:",
+        "  text        generated sample: 2 runs stored, nothing to run",
+    ]
+    assert counter.asked == asked
+
+
+def test_what_is_broken_off_goes_on(counter: Counter) -> None:
+    counter.fails = True
+    with pytest.raises(FloatingPointError):
+        list(prepare(["text"]))
+    counter.fails = False
+    lines = list(prepare(["text"]))
+    assert lines[1] == "  text        generated sample: 1 runs stored, 1 to run"
+    assert counter.computed == ["text-0", "text-1"]
+
+
+def test_a_lost_result_is_computed_again(counter: Counter, tmp_path: Path) -> None:
+    list(prepare(["text"]))
+    next((tmp_path / "store").glob("captioning-*.json")).unlink()
+    assert "1 runs stored, 1 to run" in list(prepare(["text"]))[1]
+    assert len(counter.computed) == 3
+
+
+def test_what_changes_is_asked_again(
+    counter: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(prepare(["text"]))
+    asked = [counter.asked]
+
+    def again() -> bool:
+        list(prepare(["text"]))
+        asked.append(counter.asked)
+        return asked[-1] > asked[-2]
+
+    assert not again()
+    (tmp_path / "data" / "sentiment").mkdir(parents=True)
+    monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path / "data"))
+    assert again()
+    assert not again()
+    (tmp_path / "data" / "sentiment" / "train.txt").write_text("0 bad", encoding="utf-8")
+    assert again()  # a file deep in a folder
+    monkeypatch.setenv("RNNREPORT_PROFILE", "sample")
+    assert again()
+    monkeypatch.setattr(_prepare, "definitions_of_code", lambda _: {"changed": "code"})
+    assert again()
+    assert len(counter.computed) == 2  # asked, found, and not computed
+
+
+def test_a_broken_note_is_no_note(counter: Counter, tmp_path: Path) -> None:
+    list(prepare(["text"]))
+    (note,) = (tmp_path / "store" / "ready").iterdir()
+    note.write_text("{", encoding="utf-8")
+    asked = counter.asked
+    list(prepare(["text"]))
+    assert counter.asked > asked
+
+
+def test_the_command(counter: Counter, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "--pages", "glove"]) == 0
+    assert "text " in capsys.readouterr().out
+    assert counter.computed == ["text-0", "text-1"]
+    assert main(["prepare"]) == 0
+    assert {name.partition("-")[0] for name in counter.computed} == set(PARTS)
+
+
+def test_the_command_says_what_is_missing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("RNNREPORT_DATA", raising=False)
+    assert main(["prepare", "--profile", "full", "--pages", "text"]) == 1
+    assert "the asset 'sentiment' is missing" in capsys.readouterr().err
+
+
+# The real parts
+
+
+def test_every_part_has_pages_and_runs() -> None:
+    assert PAGES.keys() == set(PARTS)
+    docs = Path(__file__).parents[2] / "docs"
+    for part in PARTS:
+        assert all((docs / f"{page}.md").is_file() for page in PAGES[part])
+        for runs in runs_of(part, "sample"):
+            assert runs.configs
+            assert len(set(map(repr, runs.configs))) == len(runs.configs)
+    with pytest.raises(ValueError, match=r"part must be one of captioning, .* got 'songs'"):
+        runs_of("songs")  # type: ignore[arg-type]
+
+
+def test_pages_need_parts() -> None:
+    assert parts_of(["text"]) == parts_of(["glove"]) == ("text",)
+    assert parts_of(["style", "captioning", "rnn"]) == ("captioning", "style")
+    assert parts_of(["index"]) == PARTS
+    assert parts_of(["rnn", "ledger"]) == ()
+
+
+def test_planning_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
+    (planned,) = plan(["style"], "sample")
+    assert planned == Planned("style", ("styles", "vgg19"), "sample", 0, runs_of("style", "sample"))
+    assert planned.missing == sum(len(runs.configs) for runs in planned.todo)
+    assert not list((tmp_path).rglob("*.json"))
+
+
+def test_chains_are_as_long_as_needed_and_the_longest_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Runs that share something stay in one process; what comes after `run_all` waits for it."""
+    done: list[object] = []
+
+    def run(config: int) -> Result:
+        raise AssertionError(config)
+
+    def run_all(configs: Sequence[int]) -> list[Result]:
+        done.append(list(configs))
+        return []
+
+    def note(chains: Sequence[side_by_side.Chain], *, label: str) -> None:  # noqa: ARG001
+        done.extend([config for _, config in chain] for chain in chains)
+
+    monkeypatch.setattr(parts, "run_chains", note)
+    one = (Runs("a", (1, 2), run, apart=True), Runs("b", (3,), run, run_all), Runs("c", (), run))
+    two = (Runs("d", (4,), run), Runs("e", (5, 6), run))
+    planned = [Planned("captioning", (), "sample", 0, one), Planned("text", (), "sample", 0, two)]
+    told = list(parts.do(planned))
+    assert done == [[4, 5, 6], [1], [2], [3]]
+    assert told == ["a, d, e", "b", "c"]
+    assert list(parts.do([])) == []
+
+
+def test_full_needs_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.delenv("RNNREPORT_DATA", raising=False)
+    for part in PARTS:
+        with pytest.raises(MissingDataError):
+            runs_of(part, "full")

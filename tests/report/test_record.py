@@ -1,0 +1,266 @@
+"""Records of the full run: they fit the code, they can be read, and pages show them as recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, MissingDataError
+from rnnreport.experiments.text import training as text
+from rnnreport.names import PARTS, PartName
+from rnnreport.report import overview, recording
+from rnnreport.report import recorded as recorded_figures
+from rnnreport.report.findings import Found
+from rnnreport.report.overview import ASKED
+from rnnreport.report.record import (
+    Curves,
+    Finding,
+    Painted,
+    Record,
+    Run,
+    TableData,
+    load_record,
+    record_folder,
+    write_record,
+)
+from rnnreport.report.recorded import recorded_paintings, recorded_run
+from rnnreport.report.recording import configs_of
+
+
+@pytest.fixture
+def real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all real data seem to be there: which configurations follow does not need to read it."""
+    for name in {name for needs in NEEDS.values() for name in needs}:
+        path = tmp_path / "data" / ASSETS[name].candidates[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+
+
+# What is in docs/recorded
+
+
+@pytest.mark.usefixtures("real_data")
+@pytest.mark.parametrize("part", PARTS)
+def test_a_record_fits_the_code(part: PartName) -> None:
+    recorded = [run.config for run in load_record(part).runs]
+    assert recorded == configs_of(part), f"settings have changed: run `nox -s record -- {part}`"
+
+
+@pytest.mark.usefixtures("real_data")
+def test_a_changed_setting_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = {**text.SETTINGS, "lstm": {"wordvec_dim": 100, "epochs": 7}}
+    monkeypatch.setattr(text, "SETTINGS", changed)
+    assert [run.config for run in load_record("text").runs] != configs_of("text")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_record_answers_what_was_asked(part: PartName) -> None:
+    record = load_record(part)
+    assert record.findings.keys() == {asked.finding for asked in ASKED if asked.part == part}
+    assert record.command == f"nox -s record -- {part}"
+    assert record.versions.keys() >= {"python", "torch", "torchvision", "numpy"}
+    assert record.machine
+    assert record.seconds > 0
+    assert record.tables
+    assert record.curves
+
+
+def test_files_are_there_and_no_others() -> None:
+    records = [load_record(part) for part in PARTS]
+    there = {path.name for path in record_folder().iterdir()}
+    assert there == {f"{part}.json" for part in PARTS}.union(*(record.files for record in records))
+    for name in (painted.file for record in records for painted in record.paintings):
+        with Image.open(record_folder() / name) as picture:
+            assert picture.format == "JPEG"
+            assert min(picture.size) >= 256
+
+
+def test_records_hold_what_our_networks_made_alone() -> None:
+    for part in PARTS:
+        text_of = (record_folder() / f"{part}.json").read_text(encoding="utf-8")
+        assert '"truth"' not in text_of
+        assert len(text_of) < 200_000
+
+
+# Reading and writing
+
+
+def made(**changes: Any) -> Record:
+    record = Record(
+        part="style",
+        command="nox -s record -- style",
+        date="2026-01-02T03:04:05+00:00",
+        machine="A machine, 2 cores",
+        versions={"python": "3.11", "torch": "2", "torchvision": "1", "numpy": "2"},
+        data={"name": "paintings <1>", "amount": "Three.", "fingerprint": "f"},
+        code="old",
+        runs=[Run("paintings", {"side": 3}, {"left": 0.1}, 61.0), Run("more", {}, {}, 60.0)],
+        findings={"painting-1": Finding("3 %", "", 1)},
+        tables=[TableData("What is left", ["", "Left"], [("A < B", ["3 %"])])],
+        curves=[Curves("steps", "loss", "It falls.", {"A": [[0.0, 1.0], [2.0, 1.0]]})],
+        paintings=[Painted("style-a.jpg", "After A", "A town, painted.")],
+        weights="style-w.json",
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), (200, 10, 10)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+FILES = {"style-a.jpg": jpeg(), "style-w.json": b"{}"}
+
+
+def test_a_record_comes_back(tmp_path: Path) -> None:
+    record = made()
+    path = write_record(record, FILES, tmp_path / "new")
+    assert load_record("style", path.parent) == record
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "style-a.jpg",
+        "style-w.json",
+        "style.json",
+    ]
+    assert record.seconds == 121
+
+
+def test_old_files_go_and_others_stay(tmp_path: Path) -> None:
+    for name in ("style-old.jpg", "text-old.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    write_record(made(), FILES, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "notes.txt",
+        "style-a.jpg",
+        "style-w.json",
+        "style.json",
+        "text-old.jpg",
+    }
+
+
+def test_what_does_not_fit_is_not_written(tmp_path: Path) -> None:
+    wanted = r"files must be \['style-a\.jpg', 'style-w\.json'\], got \[\]"
+    with pytest.raises(ValueError, match=wanted):
+        write_record(made(), {}, tmp_path)
+    with pytest.raises(ValueError, match="JSON"):
+        write_record(made(runs=[Run("a", {}, {}, float("nan"))]), FILES, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text_of", ["", "[]", "{}", '{"part": "style"}', "null"])
+def test_what_is_no_record(tmp_path: Path, text_of: str) -> None:
+    (tmp_path / "style.json").write_text(text_of, encoding="utf-8")
+    with pytest.raises(DataFormatError, match=r"style\.json: "):
+        load_record("style", tmp_path)
+
+
+def test_a_field_too_many(tmp_path: Path) -> None:
+    fields = json.loads(made().to_json()) | {"more": 1}
+    (tmp_path / "style.json").write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(DataFormatError, match=r"not a record: .*more"):
+        load_record("style", tmp_path)
+
+
+def test_a_missing_record_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match=r"text\.json is missing: `nox -s record -- text`"):
+        load_record("text", tmp_path)
+    with pytest.raises(ValueError, match=r"part must be one of captioning, .* got 'songs'"):
+        load_record("songs", tmp_path)  # type: ignore[arg-type]
+
+
+def test_recording_needs_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
+    with pytest.raises(MissingDataError, match="the asset 'flickr8k' is missing"):
+        recording.record("captioning")
+
+
+# What pages show
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
+    record = made()
+    write_record(record, FILES, tmp_path)
+    monkeypatch.setattr("rnnreport.report.record.record_folder", lambda: tmp_path)
+    monkeypatch.setattr(recorded_figures, "record_folder", lambda: tmp_path)
+    return record
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_recorded_run_says_where_it_comes_from() -> None:
+    shown = recorded_run("style", "sample").html
+    assert shown.startswith('<details class="recorded" open>')
+    assert "Recorded run on real data: paintings &lt;1&gt;, 2026-01-02" in shown
+    assert "Three. 2 runs, 2 minutes of computing on A machine, 2 cores; last run 2026-" in shown
+    assert "python 3.11, torch 2" in shown
+    assert "Command: nox -s record -- style." in shown
+    assert "The code that computes it has changed since then" in shown
+    assert "A &lt; B" in shown
+    assert shown.count("<svg") == 0  # figures are pictures, one for each page style
+    assert shown.count('alt="It falls."') == 2
+    assert 'alt="A town, painted."' in shown
+
+
+def test_the_recorded_text_classifiers_say_which_word_vectors_they_had() -> None:
+    record = load_record("text")
+    size = f"{record.data['vectors_dim']} numbers"
+    assert f"{size} each, {record.data['vectors']}." in recorded_run("text", "sample").html
+    assert f"{size} a word" in record.findings["glove-fixed"].note
+    run = next(run for run in record.runs if run.config.get("model") == "glove-fixed")
+    assert run.metrics["num_parameters"] == int(record.data["vectors_dim"]) + 1
+
+
+@pytest.mark.usefixtures("recorded")
+def test_beside_real_data_it_is_folded_up() -> None:
+    assert recorded_run("style", "full").html.startswith('<details class="recorded" >')
+    alone = recorded_run("style", "full", only="What is left").html
+    assert "A &lt; B" in alone
+    assert "<img" not in alone
+
+
+def test_the_same_code_is_not_called_changed(recorded: Record, tmp_path: Path) -> None:
+    same = dataclasses.replace(recorded, code=recording.code_of("style"))
+    write_record(same, FILES, tmp_path)
+    assert "has changed" not in recorded_run("style", "sample").html
+
+
+def test_paintings_have_words(recorded: Record) -> None:
+    shown = recorded_paintings(recorded).html
+    assert shown.count("<figure>") == 1
+    assert "After A" in shown
+
+
+def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(part: PartName) -> Found:
+        names = {asked.finding for asked in ASKED if asked.part == part}
+        profile = "full" if part == "text" else "sample"
+        answers = {name: Finding(f"our {part} {name}", "", 2) for name in names}
+        return Found(profile, f"the {profile} data", answers)
+
+    monkeypatch.setattr(overview, "findings", found)
+    from rnnreport import equations
+
+    shown = overview.overview(equations.table()).html
+    rows = {row.partition("</th>")[0].rpartition(">")[2]: row for row in shown.split("<tr")}
+    for asked in ASKED:
+        row = rows[asked.name]
+        mine = f"our {asked.part} {asked.finding}"
+        assert mine in row
+        assert (asked.source or "–") in row
+        assert load_record(asked.part).findings[asked.finding].value in row
+        sample = asked.part != "text"
+        assert ('<td class="overview-sample"><span class="overview-mark">sample</span>' in row) == (
+            sample
+        )
+    assert shown.count("sample, not real data: the sample data") == 3
+    assert shown.count("real data: the full data") == 1
+    assert "<b>49 proven</b>" in shown
