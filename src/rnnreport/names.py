@@ -1,4 +1,4 @@
-"""The parts of the report that rest on runs, and their pages."""
+"""Names that the command line and the models share; nothing here loads torch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,57 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-__all__ = ["PAGES", "PARTS", "PartName", "parts_of"]
+__all__ = [
+    "BACKBONES",
+    "CELLS",
+    "MODELS",
+    "MODES",
+    "NETWORKS",
+    "PAGES",
+    "PARTS",
+    "PROFILES",
+    "BackboneName",
+    "CellType",
+    "Dataset",
+    "Mode",
+    "ModelName",
+    "NetworkName",
+    "PartName",
+    "Profile",
+    "ResolvedProfile",
+    "parts_of",
+]
+
+ResolvedProfile = Literal["full", "sample"]
+Profile = Literal["full", "sample", "auto"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+"""Real data, the generated sample, and real data where it is there."""
+
+CellType = Literal["rnn", "lstm", "attention"]
+CELLS: tuple[CellType, ...] = get_args(CellType)
+"""The networks of captioning."""
+
+Dataset = Literal["flickr8k", "coco"]
+
+ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm"]
+MODELS: tuple[ModelName, ...] = get_args(ModelName)
+"""The text classifiers, in the source's order; the source has no ``bilstm``."""
+
+Mode = Literal["frozen", "finetuned"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+"""The two ways of transfer learning."""
+
+BackboneName = Literal["resnet18", "mobilenet_v2", "embedded"]
+BACKBONES: tuple[BackboneName, ...] = get_args(BackboneName)
+"""The networks of transfer learning."""
+
+NetworkName = Literal["vgg19", "squeezenet1_1", "embedded"]
+NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
+"""The networks of style transfer."""
 
 PartName = Literal["captioning", "text", "transfer", "style"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
-"""The parts, in the order of the pages."""
+"""The parts of the report that rest on runs, in the order of the pages."""
 
 PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
     {
@@ -24,17 +70,12 @@ PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
 
 
 def parts_of(pages: Iterable[str]) -> tuple[PartName, ...]:
-    """Return the parts that some pages show results of.
+    """Return the parts that some pages show results of, in the order of :data:`PARTS`.
 
     Parameters
     ----------
     pages
         Names of pages; most rest on no run at all.
-
-    Returns
-    -------
-    tuple of str
-        In the order of :data:`PARTS`.
     """
     wanted = set(pages)
     return tuple(part for part in PARTS if wanted & set(PAGES[part]))

@@ -22,7 +22,7 @@ from rnnreport.experiments.captioning import by_heart as captioning
 from rnnreport.experiments.captioning import gradients as caption_gradients
 from rnnreport.experiments.captioning import study as caption_summary
 from rnnreport.experiments.captioning import training as caption_training
-from rnnreport.experiments.captioning.by_heart import CaptioningConfig
+from rnnreport.experiments.captioning.by_heart import ByHeartConfig
 from rnnreport.experiments.distillation import training as distillation
 from rnnreport.experiments.distillation.training import Distillation
 from rnnreport.experiments.style import study as style_summary
@@ -56,11 +56,11 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[CaptioningConfig]:
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[ByHeartConfig]:
     """Return the configurations that are run, and run none of them."""
-    ran: list[CaptioningConfig] = []
+    ran: list[ByHeartConfig] = []
 
-    def pretend(config: CaptioningConfig) -> Result:
+    def pretend(config: ByHeartConfig) -> Result:
         ran.append(config)
         record = {"image": "x.jpg", "caption": "a dog", "truth": ["a cat", "cats"], "exact": False}
         return Result(
@@ -155,7 +155,7 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
 
 
 def test_run_captioning_prints_a_row_for_each_way(
-    runs: list[CaptioningConfig], captions: list[Profile], capsys: pytest.CaptureFixture[str]
+    runs: list[ByHeartConfig], captions: list[Profile], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "captioning", "--profile", "full"]) == 0
     assert [config.cell_type for config in runs] == _ALL_CELLS
@@ -258,7 +258,7 @@ def test_run_style_prints_a_row_for_each_painting(
 
 
 def test_run_prints_a_summary(
-    runs: list[CaptioningConfig], capsys: pytest.CaptureFixture[str]
+    runs: list[ByHeartConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "captioning", "--profile", "sample", "--cell", "lstm"]) == 0
     assert [(config.cell_type, config.profile) for config in runs] == [("lstm", "sample")]
@@ -268,7 +268,7 @@ def test_run_prints_a_summary(
 
 
 def test_run_text_prints_a_row_for_each_model(
-    runs: list[CaptioningConfig],
+    runs: list[ByHeartConfig],
     studies: list[Profile],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -310,7 +310,7 @@ def test_run_text_prints_a_row_for_each_model(
     ],
 )
 def test_run_runs_everything(
-    runs: list[CaptioningConfig],
+    runs: list[ByHeartConfig],
     captions: list[Profile],
     studies: list[Profile],
     transfers: list[Profile],
@@ -373,7 +373,7 @@ def test_errors_of_an_experiment(
     error: BaseException,
     status: int,
 ) -> None:
-    def fail(_config: CaptioningConfig) -> Result:
+    def fail(_config: ByHeartConfig) -> Result:
         raise error
 
     monkeypatch.setattr(captioning, "run", fail)

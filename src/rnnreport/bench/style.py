@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -123,7 +123,8 @@ def run(options: argparse.Namespace) -> None:
     painting = options.painting or next(iter(data.paintings))
     if painting not in data.paintings:
         raise SystemExit(f"--painting must be one of {', '.join(data.paintings)}")
-    config = default_config(painting, profile=profile, network=name)
+    config = default_config(painting, profile=profile)
+    config = replace(config, network=name or config.network)
     network = feature_network(config.network)
     sizes = ", ".join(f"{level.steps} steps at {level.short_side} px" for level in config.levels)
     print(

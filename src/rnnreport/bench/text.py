@@ -19,13 +19,8 @@ from torch import Generator, Tensor
 
 from rnnreport.data.sentences import Sentences
 from rnnreport.experiments.text.fitting import train_epoch
-from rnnreport.experiments.text.training import (
-    MODELS,
-    SETTINGS,
-    ModelName,
-    TextConfig,
-    build_model,
-)
+from rnnreport.experiments.text.settings import MODELS, SETTINGS, ModelName, TextConfig
+from rnnreport.experiments.text.trained import build_model
 
 _TYPES, _SHORTEST, _LONGEST = 7641, 5, 15
 _GLOVE_DIM = 25

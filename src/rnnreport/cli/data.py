@@ -1,14 +1,16 @@
-"""The command ``rnnreport data``: what is there, whether it is the right thing, and how to get it.
+"""``rnnreport data``: what is there, whether it is the right thing, and how to get it.
 
 Each function yields the lines to print, as they come.
 """
 
 from __future__ import annotations
 
+import argparse
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnreport.cli.arguments import Commands, one_of
 from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, find, resolve, search_folders
 from rnnreport.data.origins import (
     CHECKSUMS,
@@ -20,7 +22,7 @@ from rnnreport.data.origins import (
     folder_checksum,
 )
 
-__all__ = ["fetching", "listing", "verification"]
+__all__ = ["add_commands", "fetching", "listing", "verification"]
 
 _INDENT = 12
 _NAMES = {"sha256": "SHA-256", "md5": "MD5"}
@@ -227,3 +229,47 @@ def _size(path: Path) -> str:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the command ``data``."""
+    parser = commands.add_parser(
+        "data",
+        help="list the data sets and whether they are there, or fetch them",
+        description=(
+            "List the assets: whether each is there, where, its size, its checksum, its origin and "
+            "its terms."
+        ),
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read the files that are there and compare them with the known checksums",
+    )
+    parser.set_defaults(command=_data)
+    fetch = parser.add_subparsers(metavar="fetch").add_parser(
+        "fetch",
+        help="download assets",
+        description=(
+            "Download assets that are not there into the user's cache folder. A download that was "
+            f"broken off goes on where it stopped. Assets: {', '.join(ASSETS)}."
+        ),
+    )
+    fetch.add_argument(
+        "name",
+        nargs="*",
+        type=one_of(tuple(ASSETS)),
+        metavar="NAME",
+        help=f"which ones; without it all that the full profile uses: {', '.join(USUAL)}",
+    )
+    fetch.set_defaults(command=_fetch)
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    for line in verification() if arguments.verify else listing():
+        print(line, flush=True)
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    for line in fetching(arguments.name):
+        print(line, flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rnnreport.data.assets import Profile
+from rnnreport.data.assets import NEEDS, Profile, resolve
 from rnnreport.experiments.captioning import by_heart as captioning
 from rnnreport.experiments.captioning import study as caption_summary
 from rnnreport.experiments.style import study as style_summary
@@ -52,7 +52,7 @@ def findings(part: PartName, profile: Profile = "auto") -> Found:
 
 def _captioning(profile: Profile) -> Found:
     found = {}
-    for cell, config in captioning.configs(profile).items():
+    for cell, config in captioning.configs(resolve(profile, *NEEDS["captioning"])).items():
         exact = captioning.run(config).metrics
         told = f"{exact['exact']:.0f} of {exact['n_train']:.0f} exact"
         found[f"heart-{cell}"] = Finding(told, "", 1)

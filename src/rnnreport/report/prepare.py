@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnreport._files import store_folder, write_whole
-from rnnreport.data.assets import ASSETS, Profile, stamp
+from rnnreport.data.assets import ASSETS, NEEDS, Profile, stamp
 from rnnreport.runs.definitions import definitions_of_code, hash_of
 
 if TYPE_CHECKING:
     from rnnreport.names import PartName
-    from rnnreport.report.parts import Planned
+    from rnnreport.report.parts import Plan
 
 __all__ = ["prepare"]
 
 _WORDS = {"full": "real data", "sample": "generated sample"}
 
 
-def prepare(parts: Sequence[PartName], profile: Profile = "auto") -> Iterator[str]:
+def prepare(
+    parts: Sequence[PartName], profile: Profile = "auto", *, workers: int | None = None
+) -> Iterator[str]:
     """Say what there is to run, run it, and say how long it took.
 
     Whether all is there can be known without preparing the data, which takes longer: a note in the
@@ -35,6 +37,8 @@ def prepare(parts: Sequence[PartName], profile: Profile = "auto") -> Iterator[st
         Some of :data:`~rnnreport.names.PARTS`.
     profile
         On which data.
+    workers
+        How many processes; as many as there are cores if not given.
 
     Yields
     ------
@@ -52,39 +56,35 @@ def prepare(parts: Sequence[PartName], profile: Profile = "auto") -> Iterator[st
         yield from lines
         return
     # Imported here: torch takes seconds.
-    from rnnreport.report.parts import do, plan, runs_of
+    from rnnreport.report.parts import do, plan
 
     start = time.perf_counter()
-    planned = []
+    plans = []
     yield "What the pages rest on:"
     for part in parts:
-        planned += plan([part], profile)
-        yield _line(planned[-1])
-    missing = sum(each.missing for each in planned)
-    begun = time.perf_counter()
-    for done in do(planned):
-        yield f"  done in {_duration(time.perf_counter() - begun)}: {done}"
-        begun = time.perf_counter()
-    if missing:
-        yield f"Ran {missing} in {_duration(time.perf_counter() - start)}."
-    names = [
-        f"{result.experiment}-{result.key[:20]}.json"
-        for part in parts
-        for runs in runs_of(part, profile)
-        for result in runs.results()
-    ]
+        plans.append(plan(part, profile))
+        yield _line(plans[-1])
+    begin = time.perf_counter()
+    for label in do(plans, workers=workers):
+        yield f"  done in {_duration(time.perf_counter() - begin)}: {label}"
+        begin = time.perf_counter()
+    n_missing = sum(each.n_missing for each in plans)
+    if n_missing:
+        yield f"Ran {n_missing} in {_duration(time.perf_counter() - start)}."
+    requests = [request for each in plans for runs in each.runs for request in runs.requests]
     lines = ["What the pages rest on is all there:"]
-    lines += [_line(each._replace(stored=each.stored + each.missing, todo=())) for each in planned]
+    lines += [_line(each._replace(missing=())) for each in plans]
+    state = {"lines": lines, "results": [request.path.name for request in requests]}
     note.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(note, json.dumps({"lines": lines, "results": names}).encode())
+    write_whole(note, json.dumps(state).encode())
 
 
-def _line(planned: Planned) -> str:
-    data = _WORDS[planned.profile]
-    if planned.profile == "full":
-        data += f" ({', '.join(planned.needs)})"
-    todo = f"{planned.missing} to run" if planned.missing else "nothing to run"
-    return f"  {planned.part:<11} {data}: {planned.stored} runs stored, {todo}"
+def _line(plan: Plan) -> str:
+    data = _WORDS[plan.profile]
+    if plan.profile == "full":
+        data += f" ({', '.join(NEEDS[plan.part])})"
+    todo = f"{plan.n_missing} to run" if plan.n_missing else "nothing to run"
+    return f"  {plan.part:<11} {data}: {plan.n_stored} runs stored, {todo}"
 
 
 def _duration(seconds: float) -> str:
@@ -94,7 +94,7 @@ def _duration(seconds: float) -> str:
 
 def _state(parts: Sequence[PartName], profile: Profile) -> str:
     """Hash all that decides which results are wanted."""
-    code = "from rnnreport.report.parts import plan\nplan()\n"
+    code = "from rnnreport.report.parts import plan\nplan\n"
     return hash_of(
         {
             "code": definitions_of_code(code),
@@ -109,8 +109,8 @@ def _state(parts: Sequence[PartName], profile: Profile) -> str:
 def _still_ready(note: Path) -> list[str] | None:
     """Return what a note says, if the results that it names are all there."""
     try:
-        noted = json.loads(note.read_text(encoding="utf-8"))
+        state = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    there = all((note.parents[1] / name).is_file() for name in noted["results"])
-    return list(noted["lines"]) if there else None
+    all_there = all((note.parents[1] / name).is_file() for name in state["results"])
+    return list(state["lines"]) if all_there else None

@@ -7,8 +7,8 @@ import html
 from PIL import Image
 
 from rnnreport.names import PartName
+from rnnreport.report.parts import code_of
 from rnnreport.report.record import Curves, Record, TableData, load_record, record_folder
-from rnnreport.report.recording import code_of
 from rnnreport.show.figures import Figure, Html, gallery, line_plot
 from rnnreport.show.tables import table
 

@@ -27,13 +27,13 @@ from rnnreport.experiments.transfer import figures as transfer_figures
 from rnnreport.experiments.transfer import study as transfer_summary
 from rnnreport.names import PartName
 from rnnreport.report.findings import findings
-from rnnreport.report.parts import runs_of
+from rnnreport.report.parts import code_of, runs_of
 from rnnreport.report.record import Curves, Painted, Record, Run, TableData, lines_of
-from rnnreport.runs.definitions import code_fingerprint, hash_of
+from rnnreport.runs.engine import results
 from rnnreport.runs.store import load_tensors, mean_history
 from rnnreport.show.tables import Table, share_text, table
 
-__all__ = ["code_of", "configs_of", "record"]
+__all__ = ["configs_of", "record"]
 
 _DATA = ("name", "amount", "fingerprint", "vectors", "vectors_dim")
 _WEIGHTS = "text-live-lstm.json"
@@ -65,7 +65,9 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
     results = [
         (runs.label, config, result)
         for runs in runs_of(part, "full")
-        for config, result in zip(runs.configs, runs.results(), strict=True)
+        for config, result in zip(
+            runs.configs, results(runs.experiment, runs.configs, label=runs.label), strict=True
+        )
     ]
     real = [result for _, _, result in results if result.data["profile"] == "full"]
     shown = _SHOWN[part]()
@@ -106,18 +108,6 @@ def configs_of(part: PartName) -> list[dict[str, Any]]:
         If the real data is not there; what it holds does not matter.
     """
     return [_plain(config) for runs in runs_of(part, "full") for config in runs.configs]
-
-
-def code_of(part: PartName) -> str:
-    """Return a hash of the definitions that compute the results of a part.
-
-    Parameters
-    ----------
-    part
-        One of :data:`~rnnreport.names.PARTS`.
-    """
-    modules = (f"rnnreport.experiments.{name}" for name in _MODULES[part])
-    return hash_of([code_fingerprint(module, "run") for module in modules])[:20]
 
 
 @dataclasses.dataclass
@@ -226,12 +216,6 @@ _SHOWN: Mapping[PartName, Callable[[], _Shown]] = {
     "text": _text,
     "transfer": _transfer,
     "style": _style,
-}
-_MODULES: Mapping[PartName, tuple[str, ...]] = {
-    "captioning": ("captioning.by_heart", "captioning.training", "captioning.gradients"),
-    "text": ("text.word_vectors", "text.training", "text.live"),
-    "transfer": ("transfer.choice", "transfer.rate", "transfer.training"),
-    "style": ("style.painting",),
 }
 
 

@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-import json
+import io
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from rnnreport._files import write_whole
 
-__all__ = ["pack_adam", "read_checkpoint", "unpack_adam", "write_checkpoint"]
+__all__ = ["read_checkpoint", "write_checkpoint"]
 
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
 _GENERATOR = "generator"
 
 
-def write_checkpoint(
-    path: Path, tensors: Mapping[str, Tensor], generator: Generator, state: Mapping[str, Any]
-) -> None:
+def write_checkpoint(path: Path, state: Mapping[str, Any], generator: Generator) -> None:
     """Write a checkpoint, so that whoever reads the file finds all of it or the one before.
 
     Parameters
     ----------
     path
         The file; its folder exists.
-    tensors
-        What changes in training, by name.
+    state
+        What changes in training: tensors, numbers, lists and dictionaries of them, such as a
+        ``state_dict``.
     generator
         The source of all that is drawn.
-    state
-        Anything else that JSON can hold; a number comes back with the same bits.
     """
-    held = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    held[_GENERATOR] = generator.get_state()
-    write_whole(path, safetensors.torch.save(held, {"state": json.dumps(state)}))
+    buffer = io.BytesIO()
+    torch.save({**state, _GENERATOR: generator.get_state()}, buffer)
+    write_whole(path, buffer.getvalue())
 
 
-def read_checkpoint(path: Path, generator: Generator) -> tuple[dict[str, Tensor], Any] | None:
+def read_checkpoint(path: Path, generator: Generator) -> dict[str, Any] | None:
     """Read a checkpoint.
 
     Parameters
@@ -53,33 +48,12 @@ def read_checkpoint(path: Path, generator: Generator) -> tuple[dict[str, Tensor]
 
     Returns
     -------
-    (dict of str to Tensor, object) or None
-        The tensors, on the CPU, and the state; None where there is no file that can be read.
+    dict of str to object or None
+        The state, tensors on the CPU; None where there is no file that can be read.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            state = json.loads(file.metadata()["state"])
-    except (OSError, safetensors.SafetensorError, TypeError, KeyError, ValueError):
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        generator.set_state(state.pop(_GENERATOR))
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError):
         return None
-    generator.set_state(tensors.pop(_GENERATOR))
-    return tensors, state
-
-
-def pack_adam(adam: torch.optim.Adam, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what Adam remembers of parameters, by their names."""
-    return {
-        f"adam.{name}.{part}": adam.state[param][part]
-        for name, param in params.items()
-        for part in _ADAM
-    }
-
-
-def unpack_adam(
-    adam: torch.optim.Adam, params: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
-) -> None:
-    """Give Adam back what :func:`pack_adam` returned."""
-    for name, param in params.items():
-        step, *moments = (tensors[f"adam.{name}.{part}"] for part in _ADAM)
-        moved = (moment.to(param.device) for moment in moments)
-        adam.state[param] = dict(zip(_ADAM, (step, *moved), strict=True))
+    return state

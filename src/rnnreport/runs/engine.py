@@ -1,66 +1,71 @@
-"""Runs side by side, each in a process of its own on one core."""
+"""The engine: runs side by side, each in a process of its own on one core.
+
+joblib starts the processes, hands out the runs and ends them all at the first failure or at
+Ctrl-C; what was stored by then is kept. Where other machines shall help, :func:`_pool` is the one
+place that says so.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
-import queue
-import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from typing import Any, Protocol, TypeVar
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
+import joblib
 import torch
 
 from rnnreport.progress import track
-from rnnreport.runs.store import Result
+from rnnreport.runs import store
+from rnnreport.runs.store import Request, Result
 
-__all__ = ["Chain", "Epochs", "run_chains", "run_missing"]
+__all__ = ["Experiment", "Job", "results", "run_jobs"]
 
 
-class _Run(Protocol):
-    """The configuration of a run."""
+class Experiment(Protocol):
+    """What a module of an experiment offers."""
+
+    __name__: str
 
     @property
-    def epochs(self) -> int: ...
+    def request(self) -> Callable[[Any], Request]:
+        """Says which result a configuration leads to."""
 
     @property
-    def device(self) -> str: ...
+    def run(self) -> Callable[[Any], Result]:
+        """Computes that result, or gives back the stored one."""
 
 
-Config = TypeVar("Config", bound=_Run)
-Epochs = Callable[[Config], Iterable[int]]
-"""Gives a run its epochs, from 1 on, and tells somebody how far it is."""
-Chain = Sequence[tuple[Callable[[Any], Result], Any]]
-"""Runs that follow each other in one process: what does each, and its configuration."""
+class Job(NamedTuple):
+    """A run that is to be done.
+
+    Attributes
+    ----------
+    run : callable
+        A function at the top level of a module, which other processes can call.
+    config : object
+        Its configuration.
+    """
+
+    run: Callable[[Any], Any]
+    config: Any
 
 
-def run_missing(
-    run: Callable[[Config, Epochs[Config]], Result],
-    configs: Sequence[Config],
-    known: Sequence[Result | None],
-    *,
-    label: str,
-    bar: Epochs[Config],
-    workers: int | None = None,
+def results(
+    experiment: Experiment, configs: Sequence[Any], *, label: str, workers: int | None = None
 ) -> list[Result]:
-    """Do the runs that have no result yet.
+    """Do the runs that have no result yet, and return all results.
 
     Parameters
     ----------
-    run
-        Does one run and stores its result, or gives back the stored one; a function at the top
-        level of a module, which processes can be told to call.
+    experiment
+        The module of the experiment.
     configs
         What to do.
-    known
-        For each the result that is already there, or None.
     label
-        What stands before the progress bar of all runs.
-    bar
-        The epochs of a run that is alone.
+        What stands before the progress bar.
     workers
         How many processes; as many as there are cores if not given.
 
@@ -72,124 +77,90 @@ def run_missing(
     Raises
     ------
     Exception
-        What `run` raises in the first run that fails; the others end then.
+        What the first run raises that fails.
     """
-    missing = [c for c, result in zip(configs, known, strict=True) if result is None]
-    workers = min(workers or _cores(), len(missing))
-    if workers > 1 and all(config.device == "cpu" for config in missing):
-        jobs = [(run, config, _tell) for config in missing]
-        total = sum(config.epochs for config in missing)
-        _side_by_side(jobs, f"{label}, {len(jobs)} runs", total, workers)
-    return [
-        run(config, bar) if result is None else result
-        for config, result in zip(configs, known, strict=True)
-    ]
+    missing = [config for config in configs if store.get(experiment.request(config)) is None]
+    run_jobs([Job(experiment.run, config) for config in missing], label=label, workers=workers)
+    return [experiment.run(config) for config in configs]
 
 
-def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = None) -> None:
-    """Do chains of runs side by side; their results are stored.
+def run_jobs(jobs: Sequence[Job], *, label: str, workers: int | None = None) -> None:
+    """Do runs side by side. Each computes in one thread, so that their number changes no bit.
 
     Parameters
     ----------
-    chains
-        What to do. What does a run is a function at the top level of a module.
+    jobs
+        What to do, in the order in which it is begun; those that need a GPU go one by one.
     label
-        What stands before the progress bar of all runs.
+        What stands before the progress bar.
     workers
         How many processes; as many as there are cores if not given.
 
     Raises
     ------
     Exception
-        What a run raises; the others end then.
+        What the first run raises that fails; the others end then.
     """
-    workers = min(workers or _cores(), len(chains))
-    if workers > 1:
-        total = sum(map(len, chains))
-        _side_by_side(
-            [(_do, chain, _tick) for chain in chains], f"{label}, {total} runs", total, workers
-        )
+    on_cpu = all(getattr(job.config, "device", "cpu") == "cpu" for job in jobs)
+    workers = min(workers or joblib.cpu_count(), len(jobs)) if on_cpu else 1
+    if workers <= 1:
+        with _one_thread():
+            for job in jobs:
+                job.run(job.config)
         return
-    for chain in chains:
-        _do(chain, lambda: None)
+    settings = {name: value for name, value in os.environ.items() if name.startswith("RNNREPORT_")}
+    settings["RNNREPORT_PROGRESS"] = os.devnull  # this process alone draws a bar
+    tasks = (joblib.delayed(_work)(job, settings, os.getpid()) for job in jobs)
+    with _pool(workers) as pool:
+        for _ in track(pool(tasks), f"{label}, {len(jobs)} runs", total=len(jobs)):
+            pass
 
 
-def _do(chain: Chain, tell: Callable[[], None]) -> None:
-    for run, config in chain:
-        run(config)
-        tell()
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[joblib.Parallel]:
+    """Open processes on this machine; a cluster would be another backend of joblib."""
+    with joblib.parallel_config(_BACKEND, inner_max_num_threads=1):
+        yield joblib.Parallel(
+            workers, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
+        )
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+_BACKEND = "loky"
 
 
-_TICKS: Any = None  # in a worker: where it tells how far it is
+def _work(job: Job, settings: Mapping[str, str], parent: int) -> None:
+    """Do a run in a worker, which may have been started under other settings."""
+    for name in [name for name in os.environ if name.startswith("RNNREPORT_")]:
+        if name not in settings:
+            del os.environ[name]
+    os.environ.update(settings)
+    _end_with(parent)
+    with _one_thread():
+        job.run(job.config)
 
 
-def _side_by_side(
-    jobs: Sequence[tuple[Callable[[Any, Any], Any], Any, Any]],
-    label: str,
-    total: int,
-    workers: int,
-) -> None:
-    """Call functions with what each is given, in processes that tell of `total` steps in all."""
-    # Spawned and not forked: a fork of a process with threads may hang.
-    context = multiprocessing.get_context("spawn")
-    ticks = context.Queue()
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _start_worker, (ticks,)) as pool:
-        try:
-            futures = [pool.submit(do, given, tell) for do, given, tell in jobs]
-            told = track(_arriving(ticks, futures), label, total=total)
-            for _ in told:
-                pass
-            for future in futures:
-                future.result()
-        except BaseException:
-            # An error or Ctrl-C ends all of it now: what is stored by then is not lost.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
-                child.join()
-            raise
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _start_worker(ticks: Any) -> None:
-    global _TICKS
-    _TICKS = ticks
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    torch.set_num_threads(1)  # the workers share the cores
-    os.environ["RNNREPORT_PROGRESS"] = os.devnull  # the parent alone draws a bar
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+_WATCHED: set[int] = set()
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """End this process when the one that started it ends, however it does."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
+    if os.getppid() != parent or parent in _WATCHED:
+        return
+    _WATCHED.add(parent)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
         os._exit(1)
 
-
-def _tell(config: _Run) -> Iterator[int]:
-    for epoch in range(1, config.epochs + 1):
-        yield epoch
-        _tick()
-
-
-def _tick() -> None:
-    _TICKS.put(None)
-
-
-def _arriving(ticks: Any, futures: Sequence[Future[Any]]) -> Iterator[None]:
-    """Yield for every tick, until all runs are over or one has failed."""
-    while not all(future.done() for future in futures):
-        if any(future.done() and future.exception() for future in futures):
-            return
-        with contextlib.suppress(queue.Empty):
-            yield ticks.get(timeout=0.5)
-    while not ticks.empty():
-        yield ticks.get()
+    threading.Thread(target=watch, daemon=True).start()

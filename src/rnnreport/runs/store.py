@@ -1,15 +1,15 @@
 """Results and where they are kept.
 
-A result is stored under a key made of everything that decides it: the configuration, the data, and
-the definitions of this package that compute it (:mod:`rnnreport.runs.definitions`). Whatever of
-these changes, the experiment runs again; otherwise the stored result is given back. Several
-processes may use a store at once: what one of them computes, the others wait for.
+A :class:`Request` says which result is wanted, and under which key it stands: a hash of everything
+that decides it, the configuration, the data, and the definitions of this package that compute it
+(:mod:`rnnreport.runs.definitions`). Whatever of these changes, the experiment runs again;
+otherwise the stored result is given back. Several processes may use a store at once: what one of
+them computes, the others wait for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import dataclasses
 import hashlib
 import json
@@ -19,9 +19,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, get_type_hints
 
 import safetensors.torch
 import torch
@@ -29,27 +30,27 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from rnnreport._files import store_folder, write_whole
+from rnnreport.data.assets import MissingDataError
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
 
 __all__ = [
-    "NotStoredError",
     "Outcome",
+    "Request",
     "Result",
-    "all_stored",
+    "all_results",
     "describe_device",
-    "key_of",
+    "get",
+    "get_or_compute",
+    "latest",
     "load_tensors",
+    "locked",
     "mean_history",
-    "only_stored",
     "store_folder",
-    "stored",
-    "stored_or_computed",
 ]
 
 Json = Any  # what json.loads returns
 
-_ONLY_STORED = contextvars.ContextVar("_ONLY_STORED", default=False)
 _LIBRARIES = ("h5py", "numpy", "pillow", "pycocoevalcap", "rnnreport", "torch", "torchvision")
 
 
@@ -73,6 +74,48 @@ class Outcome:
     metrics: dict[str, float]
     details: dict[str, Json]
     tensors: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What decides a result. Nothing is computed to make one, and nothing to know its key.
+
+    Attributes
+    ----------
+    experiment
+        The experiment's name.
+    module
+        The full name of the module whose ``run`` computes the result; what that rests on counts.
+    config
+        The configuration, an instance of a dataclass.
+    data
+        What the experiment runs on, in words, numbers and hashes; all of it counts. ``name`` and
+        ``amount`` say what it is and how much, ``fingerprint`` is a hash of it. What rests on
+        another result holds the key of its request.
+    seeds
+        All seeds, by their use.
+    device
+        From :func:`describe_device`.
+    """
+
+    experiment: str
+    module: str
+    config: object
+    data: Mapping[str, Json]
+    seeds: Mapping[str, int]
+    device: str
+
+    @cached_property
+    def key(self) -> str:
+        """What the result is stored under: a SHA-256 in hexadecimal digits."""
+        source = definitions(self.module, "run")
+        parts = {"config": _as_dict(self.config), "data": dict(self.data), "source": source}
+        return hash_of(parts)
+
+    @property
+    def path(self) -> Path:
+        """The file of the result, which need not exist."""
+        return _path(self.experiment, self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,22 +167,6 @@ class Result:
     wall_time: float
     date: str
 
-    _TYPES: ClassVar[dict[str, type]] = {
-        "experiment": str,
-        "key": str,
-        "config": dict,
-        "data": dict,
-        "versions": dict,
-        "device": str,
-        "seeds": dict,
-        "history": dict,
-        "metrics": dict,
-        "details": dict,
-        "tensors": str,
-        "wall_time": float,
-        "date": str,
-    }
-
     def to_json(self) -> str:
         """Return the result as JSON text.
 
@@ -164,112 +191,35 @@ class Result:
         ValueError
             If the text is not JSON or does not hold a result.
         """
-        fields = json.loads(text)
-        if not isinstance(fields, dict) or fields.keys() != cls._TYPES.keys():
+        values = json.loads(text)
+        kinds = get_type_hints(cls)
+        if not isinstance(values, dict) or values.keys() != kinds.keys():
             raise ValueError("not a result: other fields than a result's")
-        for name, kind in cls._TYPES.items():
-            if not isinstance(fields[name], kind):
-                raise ValueError(f"not a result: {name} is a {type(fields[name]).__name__}")
-        return cls(**fields)
+        for name, kind in kinds.items():
+            if not isinstance(values[name], getattr(kind, "__origin__", kind)):
+                raise ValueError(f"not a result: {name} is a {type(values[name]).__name__}")
+        return cls(**values)
 
 
-def key_of(module: str, config: object, data: Mapping[str, Json]) -> str:
-    """Return the key that a result is stored under.
-
-    Parameters
-    ----------
-    module
-        The full name of the experiment's module; its ``run``, and what that rests on, counts.
-    config
-        The configuration, an instance of a dataclass.
-    data
-        What the experiment runs on, in words, numbers and hashes; all of it counts.
-
-    Returns
-    -------
-    str
-        A SHA-256 in hexadecimal digits.
-    """
-    source = definitions(module, "run")
-    return hash_of({"config": _as_dict(config), "data": dict(data), "source": source})
-
-
-class NotStoredError(Exception):
-    """A result is not there, and nobody may compute it: see :func:`only_stored`."""
-
-
-@contextlib.contextmanager
-def only_stored() -> Iterator[None]:
-    """Compute nothing meanwhile, in this thread: a result that is not there is an error.
-
-    Raises
-    ------
-    NotStoredError
-        Where a result would have to be computed.
-    """
-    token = _ONLY_STORED.set(True)
-    try:
-        yield
-    finally:
-        _ONLY_STORED.reset(token)
-
-
-def stored(module: str, config: object, data: Mapping[str, Json]) -> Result | None:
-    """Return the stored result of an experiment; None where there is none that is still valid.
+def get(request: Request) -> Result | None:
+    """Return the stored result that is asked for; None where there is none that is still valid.
 
     Parameters
     ----------
-    module, config, data
-        As :func:`key_of` takes them.
+    request
+        What is asked for.
     """
-    path = _path(module.rpartition(".")[2], key_of(module, config, data))
-    known = _read(path)
-    return known if known is not None and _has_tensors(known, path) else None
+    result = _read(request.path)
+    return result if result is not None and _has_tensors(result, request.path) else None
 
 
-def all_stored(experiment: str) -> list[Result]:
-    """Return all results of an experiment that are stored, of whatever code and data.
+def get_or_compute(request: Request, compute: Callable[[], Outcome]) -> Result:
+    """Give back the stored result that is asked for, or compute and store it.
 
     Parameters
     ----------
-    experiment
-        Its name.
-
-    Returns
-    -------
-    list of Result
-        The latest first.
-    """
-    paths = store_folder().glob(f"{experiment}-*.json")
-    found = [(path, result) for path in paths if (result := _read(path)) is not None]
-    whole = [result for path, result in found if _has_tensors(result, path)]
-    return sorted(whole, key=lambda result: result.date, reverse=True)
-
-
-def stored_or_computed(
-    module: str,
-    config: object,
-    *,
-    data: dict[str, Json],
-    seeds: dict[str, int],
-    device: str,
-    compute: Callable[[], Outcome],
-) -> Result:
-    """Give back the stored result of an experiment, or compute and store it.
-
-    Parameters
-    ----------
-    module
-        The full name of the experiment's module; its last part names the experiment.
-    config
-        The configuration, an instance of a dataclass.
-    data
-        What the experiment runs on; ``fingerprint`` is a hash of it, ``name`` and ``amount`` say
-        in words what it is and how much.
-    seeds
-        All seeds, by their use.
-    device
-        From :func:`describe_device`.
+    request
+        What is asked for.
     compute
         Runs the experiment.
 
@@ -282,30 +232,77 @@ def stored_or_computed(
     ------
     OSError
         If the result cannot be written; this is found out before anything is computed.
-    NotStoredError
-        If it would have to be computed inside :func:`only_stored`.
     """
-    known = stored(module, config, data)
-    if known is not None:
-        return known
-    experiment = module.rpartition(".")[2]
-    if _ONLY_STORED.get():
-        raise NotStoredError(f"no result of {experiment} is stored for {config}")
-    key = key_of(module, config, data)
-    path = _path(experiment, key)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path):
+    result = get(request)
+    if result is not None:
+        return result
+    request.path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(request.path):
         # While this process waited, another one may have computed it.
-        return stored(module, config, data) or _computed(
-            compute,
-            path,
-            experiment=experiment,
-            key=key,
-            config=_as_dict(config),
-            data=data,
-            seeds=seeds,
-            device=device,
+        return get(request) or _computed(request, compute)
+
+
+def all_results(experiment: str) -> list[Result]:
+    """Return all results of an experiment that are stored, of whatever code and data.
+
+    Parameters
+    ----------
+    experiment
+        Its name.
+
+    Returns
+    -------
+    list of Result
+        The latest first.
+    """
+    stored = {path: _read(path) for path in store_folder().glob(f"{experiment}-*.json")}
+    whole = [
+        result
+        for path, result in stored.items()
+        if result is not None and result.experiment == experiment and _has_tensors(result, path)
+    ]
+    return sorted(whole, key=lambda result: result.date, reverse=True)
+
+
+def latest(
+    experiment: str, config: type, *, part: str, profile: str = "auto", **settings: Json
+) -> Result:
+    """Return the latest stored result of an experiment with some settings, whatever the others.
+
+    Parameters
+    ----------
+    experiment
+        Its name.
+    config
+        The dataclass of its configurations; results of another version of it are passed over.
+    part
+        What ``rnnreport run`` takes to compute such results.
+    profile
+        On which data; with ``"auto"`` on real data if there is such a result.
+    **settings
+        Values that the configuration must have; the first one names the network.
+
+    Raises
+    ------
+    MissingDataError
+        If none is stored.
+    """
+    names = {field.name for field in dataclasses.fields(config)}
+    fitting = [
+        result
+        for result in all_results(experiment)
+        if result.config.keys() == names
+        and all(result.config[name] == value for name, value in settings.items())
+        and profile in ("auto", result.config["profile"])
+    ]
+    if not fitting:
+        network = next(iter(settings.values()))
+        on = "" if profile == "auto" else f" --profile {profile}"
+        raise MissingDataError(
+            f"no trained network {network!r} is stored in {store_folder()}: `rnnreport run "
+            f"{part}{on}` trains all of them"
         )
+    return min(fitting, key=lambda result: result.config["profile"] != "full")
 
 
 def load_tensors(result: Result) -> dict[str, Tensor]:
@@ -314,7 +311,7 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
     Parameters
     ----------
     result
-        From :func:`stored_or_computed`.
+        From :func:`get_or_compute`.
 
     Returns
     -------
@@ -337,8 +334,9 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
     return safetensors.torch.load(packed)
 
 
-def _computed(compute: Callable[[], Outcome], path: Path, **known: Json) -> Result:
+def _computed(request: Request, compute: Callable[[], Outcome]) -> Result:
     """Compute a result and write it to a file."""
+    path = request.path
     with tempfile.TemporaryFile(dir=path.parent):
         pass
     start = time.perf_counter()
@@ -346,9 +344,14 @@ def _computed(compute: Callable[[], Outcome], path: Path, **known: Json) -> Resu
     tensors = {name: tensor.contiguous() for name, tensor in outcome.tensors.items()}
     packed = safetensors.torch.save(tensors) if tensors else b""
     result = Result(
-        **known,
+        experiment=request.experiment,
+        key=request.key,
+        config=_as_dict(request.config),
+        data=dict(request.data),
         versions={"python": platform.python_version()}
         | {library: metadata.version(library) for library in _LIBRARIES},
+        device=request.device,
+        seeds=dict(request.seeds),
         history=outcome.history,
         metrics=outcome.metrics,
         details=outcome.details,
@@ -364,8 +367,14 @@ def _computed(compute: Callable[[], Outcome], path: Path, **known: Json) -> Resu
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from computing the same result meanwhile."""
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from computing the same file of the store meanwhile.
+
+    Parameters
+    ----------
+    path
+        The file, which need not exist; its folder does.
+    """
     locks = path.parent / "locks"
     locks.mkdir(exist_ok=True)
     lock = FileLock(locks / f"{path.stem}.lock")  # released by the system if this process dies

@@ -18,13 +18,13 @@ from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import MissingDataError
 from rnnreport.data.flickr8k import load_flickr8k, split_by_name
 from rnnreport.experiments.captioning import by_heart as captioning
-from rnnreport.experiments.captioning.by_heart import CaptioningConfig, images, run
+from rnnreport.experiments.captioning.by_heart import ByHeartConfig, images, run
 from rnnreport.experiments.captioning.figures import learned_gallery
 from rnnreport.models.captioning import CellType
 from rnnreport.samples.scenes import draw, generate
 
 CELLS: tuple[CellType, ...] = ("rnn", "lstm", "attention")
-TINY = CaptioningConfig(
+TINY = ByHeartConfig(
     profile="sample",
     n_train=5,
     n_val=3,

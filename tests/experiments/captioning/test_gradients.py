@@ -9,12 +9,10 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport.experiments.captioning.gradients import WHEN, GradientsConfig, jacobians, run
-from rnnreport.experiments.captioning.training import (
-    CaptionConfig,
-    TrainedCaptioner,
-    default_config,
-    source_of,
-)
+from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.experiments.captioning.settings import default_config
+from rnnreport.experiments.captioning.trained import TrainedCaptioner
+from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.captioning.training import run as train
 from rnnreport.models.captioning import CaptioningRNN, CellType
 
@@ -135,7 +133,7 @@ def test_run_measures_both_networks(cell: CellType, states: list[str]) -> None:
     assert norms["before"] != norms["after"]
     assert result.metrics == {"captions": 3, "distance": 4}
     trained = TrainedCaptioner(train(config.training))
-    _, val = source_of(config.training).splits(trained.vocabulary, places=False, max_words=40)
+    _, val = images_of(config.training).splits(trained.vocabulary, places=False, max_words=40)
     read = iter(trained.vocabulary.decode(val.captions))  # unknown words are <UNK>
     longest = [max((tuple(next(read)) for _ in of_one), key=len) for of_one in val.references]
     assert [tuple(c) for c in captions] == [c for c in longest if len(c) >= 4][:3]
@@ -148,7 +146,7 @@ def test_norms_are_largest_singular_values() -> None:
     config = GradientsConfig(tiny("lstm"), n_captions=1, distance=3)
     result = run(config)
     captioner = TrainedCaptioner(train(config.training))
-    _, val = source_of(config.training).splits(captioner.vocabulary, places=False, max_words=40)
+    _, val = images_of(config.training).splits(captioner.vocabulary, places=False, max_words=40)
     read = tuple(result.details["captions"][0])
     known = [tuple(words) for words in captioner.vocabulary.decode(val.captions)]
     row = int(val.owners[known.index(read)])

@@ -13,7 +13,10 @@ from rnnreport.experiments.captioning import study as caption_summary
 from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
 from rnnreport.experiments.captioning.measures import bootstrap, measure, paired_difference
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study, study
-from rnnreport.experiments.captioning.training import CELLS, SEEDS, WAYS, CaptionConfig
+from rnnreport.experiments.captioning.settings import CELLS
+from rnnreport.experiments.captioning.settings import SEEDS
+from rnnreport.experiments.captioning.settings import WAYS
+from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.models.captioning import CellType
 from rnnreport.runs.store import Outcome, Result, stored_or_computed
 
@@ -198,6 +201,6 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caption_summary, "source_of", lambda config: config)
+    monkeypatch.setattr(caption_summary, "images_of", lambda config: config)
     with pytest.raises(ValueError, match="images that are at hand, got dataset='coco'"):
         study(configs=[CaptionConfig(dataset="coco", profile="full")])

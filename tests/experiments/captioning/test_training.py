@@ -28,17 +28,15 @@ from rnnreport.data.flickr8k import split_by_name
 from rnnreport.experiments.captioning import data as caption_data
 from rnnreport.experiments.captioning import training as caption_training
 from rnnreport.experiments.captioning.data import image_source
-from rnnreport.experiments.captioning.training import (
-    CELLS,
-    WAYS,
-    CaptionConfig,
-    TrainedCaptioner,
-    default_config,
-    latest,
-    run,
-    run_all,
-    source_of,
-)
+from rnnreport.experiments.captioning.settings import CELLS
+from rnnreport.experiments.captioning.settings import WAYS
+from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.experiments.captioning.settings import default_config
+from rnnreport.experiments.captioning.trained import TrainedCaptioner
+from rnnreport.experiments.captioning.training import latest
+from rnnreport.experiments.captioning.training import run
+from rnnreport.experiments.captioning.training import run_all
+from rnnreport.experiments.captioning.training import images_of
 from rnnreport.models.captioning import CellType
 from rnnreport.runs.store import load_tensors
 
@@ -104,7 +102,7 @@ def test_the_trained_captioner_writes_what_the_run_wrote(cell: CellType) -> None
     config = replace(TINY, cell_type=cell)
     result = run(config)
     captioner = TrainedCaptioner(result)
-    source = source_of(config)
+    source = images_of(config)
     records = result.details["val"]
     features = captioner.features([source.image(record["image"]) for record in records])
     assert [list(words) for words in captioner.captions(features)] == [r["beam"] for r in records]

@@ -36,7 +36,10 @@ from rnnreport.experiments.text.figures import (
     words_figure,
 )
 from rnnreport.experiments.text.study import NAMES, SOURCE, Row, Study, study
-from rnnreport.experiments.text.training import MODELS, ModelName, TextConfig, TrainedClassifier
+from rnnreport.experiments.text.settings import MODELS
+from rnnreport.experiments.text.settings import ModelName
+from rnnreport.experiments.text.settings import TextConfig
+from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.runs.store import Outcome, Result, stored_or_computed
 from rnnreport.show.figures import Figure, Html
 from rnnreport.show.tables import p_text, table

@@ -16,19 +16,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport.data.assets import NEEDS, Profile, resolve
+from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.features import project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
 from rnnreport.models.captioning import CaptioningRNN, CellType
 from rnnreport.progress import track
-from rnnreport.runs.store import Outcome, Result, describe_device, stored_or_computed
+from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["CaptioningConfig", "configs", "images", "run"]
+__all__ = ["ByHeartConfig", "configs", "images", "request", "run"]
 
 
 @dataclass(frozen=True)
-class CaptioningConfig:
+class ByHeartConfig:
     """How a network learns captions by heart.
 
     Attributes
@@ -64,7 +64,7 @@ class CaptioningConfig:
     """
 
     cell_type: CellType = "lstm"
-    profile: Profile = "auto"
+    profile: ResolvedProfile = "full"
     n_train: int = 50
     n_val: int = 12
     wordvec_dim: int = 256
@@ -95,36 +95,55 @@ class CaptioningConfig:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
 
-def configs(profile: Profile = "auto") -> dict[CellType, CaptioningConfig]:
-    """Return the configurations that the report uses, by the network's cell.
-
-    Parameters
-    ----------
-    profile
-        As :class:`CaptioningConfig` has it.
-
-    Raises
-    ------
-    ValueError
-        If there is no such profile.
-    MissingDataError
-        If the profile is ``full`` and its data is not there.
-    """
-    resolved = resolve(profile, *NEEDS["captioning"])
-    chosen = {cell: CaptioningConfig(cell, resolved) for cell in get_args(CellType)}
-    if resolved == "sample":
+def configs(profile: ResolvedProfile) -> dict[CellType, ByHeartConfig]:
+    """Return the configurations that the report uses, by the network's cell."""
+    chosen = {cell: ByHeartConfig(cell, profile) for cell in get_args(CellType)}
+    if profile == "sample":
         # Colours of a few places say little: it takes long, and with 256 units half as long.
         chosen["attention"] = replace(chosen["attention"], hidden_dim=256, learning_rate=8e-3)
     return chosen
 
 
-def run(config: CaptioningConfig | None = None) -> Result:
+def request(config: ByHeartConfig) -> Request:
+    """Say which result a configuration leads to.
+
+    Raises
+    ------
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    DataFormatError
+        If a data file cannot be read.
+    ValueError
+        If there are fewer images than the configuration asks for.
+    """
+    images = _images(config)
+    train, val = _choose(images, config)
+    about = images.about
+    return Request(
+        "captions-by-heart",
+        __name__,
+        config,
+        data={
+            "profile": config.profile,
+            **about,
+            "amount": (
+                f"{len(train)} images for training, {len(val)} for validation, "
+                f"of {about['n_images']}. Image features: {about['features']}"
+            ),
+            "fingerprint": images.fingerprint([*train, *val]),
+        },
+        seeds={"data": config.data_seed, "model": config.seed},
+        device=describe_device(config.device),
+    )
+
+
+def run(config: ByHeartConfig) -> Result:
     """Train a network on a few captions and let it caption images, or give back how that went.
 
     Parameters
     ----------
     config
-        What to do; the defaults where it is not given.
+        What to do.
 
     Returns
     -------
@@ -139,40 +158,12 @@ def run(config: CaptioningConfig | None = None) -> Result:
 
     Raises
     ------
-    MissingDataError
-        If the profile is ``full`` and its data is not there.
-    DataFormatError
-        If a data file cannot be read.
-    ValueError
-        If there are fewer images than the configuration asks for.
     FloatingPointError
         If the loss stops being finite.
+    Exception
+        What :func:`request` raises.
     """
-    config = config or CaptioningConfig()
-    profile = resolve(config.profile, *NEEDS["captioning"])
-    config = replace(config, profile=profile)
-    source = _source(config)
-    train, val = _choose(source, config)
-    names = [*train, *val]
-    about = source.about
-    return stored_or_computed(
-        __name__,
-        config,
-        data={
-            "profile": profile,
-            **about,
-            "amount": (
-                f"{len(train)} images for training, {len(val)} for validation, "
-                f"of {about['n_images']}. Image features: {about['features']}"
-            ),
-            "fingerprint": source.fingerprint(names),
-        },
-        seeds={"data": config.data_seed, "model": config.seed},
-        device=describe_device(config.device),
-        compute=lambda: _learn_and_tell(
-            config, source.features(names, places=config.cell_type == "attention"), train, val
-        ),
-    )
+    return get_or_compute(request(config), lambda: _learn_and_caption(config))
 
 
 def images(result: Result, names: Iterable[str], *, size: int | None = None) -> list[Image.Image]:
@@ -200,22 +191,19 @@ def images(result: Result, names: Iterable[str], *, size: int | None = None) -> 
     KeyError
         If the data has no such image.
     """
-    source = _source(CaptioningConfig(**result.config))
-    return [source.image(name, size) for name in names]
+    images_of_result = _images(ByHeartConfig(**result.config))
+    return [images_of_result.image(name, size) for name in names]
 
 
-def _source(config: CaptioningConfig) -> ImageSource:
+def _images(config: ByHeartConfig) -> ImageSource:
     return image_source(
-        resolve(config.profile),
-        n_train=config.n_train,
-        n_val=config.n_val,
-        data_seed=config.data_seed,
+        config.profile, n_train=config.n_train, n_val=config.n_val, data_seed=config.data_seed
     )
 
 
-def _choose(source: ImageSource, config: CaptioningConfig) -> tuple[Captions, Captions]:
+def _choose(images: ImageSource, config: ByHeartConfig) -> tuple[Captions, Captions]:
     """Choose images; of a training image one caption, of a validation image all."""
-    train, val = source.pools()
+    train, val = images.pools()
     for name, pool, wanted in (("n_train", train, config.n_train), ("n_val", val, config.n_val)):
         if wanted > len(pool):
             raise ValueError(f"{name} must be at most {len(pool)} with this data, got {wanted}")
@@ -232,13 +220,13 @@ def _choose(source: ImageSource, config: CaptioningConfig) -> tuple[Captions, Ca
     return learned, {name: val[name] for name in pick(val, config.n_val)}
 
 
-def _learn_and_tell(
-    config: CaptioningConfig, features: Tensor, train: Captions, val: Captions
-) -> Outcome:
+def _learn_and_caption(config: ByHeartConfig) -> Outcome:
     """Train on one caption of each training image, then caption all images."""
+    images = _images(config)
+    train, val = _choose(images, config)
     n_train = len(train)
-    known = standard(features[:n_train].flatten(0, -2))
-    features = project(features, known).to(config.device)
+    features = images.features([*train, *val], places=config.cell_type == "attention")
+    features = project(features, standard(features[:n_train].flatten(0, -2))).to(config.device)
     learned = [captions[0] for captions in train.values()]
     vocabulary = CaptionVocabulary.build(learned)
     length = max(map(len, learned)) + 2
@@ -253,12 +241,12 @@ def _learn_and_tell(
         generator=generator,
     )
 
-    def tell(rows: Tensor) -> list[Words]:
+    def caption(rows: Tensor) -> list[Words]:
         return [tuple(words) for words in vocabulary.decode(model.sample(rows, length).cpu())]
 
     def count_exact() -> int:
-        told = tell(features[:n_train])
-        return sum(caption == truth for caption, truth in zip(told, learned, strict=True))
+        written = caption(features[:n_train])
+        return sum(words == truth for words, truth in zip(written, learned, strict=True))
 
     history: dict[str, list[float]] = {"loss": [], "exact": [], "exact_epoch": []}
     optimiser = torch.optim.Adam(model.params.values(), lr=config.learning_rate)
@@ -279,15 +267,16 @@ def _learn_and_tell(
             if history["exact"][-config.patience :] == [n_train] * config.patience:
                 break
 
-    told = tell(features)
     records = [
         {
             "image": name,
-            "caption": " ".join(caption),
+            "caption": " ".join(written),
             "truth": [" ".join(words) for words in truth],
-            "exact": caption in truth,
+            "exact": written in truth,
         }
-        for caption, (name, truth) in zip(told, [*train.items(), *val.items()], strict=True)
+        for written, (name, truth) in zip(
+            caption(features), [*train.items(), *val.items()], strict=True
+        )
     ]
     return Outcome(
         history=history,

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from rnnreport._files import write_whole
-from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, fingerprint, require, resolve
+from rnnreport.data.assets import ResolvedProfile, fingerprint, require, stamp
 from rnnreport.data.coco import Coco, CocoPart, load_coco
 from rnnreport.data.features import (
     load_mobilenet_v2,
@@ -34,7 +34,7 @@ from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.progress import track
 from rnnreport.runs.definitions import code_fingerprint
-from rnnreport.runs.store import store_folder
+from rnnreport.runs.store import locked, store_folder
 from rnnreport.samples.scenes import Scenes, draw, generate
 
 __all__ = [
@@ -47,7 +47,6 @@ __all__ = [
     "coco_source",
     "features_of",
     "image_source",
-    "resolve_dataset",
 ]
 
 Words = tuple[str, ...]
@@ -90,12 +89,12 @@ class Split:
 
     def first(self, count: int) -> Split:
         """Return the first images, with all their captions."""
-        kept = self.owners < count
+        chosen = self.owners < count
         return Split(
             self.names[:count],
             self.features[:count],
-            self.captions[kept],
-            self.owners[kept],
+            self.captions[chosen],
+            self.owners[chosen],
             self.references[:count],
         )
 
@@ -201,22 +200,28 @@ class _Photographs(ImageSource):
         paths = map(self._data.path, self._data.captions if names is None else names)
         return fingerprint([self._data.captions_path, self._weights, *paths])
 
+    @cached_property
+    def _features_mark(self) -> str:
+        """A hash of all that decides the features: the weights, the images and the code."""
+        mark = fingerprint([self._weights, *map(self._data.path, self._data.captions)])
+        code = code_fingerprint("rnnreport.data.features")
+        return hashlib.sha256(f"{mark} {code}".encode()).hexdigest()
+
     def features(self, names: Sequence[str], *, places: bool) -> Tensor:
-        every = list(self._data.captions)
-        mark = fingerprint([self._weights, *map(self._data.path, every)])
-        code = code_fingerprint("rnnreport.data.features")  # other code, other features
-        mark = hashlib.sha256(f"{mark} {code}".encode()).hexdigest()
+        all_names = list(self._data.captions)
+        mark = self._features_mark
         path = store_folder() / f"mobilenet_v2_maps-{mark[:20]}.safetensors"
-        known = _read_features(path, mark)
-        if known is None:
-            images = map(self._data.image, track(every, "image features"))
-            known = _compute_features(images, self._weights)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, safetensors.torch.save(known, {"fingerprint": mark}))
-            _read_features.cache_clear()
-        row = {name: number for number, name in enumerate(every)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path):  # the networks that are trained side by side all need them
+            stored = _read_features(path, mark)
+            if stored is None:
+                images = map(self._data.image, track(all_names, "image features"))
+                stored = _compute_features(images, self._weights)
+                write_whole(path, safetensors.torch.save(stored, {"fingerprint": mark}))
+                _read_features.cache_clear()
+        row = {name: number for number, name in enumerate(all_names)}
         rows = [row[name] for name in names]
-        return known["places"][rows].float() if places else known["whole"][rows]
+        return stored["places"][rows].float() if places else stored["whole"][rows]
 
     def image(self, name: str, size: int | None = None) -> Image.Image:  # noqa: ARG002
         if name not in self._data.captions:
@@ -351,24 +356,6 @@ class _CocoFeatures(CaptionSource):
         return split(self._data.train, "train"), split(self._data.val, "val")
 
 
-def resolve_dataset(dataset: Dataset, profile: Profile) -> ResolvedProfile:
-    """Decide whether an experiment runs on real captions or on the sample.
-
-    Parameters
-    ----------
-    dataset
-        Which real captions are meant.
-    profile
-        As the configuration has it.
-
-    Raises
-    ------
-    MissingDataError
-        If the real data is asked for and not there.
-    """
-    return resolve(profile, *(("coco",) if dataset == "coco" else NEEDS["captioning"]))
-
-
 def image_source(
     profile: ResolvedProfile,
     *,
@@ -397,12 +384,18 @@ def image_source(
     """
     if profile == "sample":
         return _drawn_scenes(n_train, n_val, data_seed)
-    return _Photographs(max_words)
+    files = tuple(stamp("flickr8k")), tuple(stamp("mobilenet_v2"))
+    return _photographs(files, max_words)
 
 
 @functools.lru_cache(maxsize=4)  # the same for all cells and seeds
 def _drawn_scenes(n_train: int, n_val: int, seed: int) -> _DrawnScenes:
     return _DrawnScenes(n_train, n_val, seed)
+
+
+@functools.lru_cache(maxsize=2)  # as long as no file changes
+def _photographs(_files: object, max_words: int | None) -> _Photographs:
+    return _Photographs(max_words)
 
 
 def coco_source() -> CaptionSource:

@@ -16,8 +16,9 @@ from torch import Tensor
 from rnnreport.experiments.captioning.by_heart import images
 from rnnreport.experiments.captioning.gradients import WHEN
 from rnnreport.experiments.captioning.measures import MEASURES
+from rnnreport.experiments.captioning.settings import WAYS
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
-from rnnreport.experiments.captioning.training import WAYS, TrainedCaptioner
+from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.models.captioning import CellType, Trace
 from rnnreport.runs.store import Result, mean_history
 from rnnreport.show.figures import Figure, Gallery, Html, gallery

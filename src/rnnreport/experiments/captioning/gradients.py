@@ -9,7 +9,7 @@ have not seen, with fresh weights and with the weights that training has found.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,23 +17,23 @@ from torch import Generator, Tensor
 
 from rnnreport.experiments.captioning import training as caption_training
 from rnnreport.experiments.captioning.data import Split, Words
-from rnnreport.experiments.captioning.training import (
-    CaptionConfig,
-    TrainedCaptioner,
-    default_config,
-    source_of,
-)
+from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.experiments.captioning.trained import TrainedCaptioner
+from rnnreport.experiments.captioning.training import images_of
 from rnnreport.layers import (
     lstm_step_forward,
     lstm_step_jacobian,
     rnn_step_forward,
     rnn_step_jacobian,
 )
-from rnnreport.models.captioning import CaptioningRNN
+from rnnreport.models.captioning import CaptioningRNN, CellType
 from rnnreport.progress import track
-from rnnreport.runs.store import Outcome, Result, describe_device, stored_or_computed
+from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["WHEN", "GradientsConfig", "jacobians", "run"]
+__all__ = ["CELLS", "WHEN", "GradientsConfig", "jacobians", "request", "run"]
+
+CELLS: tuple[CellType, ...] = ("rnn", "lstm")
+"""The networks whose gradient is measured."""
 
 WHEN = ("before", "after")
 """The two states of a network: with fresh weights, and trained."""
@@ -65,14 +65,32 @@ class GradientsConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
-def run(config: GradientsConfig | None = None) -> Result:
+def request(config: GradientsConfig) -> Request:
+    """Say which result a configuration leads to.
+
+    Raises
+    ------
+    Exception
+        What :func:`rnnreport.experiments.captioning.training.request` raises.
+    """
+    trained = caption_training.request(config.training)
+    return Request(
+        "caption-gradients",
+        __name__,
+        config,
+        data={**trained.data, "network": trained.key},
+        seeds=trained.seeds,
+        device=describe_device("cpu"),
+    )
+
+
+def run(config: GradientsConfig) -> Result:
     """Measure the gradient over time of a network, or give back how that went.
 
     Parameters
     ----------
     config
-        What to measure; the report's LSTM where it is not given. The network is trained first if
-        it is not stored.
+        What to measure. The network is trained first if it is not stored.
 
     Returns
     -------
@@ -89,16 +107,8 @@ def run(config: GradientsConfig | None = None) -> Result:
     Exception
         What :func:`rnnreport.experiments.captioning.training.run` raises.
     """
-    config = config or GradientsConfig(default_config("lstm"))
-    trained = caption_training.run(config.training)
-    config = replace(config, training=CaptionConfig(**trained.config))
-    return stored_or_computed(
-        __name__,
-        config,
-        data=trained.data | {"weights": trained.tensors},
-        seeds=trained.seeds,
-        device=describe_device("cpu"),
-        compute=lambda: _measure(config, trained),
+    return get_or_compute(
+        request(config), lambda: _measure(config, caption_training.run(config.training))
     )
 
 
@@ -169,7 +179,7 @@ def _step_jacobians(model: CaptioningRNN, features: Tensor, captions: Tensor) ->
 def _measure(config: GradientsConfig, trained: Result) -> Outcome:
     captioner = TrainedCaptioner(trained)
     settings = captioner.config
-    _, val = source_of(settings).splits(
+    _, val = images_of(settings).splits(
         captioner.vocabulary, places=False, max_words=settings.max_words
     )
     rows = _choose(val, config)
@@ -216,11 +226,11 @@ def _norms(
 ) -> dict[str, list[float]]:
     """Return the norms for one caption, by the earlier state; <START> and the words are read."""
     whole = caption[:, : int((caption != 0).sum())]  # <NULL> is the first of the special words
-    found: dict[str, list[float]] = {}
+    norms: dict[str, list[float]] = {}
     for parts in jacobians(model, features, whole, distance):
         for state, jacobian in parts.items():
-            found.setdefault(state, []).append(float(torch.linalg.svdvals(jacobian[0])[0]))
-    return found
+            norms.setdefault(state, []).append(float(torch.linalg.svdvals(jacobian[0])[0]))
+    return norms
 
 
 def _fresh(captioner: TrainedCaptioner) -> CaptioningRNN:

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from torch import Generator
 
-from rnnreport.data.assets import Profile
+from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.experiments.captioning import training
 from rnnreport.experiments.captioning.data import CaptionSource, ImageSource, Words
 from rnnreport.experiments.captioning.measures import (
     MEASURES,
@@ -22,19 +23,19 @@ from rnnreport.experiments.captioning.measures import (
     paired_difference,
     share_in_training,
 )
-from rnnreport.experiments.captioning.training import (
+from rnnreport.experiments.captioning.settings import (
     CELLS,
     SEEDS,
     WAYS,
     CaptionConfig,
     default_config,
-    run_all,
-    source_of,
 )
+from rnnreport.experiments.captioning.training import images_of
 from rnnreport.models.captioning import CellType
+from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result
 
-__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "study", "study_configs"]
+__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "configs", "study"]
 
 NAMES: Mapping[CellType, str] = {
     "rnn": "RNN",
@@ -274,7 +275,7 @@ class Study:
         return Difference(better, other, way, difference, interval, ratio)
 
 
-def study_configs(profile: Profile = "auto") -> list[CaptionConfig]:
+def configs(profile: ResolvedProfile) -> list[CaptionConfig]:
     """Return the runs of the report's study, network by network.
 
     Parameters
@@ -285,14 +286,14 @@ def study_configs(profile: Profile = "auto") -> list[CaptionConfig]:
     return [default_config(cell, profile=profile, seed=seed) for cell in CELLS for seed in SEEDS]
 
 
-def study(profile: Profile = "auto", *, configs: Sequence[CaptionConfig] | None = None) -> Study:
+def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None = None) -> Study:
     """Train networks from several seeds and let them caption, or give back how that went.
 
     Parameters
     ----------
     profile
         As :func:`~rnnreport.experiments.captioning.training.default_config` has it.
-    configs
+    chosen
         What to do instead: configurations with a resolved profile, on the same images, for each
         network as many seeds. Each network's first one is the run that figures show.
 
@@ -308,17 +309,17 @@ def study(profile: Profile = "auto", *, configs: Sequence[CaptionConfig] | None 
     Exception
         What :func:`~rnnreport.experiments.captioning.training.run` raises.
     """
-    if configs is None:
-        configs = study_configs(profile)
-    source: CaptionSource = source_of(configs[0])
+    if chosen is None:
+        chosen = configs(resolve(profile, *NEEDS["captioning"]))
+    source: CaptionSource = images_of(chosen[0])
     if not isinstance(source, ImageSource):
         raise ValueError(
-            f"configs must be on images that are at hand, got dataset={configs[0].dataset!r}"
+            f"configs must be on images that are at hand, got dataset={chosen[0].dataset!r}"
         )
     runs: dict[CellType, list[Result]] = {}
-    for config, result in zip(configs, run_all(configs), strict=True):
+    for config, result in zip(chosen, results(training, chosen, label="captions"), strict=True):
         runs.setdefault(config.cell_type, []).append(result)
-    return Study(source, {cell: tuple(results) for cell, results in runs.items()})
+    return Study(source, {cell: tuple(those) for cell, those in runs.items()})
 
 
 def _mean(scores: Sequence[Scores]) -> Scores:

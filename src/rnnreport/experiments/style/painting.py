@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import Generator
-
-from rnnreport.data.assets import Profile, ResolvedProfile, resolve
+from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.style.data import (
     about,
     feature_network,
-    network_needs,
     painting_names,
     style_data,
 )
@@ -18,15 +15,22 @@ from rnnreport.models.style import (
     SETTINGS,
     Level,
     NetworkName,
-    Optimiser,
     StyleSettings,
     coarse_to_fine,
     stylise,
     to_pixels,
 )
-from rnnreport.runs.store import Outcome, Result, describe_device, stored_or_computed
+from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["LEVELS", "TRADE_OFFS", "StyleConfig", "default_config", "run", "trade_off_configs"]
+__all__ = [
+    "LEVELS",
+    "TRADE_OFFS",
+    "StyleConfig",
+    "default_config",
+    "request",
+    "run",
+    "trade_off_configs",
+]
 
 LEVELS: dict[ResolvedProfile, tuple[Level, ...]] = {
     "full": coarse_to_fine(256, (40, 60, 60)),
@@ -60,12 +64,8 @@ class StyleConfig:
         first where their data is there.
     network
         Gives the maps.
-    optimiser, learning_rate
-        As :func:`~rnnreport.models.style.stylise` takes them.
     snapshots
         After which steps to keep the image besides; it is kept at the end in any case.
-    noise_seed
-        If given, the image begins as noise from this seed, otherwise as the content.
     data_seed
         Of the drawn pictures.
     device
@@ -75,66 +75,34 @@ class StyleConfig:
     painting: str
     settings: StyleSettings
     levels: tuple[Level, ...]
-    profile: Profile = "auto"
+    profile: ResolvedProfile = "full"
     network: NetworkName = "vgg19"
-    optimiser: Optimiser = "lbfgs"
-    learning_rate: float = 0.2
     snapshots: tuple[int, ...] = ()
-    noise_seed: int | None = None
     data_seed: int = 0
     device: str = "cpu"
 
 
-def default_config(
-    painting: str,
-    *,
-    profile: Profile = "auto",
-    network: NetworkName | None = None,
-) -> StyleConfig:
+def default_config(painting: str, *, profile: ResolvedProfile) -> StyleConfig:
     """Return the configuration that the report uses.
-
-    Parameters
-    ----------
-    painting
-        One of the profile's, from :func:`~rnnreport.experiments.style.data.painting_names`.
-    profile
-        As :class:`StyleConfig` has them.
-    network
-        The usual one is VGG-19 for real pictures, and the embedded one for drawn ones.
 
     Raises
     ------
     ValueError
-        If there is no such painting or profile.
-    MissingDataError
-        If the profile is ``full`` and its data is not there.
+        If the profile has no such painting.
     """
-    resolved = resolve(profile, *network_needs(network))
-    _check_painting(painting, resolved)
-    usual: NetworkName = "vgg19" if resolved == "full" else "embedded"
+    _check_painting(painting, profile)
     return StyleConfig(
         painting=painting,
         settings=SETTINGS[painting],
-        levels=LEVELS[resolved],
-        profile=resolved,
-        network=network or usual,
-        snapshots=_SNAPSHOTS[resolved],
+        levels=LEVELS[profile],
+        profile=profile,
+        network="vgg19" if profile == "full" else "embedded",
+        snapshots=_SNAPSHOTS[profile],
     )
 
 
-def trade_off_configs(painting: str, *, profile: Profile = "auto") -> tuple[StyleConfig, ...]:
-    """Return configurations that differ in the weight of the content alone, one size smaller.
-
-    Parameters
-    ----------
-    painting, profile
-        As :func:`default_config` takes them.
-
-    Returns
-    -------
-    tuple of StyleConfig
-        One for each of :data:`TRADE_OFFS`.
-    """
+def trade_off_configs(painting: str, *, profile: ResolvedProfile) -> tuple[StyleConfig, ...]:
+    """Return configurations that differ in the weight of the content alone, one size smaller."""
     usual = default_config(painting, profile=profile)
     return tuple(
         replace(
@@ -144,6 +112,29 @@ def trade_off_configs(painting: str, *, profile: Profile = "auto") -> tuple[Styl
             snapshots=(),
         )
         for weight in TRADE_OFFS
+    )
+
+
+def request(config: StyleConfig) -> Request:
+    """Say which result a configuration leads to.
+
+    Raises
+    ------
+    ValueError
+        If the profile has no such painting.
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    DataFormatError
+        If a file cannot be read.
+    """
+    _check_painting(config.painting, config.profile)
+    return Request(
+        "style",
+        __name__,
+        config,
+        data=about(style_data(config.profile, config.data_seed), config.network),
+        seeds={"data": config.data_seed},
+        device=describe_device(config.device),
     )
 
 
@@ -160,68 +151,46 @@ def run(config: StyleConfig) -> Result:
     Result
         ``history`` holds the weighted losses ``content``, ``style`` and ``variation`` and the
         ``short_side``, before each step and at the end. ``metrics`` has ``style_left``, the style
-        loss at the end as a share of the content picture's own; where the system says it,
-        ``peak_memory`` of the process in bytes; with a judge ``judged_left``, the share by its
-        eyes. The tensors are ``image`` and ``after_N`` for each snapshot, (H, W, 3), uint8.
+        loss at the end as a share of the content picture's own, and where the system says it,
+        ``peak_memory`` of the process in bytes. The tensors are ``image`` and ``after_N`` for each
+        snapshot, (H, W, 3), uint8.
 
     Raises
     ------
-    ValueError
-        If a setting does not fit.
-    MissingDataError
-        If the profile is ``full`` and its data is not there.
-    DataFormatError
-        If a file cannot be read.
     FloatingPointError
         If the loss stops being finite.
+    Exception
+        What :func:`request` raises.
     """
-    profile = resolve(config.profile, *network_needs(config.network))
-    _check_painting(config.painting, profile)
-    config = replace(config, profile=profile)
-    data = style_data(profile, config.data_seed)
-    seeds = {"data": config.data_seed}
-    if config.noise_seed is not None:
-        seeds["noise"] = config.noise_seed
-    return stored_or_computed(
-        __name__,
-        config,
-        data=about(data, config.network),
-        seeds=seeds,
-        device=describe_device(config.device),
-        compute=lambda: _paint(config, profile),
-    )
+    return get_or_compute(request(config), lambda: _paint(config))
 
 
 def _check_painting(painting: str, profile: ResolvedProfile) -> None:
-    known = painting_names(profile)
-    if painting not in known:
-        raise ValueError(f"painting must be one of {', '.join(known)}, got {painting!r}")
+    names = painting_names(profile)
+    if painting not in names:
+        raise ValueError(f"painting must be one of {', '.join(names)}, got {painting!r}")
 
 
-def _paint(config: StyleConfig, profile: ResolvedProfile) -> Outcome:
-    data = style_data(profile, config.data_seed)
+def _paint(config: StyleConfig) -> Outcome:
+    data = style_data(config.profile, config.data_seed)
     painting = data.paintings[config.painting].picture
     network = feature_network(config.network).to(config.device)
-    noise = None if config.noise_seed is None else Generator().manual_seed(config.noise_seed)
-    done = stylise(
+    stylised = stylise(
         data.content,
         painting,
         network,
         config.settings,
         levels=config.levels,
-        optimiser=config.optimiser,
-        learning_rate=config.learning_rate,
-        noise=noise,
         snapshots=config.snapshots,
         label=f"{config.painting}, {config.network}",
     )
-    metrics: dict[str, float] = {"style_left": done.style_left}
-    if done.peak_memory is not None:
-        metrics["peak_memory"] = done.peak_memory
-    tensors = {f"after_{step}": to_pixels(image) for step, image in done.snapshots.items()}
+    metrics: dict[str, float] = {"style_left": stylised.style_left}
+    if stylised.peak_memory is not None:
+        metrics["peak_memory"] = stylised.peak_memory
+    tensors = {f"after_{step}": to_pixels(image) for step, image in stylised.snapshots.items()}
     return Outcome(
-        history=done.history,
+        history=stylised.history,
         metrics=metrics,
         details={},
-        tensors={"image": to_pixels(done.image), **tensors},
+        tensors={"image": to_pixels(stylised.image), **tensors},
     )

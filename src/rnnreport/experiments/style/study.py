@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rnnreport.data.assets import Profile, resolve
+from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.experiments.style import painting
 from rnnreport.experiments.style.data import (
     StyleData,
-    network_needs,
     painting_names,
     style_data,
 )
-from rnnreport.experiments.style.painting import StyleConfig, default_config, run, trade_off_configs
+from rnnreport.experiments.style.painting import StyleConfig, default_config, trade_off_configs
+from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result
 
 __all__ = ["Study", "configs", "study"]
@@ -42,43 +43,22 @@ class Study:
         return (*self.results.values(), *self.trade_off)
 
 
-def configs(profile: Profile = "auto") -> tuple[tuple[StyleConfig, ...], tuple[StyleConfig, ...]]:
-    """Return the runs of the study.
-
-    Parameters
-    ----------
-    profile
-        As :class:`~rnnreport.experiments.style.painting.StyleConfig` has it.
-
-    Returns
-    -------
-    paintings : tuple of StyleConfig
-        One for each painting.
-    trade_off : tuple of StyleConfig
-        With the last painting, differing in the weight of the content alone.
-    """
-    resolved = resolve(profile, *network_needs(None))
-    names = painting_names(resolved)
-    paintings = tuple(default_config(name, profile=resolved) for name in names)
-    return paintings, trade_off_configs(names[-1], profile=resolved)
+def configs(
+    profile: ResolvedProfile,
+) -> tuple[tuple[StyleConfig, ...], tuple[StyleConfig, ...]]:
+    """Return the runs of each painting, and those that differ in the weight of the content."""
+    names = painting_names(profile)
+    paintings = tuple(default_config(name, profile=profile) for name in names)
+    return paintings, trade_off_configs(names[-1], profile=profile)
 
 
-def study(*, profile: Profile = "auto") -> Study:
-    """Paint one picture in the style of each painting, or give back how that went.
-
-    Parameters
-    ----------
-    profile
-        As :class:`~rnnreport.experiments.style.painting.StyleConfig` has it.
-
-    Returns
-    -------
-    Study
-        All results, and the pictures that they rest on.
-    """
-    paintings, trade_off = configs(profile)
+def study(profile: Profile = "auto") -> Study:
+    """Paint one picture in the style of each painting, or give back how that went."""
+    resolved = resolve(profile, *NEEDS["style"])
+    paintings, trade_off = configs(resolved)
+    runs = results(painting, [*paintings, *trade_off], label="paintings")
     return Study(
-        style_data(resolve(paintings[0].profile), paintings[0].data_seed),
-        {config.painting: run(config) for config in paintings},
-        tuple(map(run, trade_off)),
+        style_data(resolved, paintings[0].data_seed),
+        {config.painting: result for config, result in zip(paintings, runs, strict=False)},
+        tuple(runs[len(paintings) :]),
     )

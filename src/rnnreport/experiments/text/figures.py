@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rnnreport.experiments.text.data import text_data
+from rnnreport.experiments.text.settings import ModelName
 from rnnreport.experiments.text.study import NAMES, Row, Study
-from rnnreport.experiments.text.training import ModelName, TrainedClassifier
+from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Figure, Html, line_plot
 from rnnreport.show.tables import Table, framed, interval_text, p_text, table

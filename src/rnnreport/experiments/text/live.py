@@ -6,22 +6,22 @@ Its settings were chosen on the dev sentences. The test sentences are scored onc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
 from rnnreport import nn
-from rnnreport.data.assets import NEEDS, Profile, resolve
+from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments.text.data import TextData, text_data
+from rnnreport.experiments.text.data import text_data
 from rnnreport.experiments.text.fitting import Labelled, accuracy, fit, score
 from rnnreport.models.text import RecurrentClassifier
 from rnnreport.progress import track
-from rnnreport.runs.store import Outcome, Result, describe_device, stored_or_computed
+from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["LiveConfig", "default_config", "run"]
+__all__ = ["LiveConfig", "default_config", "request", "run"]
 
 _FIRST_WORD = len(Vocabulary.SPECIAL)
 
@@ -53,7 +53,7 @@ class LiveConfig:
         Of the generated sentences; of the first weights, the order of the mini-batches and dropout.
     """
 
-    profile: Profile = "auto"
+    profile: ResolvedProfile = "full"
     min_count: int = 3
     wordvec_dim: int = 14
     hidden_dim: int = 16
@@ -77,26 +77,12 @@ class LiveConfig:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
 
 
-def default_config(profile: Profile = "auto") -> LiveConfig:
-    """Return the configuration that the report uses.
-
-    Parameters
-    ----------
-    profile
-        As :class:`LiveConfig` has it.
-
-    Raises
-    ------
-    ValueError
-        If there is no such profile.
-    MissingDataError
-        If the profile is ``full`` and its data is not there.
-    """
-    resolved = resolve(profile, *NEEDS["text"])
-    if resolved == "full":
-        return LiveConfig(resolved)
+def default_config(profile: ResolvedProfile) -> LiveConfig:
+    """Return the configuration that the report uses."""
+    if profile == "full":
+        return LiveConfig(profile)
     return LiveConfig(
-        resolved,
+        profile,
         min_count=1,
         wordvec_dim=16,
         embedding_dropout=0.1,
@@ -106,13 +92,33 @@ def default_config(profile: Profile = "auto") -> LiveConfig:
     )
 
 
-def run(config: LiveConfig | None = None) -> Result:
+def request(config: LiveConfig) -> Request:
+    """Say which result a configuration leads to.
+
+    Raises
+    ------
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    DataFormatError
+        If a file cannot be read.
+    """
+    return Request(
+        "live-lstm",
+        __name__,
+        config,
+        data=text_data(config.profile, config.data_seed).about,
+        seeds={"data": config.data_seed, "model": config.seed},
+        device=describe_device("cpu"),
+    )
+
+
+def run(config: LiveConfig) -> Result:
     """Train the small LSTM and test it, or give back how that went.
 
     Parameters
     ----------
     config
-        What to do; :func:`default_config` where it is not given.
+        What to do.
 
     Returns
     -------
@@ -132,21 +138,11 @@ def run(config: LiveConfig | None = None) -> Result:
     FloatingPointError
         If the loss stops being finite.
     """
-    config = config or default_config()
-    profile = resolve(config.profile, *NEEDS["text"])
-    config = replace(config, profile=profile)
-    data = text_data(profile, config.data_seed)
-    return stored_or_computed(
-        __name__,
-        config,
-        data=data.about,
-        seeds={"data": config.data_seed, "model": config.seed},
-        device=describe_device("cpu"),
-        compute=lambda: _train_and_test(config, data),
-    )
+    return get_or_compute(request(config), lambda: _train_and_test(config))
 
 
-def _train_and_test(config: LiveConfig, data: TextData) -> Outcome:
+def _train_and_test(config: LiveConfig) -> Outcome:
+    data = text_data(config.profile, config.data_seed)
     vocabulary = Vocabulary.build(data.splits.train.sentences, config.min_count)
     train, dev, test = (
         Labelled(

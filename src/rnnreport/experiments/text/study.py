@@ -10,17 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rnnreport.data.assets import Profile
+from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
+from rnnreport.experiments.text import training
 from rnnreport.experiments.text.data import TextData, text_data
-from rnnreport.experiments.text.training import (
-    MODELS,
-    SEEDS,
-    ModelName,
-    TextConfig,
-    default_config,
-    run_all,
-)
+from rnnreport.experiments.text.settings import MODELS, SEEDS, ModelName, TextConfig, default_config
+from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result, load_tensors
 
 __all__ = ["NAMES", "ORDER_MODELS", "SOURCE", "Row", "Study", "configs", "order_study", "study"]
@@ -203,59 +198,38 @@ class Study:
 
 
 def configs(
+    profile: ResolvedProfile,
     *,
     models: Sequence[ModelName] = MODELS,
-    profile: Profile = "auto",
     seeds: Sequence[int] = SEEDS,
 ) -> list[TextConfig]:
-    """Return the runs of a study, model by model.
-
-    Parameters
-    ----------
-    models, profile, seeds
-        As :func:`study` takes them.
-    """
+    """Return the runs of a study, model by model."""
     return [default_config(model, profile=profile, seed=s) for model in models for s in seeds]
 
 
+def order_configs() -> list[TextConfig]:
+    """Return the runs on generated sentences that show what the order of words decides."""
+    return configs("sample", models=ORDER_MODELS)
+
+
 def study(
+    profile: Profile = "auto",
     *,
     models: Sequence[ModelName] = MODELS,
-    profile: Profile = "auto",
     seeds: Sequence[int] = SEEDS,
 ) -> Study:
-    """Train and test models from several seeds, or give back how that went.
-
-    Parameters
-    ----------
-    models
-        Which.
-    profile
-        As :func:`~rnnreport.experiments.text.training.default_config` has it.
-    seeds
-        From which.
-
-    Returns
-    -------
-    Study
-        All results, and the data that they rest on.
-    """
-    planned = configs(models=models, profile=profile, seeds=seeds)
-    results = run_all(planned)
-    runs = {
-        model: tuple(results[k * len(seeds) : (k + 1) * len(seeds)])
-        for k, model in enumerate(models)
-    }
-    resolved = results[0].data["profile"]
-    return Study(text_data(resolved, planned[0].data_seed), runs)
+    """Train and test models from several seeds, or give back how that went."""
+    resolved = resolve(profile, *NEEDS["text"])
+    planned = configs(resolved, models=models, seeds=seeds)
+    runs: dict[ModelName, list[Result]] = {}
+    for config, result in zip(planned, results(training, planned, label="text"), strict=True):
+        runs.setdefault(config.model, []).append(result)
+    return Study(
+        text_data(resolved, planned[0].data_seed),
+        {model: tuple(those) for model, those in runs.items()},
+    )
 
 
 def order_study() -> Study:
-    """Train and test three models on the generated sentences, in which the order of words decides.
-
-    Returns
-    -------
-    Study
-        Bag of words, the RNN and the LSTM, whatever other data there is.
-    """
-    return study(models=ORDER_MODELS, profile="sample")
+    """Train and test three models on the generated sentences, where the order of words decides."""
+    return study("sample", models=ORDER_MODELS)

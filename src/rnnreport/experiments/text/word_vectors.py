@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from rnnreport.data.assets import NEEDS, Profile, resolve
+from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.text.data import TextData, text_data
 from rnnreport.models.glove import train_glove
-from rnnreport.runs.store import Outcome, Result, describe_device, stored_or_computed
+from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["WordVectorsConfig", "run"]
+__all__ = ["WordVectorsConfig", "request", "run"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class WordVectorsConfig:
         Of the generated sentences, and of the first vectors and the order of the pairs.
     """
 
-    profile: Profile = "auto"
+    profile: ResolvedProfile = "full"
     dim: int = 100
     window: int = 10
     x_max: float = 10.0
@@ -44,36 +44,45 @@ class WordVectorsConfig:
     seed: int = 0
 
 
-def run(config: WordVectorsConfig | None = None) -> Result:
-    """Train GloVe vectors on the training sentences, or give back those that were trained.
-
-    Parameters
-    ----------
-    config
-        What to do; the defaults where it is not given.
-
-    Returns
-    -------
-    Result
-        ``history["loss"]`` holds the loss a pair after each epoch. The tensor ``vectors``, (V, D),
-        holds a row for each word of the training sentences' vocabulary.
+def request(config: WordVectorsConfig) -> Request:
+    """Say which result a configuration leads to.
 
     Raises
     ------
     MissingDataError
         If the profile is ``full`` and its data is not there.
     """
-    config = config or WordVectorsConfig()
-    profile = resolve(config.profile, *NEEDS["text"])
-    config = replace(config, profile=profile)
-    data = text_data(profile, config.data_seed)
-    return stored_or_computed(
+    return Request(
+        "word-vectors",
         __name__,
         config,
-        data=data.about,
+        data=text_data(config.profile, config.data_seed).about,
         seeds={"data": config.data_seed, "model": config.seed},
         device=describe_device("cpu"),
-        compute=lambda: _train(config, data),
+    )
+
+
+def run(config: WordVectorsConfig) -> Result:
+    """Train GloVe vectors on the training sentences, or give back those that were trained.
+
+    Parameters
+    ----------
+    config
+        What to do.
+
+    Returns
+    -------
+    Result
+        ``history["loss"]`` holds the loss per pair after each epoch. The tensor ``vectors``,
+        (V, D), holds a row for each word of the training sentences' vocabulary.
+
+    Raises
+    ------
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    """
+    return get_or_compute(
+        request(config), lambda: _train(config, text_data(config.profile, config.data_seed))
     )
 
 

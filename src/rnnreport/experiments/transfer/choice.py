@@ -20,9 +20,9 @@ from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.data import about, backbone, transfer_data
 from rnnreport.models.transfer import BackboneName, Head, freeze
 from rnnreport.progress import track
-from rnnreport.runs.store import Outcome, Result, describe_device, stored_or_computed
+from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["ChoiceConfig", "fixed_views", "pass_through", "run"]
+__all__ = ["ChoiceConfig", "fixed_views", "pass_through", "request", "run"]
 
 _BATCH = 16  # images that pass through a network at once
 
@@ -72,6 +72,26 @@ class ChoiceConfig:
             raise ValueError(f"folds must be at least 2, got {self.folds}")
 
 
+def request(config: ChoiceConfig) -> Request:
+    """Say which result a configuration leads to.
+
+    Raises
+    ------
+    MissingDataError
+        If data or weights are not there.
+    DataFormatError
+        If a file cannot be read.
+    """
+    return Request(
+        "transfer-choice",
+        __name__,
+        config,
+        data=about(transfer_data(config.profile, config.data_seed), config.backbone),
+        seeds={"data": config.data_seed, "folds": config.seed},
+        device=describe_device(config.device),
+    )
+
+
 def run(config: ChoiceConfig) -> Result:
     """Compute features and choose, or give back what was chosen.
 
@@ -95,36 +115,29 @@ def run(config: ChoiceConfig) -> Result:
     DataFormatError
         If a file cannot be read.
     """
+    return get_or_compute(request(config), lambda: _compute(config))
+
+
+def _compute(config: ChoiceConfig) -> Outcome:
     data = transfer_data(config.profile, config.data_seed)
-
-    def compute() -> Outcome:
-        chain = backbone(config.backbone).blocks.to(config.device)
-        labels = data.train_labels.to(config.device)
-        rows: list[dict[str, float]] = []
-        best, chosen_size, chosen_decay, tensors = float("inf"), 0, 0.0, {}
-        for size in config.sizes:
-            train = _features(chain, data.train, size, f"features, {size} px")
-            for decay in config.decays:
-                loss, accuracy = _cross_validate(train, labels, decay, config)
-                rows.append({"size": size, "decay": decay, "loss": loss, "accuracy": accuracy})
-                if loss < best:
-                    best, chosen_size, chosen_decay = loss, size, decay
-                    tensors = {"train": train.cpu()}
-        val = _features(chain, data.val, chosen_size, "features to validate")
-        return Outcome(
-            history={},
-            metrics={"size": chosen_size, "decay": chosen_decay},
-            details={"table": rows},
-            tensors={**tensors, "val": val.cpu()},
-        )
-
-    return stored_or_computed(
-        __name__,
-        config,
-        data=about(data, config.backbone),
-        seeds={"data": config.data_seed, "folds": config.seed},
-        device=describe_device(config.device),
-        compute=compute,
+    chain = backbone(config.backbone).blocks.to(config.device)
+    labels = data.train_labels.to(config.device)
+    rows: list[dict[str, float]] = []
+    best, chosen_size, chosen_decay, tensors = float("inf"), 0, 0.0, {}
+    for size in config.sizes:
+        train = _features(chain, data.train, size, f"features, {size} px")
+        for decay in config.decays:
+            loss, accuracy = _cross_validate(train, labels, decay, config)
+            rows.append({"size": size, "decay": decay, "loss": loss, "accuracy": accuracy})
+            if loss < best:
+                best, chosen_size, chosen_decay = loss, size, decay
+                tensors = {"train": train.cpu()}
+    val = _features(chain, data.val, chosen_size, "features to validate")
+    return Outcome(
+        history={},
+        metrics={"size": chosen_size, "decay": chosen_decay},
+        details={"table": rows},
+        tensors={**tensors, "val": val.cpu()},
     )
 
 

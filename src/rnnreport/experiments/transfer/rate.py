@@ -17,18 +17,27 @@ from torch.nn import functional
 from rnnreport.data.views import random_view
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
-from rnnreport.experiments.transfer.data import about, backbone, transfer_data
+from rnnreport.experiments.transfer.data import backbone, transfer_data
 from rnnreport.models.transfer import Head, finetune, freeze
 from rnnreport.progress import track
 from rnnreport.runs.store import (
     Outcome,
+    Request,
     Result,
-    describe_device,
+    get_or_compute,
     load_tensors,
-    stored_or_computed,
 )
 
-__all__ = ["RateConfig", "Start", "in_parts", "lower_maps", "run", "start", "validation_maps"]
+__all__ = [
+    "RateConfig",
+    "Start",
+    "in_parts",
+    "lower_maps",
+    "request",
+    "run",
+    "start",
+    "validation_maps",
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,27 @@ class Start:
     head: Head
 
 
+def request(config: RateConfig) -> Request:
+    """Say which result a configuration leads to.
+
+    Raises
+    ------
+    MissingDataError
+        If data or weights are not there.
+    DataFormatError
+        If a file cannot be read.
+    """
+    choice = transfer_choice.request(config.choice)
+    return Request(
+        "transfer-rate",
+        __name__,
+        config,
+        data={**choice.data, "choice": choice.key},
+        seeds=choice.seeds,
+        device=choice.device,
+    )
+
+
 def run(config: RateConfig) -> Result:
     """Choose the learning rate, or give back what was chosen.
 
@@ -107,16 +137,7 @@ def run(config: RateConfig) -> Result:
     FloatingPointError
         If the loss stops being finite.
     """
-    choice = config.choice
-    data = transfer_data(choice.profile, choice.data_seed)
-    return stored_or_computed(
-        __name__,
-        config,
-        data=about(data, choice.backbone),
-        seeds={"data": choice.data_seed, "folds": choice.seed},
-        device=describe_device(choice.device),
-        compute=lambda: _choose(config),
-    )
+    return get_or_compute(request(config), lambda: _choose(config))
 
 
 def _choose(config: RateConfig) -> Outcome:

@@ -10,10 +10,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rnnreport.data.assets import Profile
+from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
+from rnnreport.experiments.transfer import training
 from rnnreport.experiments.transfer.data import TransferData, transfer_data
 from rnnreport.experiments.transfer.training import (
     MODES,
@@ -21,9 +22,9 @@ from rnnreport.experiments.transfer.training import (
     TransferConfig,
     default_config,
     rate_config,
-    run,
     seeds_of,
 )
+from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result, load_tensors
 
 __all__ = [
@@ -124,8 +125,8 @@ class Study:
     def _tensors(self) -> dict[Mode, dict[str, Tensor]]:
         """All of them, read once."""
         found: dict[Mode, dict[str, Tensor]] = {}
-        for mode, results in self.results.items():
-            runs = [load_tensors(result) for result in results]
+        for mode, those in self.results.items():
+            runs = [load_tensors(result) for result in those]
             found[mode] = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
         return found
 
@@ -179,14 +180,8 @@ class Study:
         )
 
 
-def configs(profile: Profile = "auto") -> list[TransferConfig]:
-    """Return the runs of the study, way by way.
-
-    Parameters
-    ----------
-    profile
-        As :func:`~rnnreport.experiments.transfer.training.default_config` has it.
-    """
+def configs(profile: ResolvedProfile) -> list[TransferConfig]:
+    """Return the runs of the study, way by way."""
     return [
         default_config(mode, profile=profile, seed=seed)
         for mode in MODES
@@ -194,29 +189,22 @@ def configs(profile: Profile = "auto") -> list[TransferConfig]:
     ]
 
 
-def study(*, profile: Profile = "auto") -> Study:
-    """Train and validate both ways from several seeds, or give back how that went.
-
-    Parameters
-    ----------
-    profile
-        As :func:`~rnnreport.experiments.transfer.training.default_config` has it.
-
-    Returns
-    -------
-    Study
-        All results, and the pictures that they rest on.
-    """
-    rates = rate_config(default_config("finetuned", profile=profile))
-    results = {
-        mode: tuple(run(config) for config in configs(profile) if config.mode == mode)
-        for mode in MODES
-    }
+def study(profile: Profile = "auto") -> Study:
+    """Train and validate both ways from several seeds, or give back how that went."""
+    resolved = resolve(profile, *NEEDS["transfer"])
+    planned = configs(resolved)
+    rates = rate_config(planned[0])
+    choice, rate = transfer_choice.run(rates.choice), transfer_rate.run(rates)
+    runs: dict[Mode, list[Result]] = {}
+    for config, result in zip(
+        planned, results(training, planned, label="ants and bees"), strict=True
+    ):
+        runs.setdefault(config.mode, []).append(result)
     return Study(
-        transfer_data(rates.choice.profile, rates.choice.data_seed),
-        results,
-        transfer_choice.run(rates.choice),
-        transfer_rate.run(rates),
+        transfer_data(resolved, planned[0].data_seed),
+        {mode: tuple(those) for mode, those in runs.items()},
+        choice,
+        rate,
     )
 
 

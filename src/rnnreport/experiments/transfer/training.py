@@ -8,19 +8,18 @@ number of epochs is fixed beforehand, and the last one counts; the other number 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from rnnreport.data.assets import Profile, resolve
+from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
-from rnnreport.experiments.transfer.data import about, backbone, needs, transfer_data
+from rnnreport.experiments.transfer.data import backbone, transfer_data
 from rnnreport.experiments.transfer.rate import (
     RateConfig,
     in_parts,
@@ -32,10 +31,11 @@ from rnnreport.models.transfer import BackboneName, Head, attention, finetune, f
 from rnnreport.progress import track
 from rnnreport.runs.store import (
     Outcome,
+    Request,
     Result,
     describe_device,
+    get_or_compute,
     load_tensors,
-    stored_or_computed,
 )
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "TransferConfig",
     "default_config",
     "rate_config",
+    "request",
     "run",
     "seeds_of",
 ]
@@ -66,7 +67,7 @@ class TransferConfig:
         ``"full"``: photographs; ``"sample"``: drawn insects; ``"auto"``: the first where their data
         is there.
     backbone
-        The network; None takes MobileNetV2 for photographs and the embedded one for drawn insects.
+        The network.
     sizes, decays
         Sides of the views and weight decays that cross-validation chooses from.
     epochs, learning_rate
@@ -89,8 +90,8 @@ class TransferConfig:
     """
 
     mode: Mode = "frozen"
-    profile: Profile = "auto"
-    backbone: BackboneName | None = None
+    profile: ResolvedProfile = "full"
+    backbone: BackboneName = "mobilenet_v2"
     sizes: tuple[int, ...] = (224, 256, 288)
     decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     epochs: int = 25
@@ -118,6 +119,7 @@ class TransferConfig:
 
 
 _SAMPLE: dict[str, Any] = {
+    "backbone": "embedded",
     "sizes": (96,),
     "cut": 5,
     "views": 8,
@@ -127,36 +129,14 @@ _SAMPLE: dict[str, Any] = {
 }
 
 
-def default_config(mode: Mode, *, profile: Profile = "auto", seed: int = 0) -> TransferConfig:
-    """Return the configuration that the report uses.
-
-    Parameters
-    ----------
-    mode
-        One of :data:`MODES`.
-    profile, seed
-        As :class:`TransferConfig` has them.
-
-    Raises
-    ------
-    ValueError
-        If there is no such mode or profile.
-    MissingDataError
-        If the profile is ``full`` and its data is not there.
-    """
-    resolved = resolve(profile, *needs(None))
-    settings = _SAMPLE if resolved == "sample" else {}
-    return TransferConfig(mode=mode, profile=resolved, seed=seed, **settings)
+def default_config(mode: Mode, *, profile: ResolvedProfile, seed: int = 0) -> TransferConfig:
+    """Return the configuration that the report uses."""
+    settings = _SAMPLE if profile == "sample" else {}
+    return TransferConfig(mode=mode, profile=profile, seed=seed, **settings)
 
 
 def seeds_of(config: TransferConfig) -> tuple[int, ...]:
-    """Return the seeds that the report trains a configuration from: five, three for a long sample.
-
-    Parameters
-    ----------
-    config
-        Its profile is resolved.
-    """
+    """Return the seeds that the report trains from: five, and three for a long sample."""
     few = config.profile == "sample" and config.mode == "finetuned"
     return tuple(range(3 if few else 5))
 
@@ -175,10 +155,9 @@ def rate_config(config: TransferConfig) -> RateConfig:
         For :func:`rnnreport.experiments.transfer.rate.run`; its ``choice`` is for
         :func:`rnnreport.experiments.transfer.choice.run`.
     """
-    config = _resolved(config)
     choice = ChoiceConfig(
-        resolve(config.profile),
-        _network(config),
+        config.profile,
+        config.backbone,
         config.sizes,
         config.decays,
         epochs=config.epochs,
@@ -199,13 +178,39 @@ def rate_config(config: TransferConfig) -> RateConfig:
     )
 
 
-def run(config: TransferConfig | None = None) -> Result:
+def request(config: TransferConfig) -> Request:
+    """Say which result a configuration leads to.
+
+    Raises
+    ------
+    MissingDataError
+        If the profile is ``full`` and its data is not there.
+    DataFormatError
+        If a file cannot be read.
+    """
+    rates = rate_config(config)
+    basis = (
+        transfer_choice.request(rates.choice)
+        if config.mode == "frozen"
+        else transfer_rate.request(rates)
+    )
+    return Request(
+        "transfer",
+        __name__,
+        config,
+        data={**basis.data, "settings": basis.key},
+        seeds={"data": config.data_seed, "model": config.seed},
+        device=describe_device(config.device),
+    )
+
+
+def run(config: TransferConfig) -> Result:
     """Train and validate, or give back how that went.
 
     Parameters
     ----------
     config
-        What to do; that of the frozen network where it is not given.
+        What to do.
 
     Returns
     -------
@@ -224,41 +229,15 @@ def run(config: TransferConfig | None = None) -> Result:
     FloatingPointError
         If the loss stops being finite.
     """
-    config = _resolved(config or default_config("frozen"))
+    return get_or_compute(request(config), lambda: _learn(config))
+
+
+def _learn(config: TransferConfig) -> Outcome:
     rates = rate_config(config)
-    chosen = [transfer_choice.run(rates.choice)]
-    if config.mode == "finetuned":
-        chosen.append(transfer_rate.run(rates))
-    data = transfer_data(rates.choice.profile, config.data_seed)
-    return stored_or_computed(
-        __name__,
-        config,
-        data={
-            **about(data, rates.choice.backbone),
-            "chosen": {name: value for result in chosen for name, value in result.metrics.items()},
-        },
-        seeds={"data": config.data_seed, "model": config.seed},
-        device=describe_device(config.device),
-        compute=lambda: _learn(config, rates, chosen),
-    )
-
-
-def _resolved(config: TransferConfig) -> TransferConfig:
-    """Replace what depends on the files that are there."""
-    profile = resolve(config.profile, *needs(config.backbone))
-    usual: BackboneName = "mobilenet_v2" if profile == "full" else "embedded"
-    return replace(config, profile=profile, backbone=config.backbone or usual)
-
-
-def _network(config: TransferConfig) -> BackboneName:
-    assert config.backbone is not None, "the configuration is not resolved"  # noqa: S101
-    return config.backbone
-
-
-def _learn(config: TransferConfig, rates: RateConfig, chosen: Sequence[Result]) -> Outcome:
-    data = transfer_data(rates.choice.profile, config.data_seed)
+    choice = transfer_choice.run(rates.choice)
+    data = transfer_data(config.profile, config.data_seed)
     labels, val_labels = (part.to(config.device) for part in (data.train_labels, data.val_labels))
-    tensors = load_tensors(chosen[0])
+    tensors = load_tensors(choice)
     features, val_features = (tensors[name].to(config.device) for name in ("train", "val"))
     generator = Generator().manual_seed(config.seed)
     history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_accuracy": []}
@@ -283,12 +262,12 @@ def _learn(config: TransferConfig, rates: RateConfig, chosen: Sequence[Result]) 
             epochs=config.epochs,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
-            decay=chosen[0].metrics["decay"],
+            decay=choice.metrics["decay"],
             generator=generator,
         ):
             history["train_loss"].append(loss)
             probability = look(head, val_features)
-        maps = _last_maps(rates.choice, int(chosen[0].metrics["size"]))
+        maps = _last_maps(rates.choice, int(choice.metrics["size"]))
     else:
         begun = start(rates, features, labels, generator)
         head, upper = begun.head, begun.upper
@@ -302,7 +281,7 @@ def _learn(config: TransferConfig, rates: RateConfig, chosen: Sequence[Result]) 
                 epochs=config.finetune_epochs,
                 batch_size=config.batch_size,
                 learning_rate=config.head_learning_rate,
-                upper_learning_rate=chosen[1].metrics["rate"],
+                upper_learning_rate=transfer_rate.run(rates).metrics["rate"],
                 generator=generator,
             ),
             f"fine-tuning, seed {config.seed}",

@@ -1,0 +1,90 @@
+"""What commands take: options that several of them share, and the types of arguments."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnreport.names import PROFILES
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = [
+    "Commands",
+    "add_profile",
+    "add_workers",
+    "count",
+    "file_ending_with",
+    "one_of",
+    "side",
+    "weight",
+]
+
+
+def add_profile(parser: argparse.ArgumentParser, description: str) -> None:
+    """Add the option ``--profile``."""
+    parser.add_argument("--profile", choices=PROFILES, default="auto", help=description)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--workers``."""
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="how many runs go side by side (default: as many as there are cores)",
+    )
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return the type of an argument that is one of some names."""
+
+    def name(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}")
+        return text
+
+    return name
+
+
+def file_ending_with(*suffixes: str) -> Callable[[str], Path]:
+    """Return the type of a file that is to be written."""
+
+    def path(text: str) -> Path:
+        file = Path(text)
+        if file.suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"must end with {' or '.join(suffixes)}, got {text!r}")
+        if not file.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"there is no folder {str(file.parent)!r}")
+        return file
+
+    return path
+
+
+def count(text: str) -> int:
+    """Read a number of things."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def side(text: str) -> int:
+    """Read the side of a picture in pixels."""
+    if not text.isdecimal() or not 32 <= int(text) <= 2048:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 32 to 2048, got {text!r}")
+    return int(text)
+
+
+def weight(text: str) -> float:
+    """Read the weight of a loss."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number from 0, got {text!r}")
+    return number

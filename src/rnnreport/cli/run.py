@@ -1,0 +1,205 @@
+"""``rnnreport run``: run experiments, or show their stored results."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from rnnreport.cli.arguments import Commands, add_profile, add_workers
+from rnnreport.names import CELLS, PARTS, PartName, ResolvedProfile
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the command ``run``."""
+    parser = commands.add_parser(
+        "run",
+        help="run experiments, or show their stored results",
+        description="Run an experiment, or show its result where it is already stored.",
+    )
+    parser.add_argument("experiment", nargs="?", choices=PARTS, help="which one; all without it")
+    add_profile(parser, "real data, the generated sample, or (default) real data where it is there")
+    parser.add_argument(
+        "--cell",
+        choices=(*CELLS, "all"),
+        default="all",
+        help="captioning: only learning by heart, by one network (default: all of it)",
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=("flickr8k", "coco"),
+        default="flickr8k",
+        help="captioning: coco trains RNN and LSTM on the source's COCO features instead",
+    )
+    add_workers(parser)
+    parser.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    for part in PARTS:
+        if arguments.experiment not in (None, part):
+            continue
+        if part == "captioning" and arguments.dataset == "coco":
+            _coco(arguments.workers)
+        elif part == "captioning" and arguments.cell != "all":
+            _by_heart_alone(arguments)
+        else:
+            _part(part, arguments)
+
+
+def _part(part: PartName, arguments: argparse.Namespace) -> None:
+    # Imported here: torch takes seconds, and the other commands do not need it.
+    from rnnreport.report.parts import do, plan
+
+    planned = plan(part, arguments.profile)
+    for _ in do([planned], workers=arguments.workers):
+        pass
+    _SUMMARIES[part](planned.profile)
+
+
+def _by_heart_alone(arguments: argparse.Namespace) -> None:
+    from rnnreport.data.assets import NEEDS, resolve
+    from rnnreport.experiments.captioning import by_heart
+
+    profile = resolve(arguments.profile, *NEEDS["captioning"])
+    by_heart.run(by_heart.configs(profile)[arguments.cell])
+    _by_heart(profile, arguments.cell)
+
+
+def _by_heart(profile: ResolvedProfile, *cells: str) -> None:
+    from rnnreport.experiments.captioning import by_heart
+
+    for cell, config in by_heart.configs(profile).items():
+        if cell not in cells:
+            continue
+        result = by_heart.run(config)
+        data, metrics = result.data, result.metrics
+        print(f"learning captions by heart, {cell}, on {data['name']} (profile {data['profile']})")
+        print(f"  features    {data['features']}")
+        print(
+            f"  training    {metrics['iterations']} iterations in {result.wall_time:.1f} s on "
+            f"{result.device}, {result.date}"
+        )
+        print(
+            f"  exact       {metrics['exact']} of {metrics['n_train']} training captions, "
+            f"last loss {metrics['last_loss']:.3f}"
+        )
+    print()
+
+
+def _captioning(profile: ResolvedProfile) -> None:
+    _by_heart(profile, *CELLS)
+    from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, study
+
+    summary = study(profile)
+    first = next(iter(summary.results.values()))[0]
+    print(f"captions, on {first.data['name']} (profile {first.data['profile']})")
+    print(f"  {'':<22}{'':<11}{'CIDEr':>7}{'95 % interval':>15}{'BLEU-4':>9}{'ROUGE-L':>9}{'s':>7}")
+    for row in summary.rows:
+        low, high = row.intervals["cider"]
+        seconds = sum(result.wall_time for result in summary.results[row.cell])
+        print(
+            f"  {NAMES[row.cell]:<22}{WAY_NAMES[row.way]:<11}{row.scores.cider:7.3f}"
+            f"{f'{low:.3f} {high:.3f}':>15}{row.scores.bleu_4:9.3f}{row.scores.rouge_l:9.3f}"
+            f"{seconds:7.0f}"
+        )
+    print()
+
+
+def _text(profile: ResolvedProfile) -> None:
+    from rnnreport.experiments.text.study import study
+
+    summary = study(profile)
+    print(
+        f"text, on {summary.data.name} (profile {summary.data.profile}): {summary.data.about['amount']}"
+    )
+    print(f"  {'':<26}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")
+    for row in summary.rows():
+        interval = f"{row.interval[0]:.4f} {row.interval[1]:.4f}"
+        p_bag = "" if row.p_bag is None else f"{row.p_bag:.1g}"
+        source = "" if row.source is None else f"{row.source:.3f}"
+        seconds = sum(result.wall_time for result in summary.results[row.model])
+        print(
+            f"  {row.name:<26}{row.mean:7.4f}{row.deviation:8.4f}{interval:>18}{p_bag:>10}"
+            f"{source:>9}{seconds:7.0f}"
+        )
+    print()
+
+
+def _transfer(profile: ResolvedProfile) -> None:
+    from rnnreport.experiments.transfer.study import NAMES, study
+
+    summary = study(profile)
+    first = summary.results["frozen"][0]
+    print(
+        f"transfer, on {summary.data.name} (profile {summary.data.profile}): {first.data['amount']}"
+    )
+    if data.left_out:
+        print(f"  left out    {', '.join(data.left_out)}")
+    print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")
+    for row in summary.rows():
+        low, high = row.last_interval
+        source = "" if row.source is None else f"{row.source:.4f}"
+        seconds = sum(result.wall_time for result in summary.results[row.mode])
+        print(
+            f"  {NAMES[row.mode]:<12}{row.last_mean:8.4f}{f'{low:.4f} {high:.4f}':>16}"
+            f"{row.best_mean:8.4f}{source:>8}{seconds:7.0f}"
+        )
+    print()
+
+
+def _style(profile: ResolvedProfile) -> None:
+    from rnnreport.experiments.style.study import study
+
+    summary = study(profile)
+    network = next(iter(summary.results.values())).config["network"]
+    print(f"style, on {summary.data.name} (profile {summary.data.profile}), {network}")
+    print(f"  {'':<18}{'left':>8}{'content':>10}{'style':>10}{'variation':>11}{'MiB':>7}{'s':>7}")
+    for name, result in summary.results.items():
+        last = [result.history[part][-1] for part in ("content", "style", "variation")]
+        memory = f"{result.metrics.get('peak_memory', 0) / 2**20:.0f}"
+        print(
+            f"  {summary.data.paintings[name].title:<18}{result.metrics['style_left']:8.4f}"
+            f"{last[0]:10.4f}{last[1]:10.4f}{last[2]:11.4f}{memory:>7}{result.wall_time:7.0f}"
+        )
+    print()
+
+
+_SUMMARIES: Mapping[PartName, Callable[[ResolvedProfile], None]] = {
+    "captioning": _captioning,
+    "text": _text,
+    "transfer": _transfer,
+    "style": _style,
+}
+
+
+def _coco(workers: int | None) -> None:
+    from rnnreport.experiments.captioning import training
+    from rnnreport.experiments.captioning.measures import measure
+    from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig
+    from rnnreport.names import CellType
+    from rnnreport.runs.engine import results
+
+    cells: tuple[CellType, ...] = ("rnn", "lstm")
+    configs = [
+        CaptionConfig(
+            cell_type=cell,
+            profile="full",
+            dataset="coco",
+            n_train=10_000,
+            n_val=1_000,
+            evidence_dim=0,
+            hidden_dim=512,
+        )
+        for cell in cells
+    ]
+    # Ten thousand images: an hour or so on two cores.
+    runs = results(training, configs, label="captions", workers=workers)
+    for cell, result in zip(cells, runs, strict=True):
+        print(f"captions, {cell}, on {result.data['name']}: {result.data['amount']}")
+        records = result.details["val"]
+        for way in WAYS:
+            scores = measure([r[way] for r in records], [r["truth"] for r in records])
+            print(f"  {way:<11} CIDEr {scores.cider:.3f}  BLEU-4 {scores.bleu_4:.3f}")
+    print()

@@ -1,0 +1,145 @@
+"""How the captioning networks are trained, and how they write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from rnnreport.data.assets import ResolvedProfile
+from rnnreport.experiments.captioning.data import Dataset
+from rnnreport.models.captioning import CellType
+
+__all__ = ["CELLS", "SEEDS", "SETTINGS", "WAYS", "CaptionConfig", "default_config"]
+
+CELLS: tuple[CellType, ...] = get_args(CellType)
+"""The networks: ``"rnn"``, ``"lstm"``, ``"attention"``."""
+
+SEEDS = (0, 1, 2)
+"""The seeds that each network is trained from."""
+
+WAYS = ("greedy", "beam")
+"""The ways of writing a caption."""
+
+
+@dataclass(frozen=True)
+class CaptionConfig:
+    """How a captioning network is trained, and how it writes.
+
+    Attributes
+    ----------
+    cell_type
+        ``"rnn"``, ``"lstm"`` or ``"attention"``.
+    profile
+        ``"full"``: real captions; ``"sample"``: generated scenes; ``"auto"``: the first where they
+        are there.
+    dataset
+        Which real captions: ``"flickr8k"``, or ``"coco"`` for the source's features.
+    n_train, n_val
+        How many scenes are drawn for the sample, and how many of COCO's images are taken. Of
+        Flickr8k all are.
+    evidence_dim
+        How many directions of :class:`~rnnreport.models.word_evidence.WordEvidence` describe an
+        image, or one of its places; 0 for the features as they are, standardised.
+    wordvec_dim, hidden_dim
+        Sizes of a word vector and of the hidden state.
+    feature_dropout, dropout
+        Shares that are dropped in training: of the features; of the word vectors and of the hidden
+        states on their way to the scores.
+    min_count
+        How often a word must stand in the training captions to be learned.
+    max_words
+        The most words of a caption; a longer one is an error.
+    epochs
+        The most passes over the training captions.
+    patience
+        After how many epochs without a smaller validation loss training ends.
+    batch_size
+        Captions in a mini-batch, which are of nearly equal lengths.
+    learning_rate
+        Of Adam; it falls to zero in a straight line over all epochs.
+    clip_norm
+        The largest norm of all gradients together; a larger one is scaled down to it.
+    beam, length_penalty
+        Of beam search.
+    data_seed, seed
+        Of the drawn scenes; of the folds of the evidence, the first weights, the order of the
+        mini-batches and dropout.
+    device
+        Where to compute, as torch names it.
+    """
+
+    cell_type: CellType = "lstm"
+    profile: ResolvedProfile = "full"
+    dataset: Dataset = "flickr8k"
+    n_train: int = 900
+    n_val: int = 100
+    evidence_dim: int = 100
+    wordvec_dim: int = 256
+    hidden_dim: int = 256
+    feature_dropout: float = 0.0
+    dropout: float = 0.4
+    min_count: int = 2
+    max_words: int = 40
+    epochs: int = 16
+    patience: int = 4
+    batch_size: int = 100
+    learning_rate: float = 3e-3
+    clip_norm: float = 5.0
+    beam: int = 5
+    length_penalty: float = 0.7
+    data_seed: int = 0
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.cell_type not in CELLS:
+            raise ValueError(f"cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}")
+        if self.dataset not in get_args(Dataset):
+            raise ValueError(f"dataset must be 'flickr8k' or 'coco', got {self.dataset!r}")
+        for name in (
+            "n_train",
+            "n_val",
+            "wordvec_dim",
+            "hidden_dim",
+            "min_count",
+            "max_words",
+            "epochs",
+            "patience",
+            "batch_size",
+            "beam",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("feature_dropout", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("evidence_dim", "length_penalty"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+
+
+SETTINGS: Mapping[CellType, Mapping[str, Any]] = {"attention": {"feature_dropout": 0.3}}
+"""What a network has other than the defaults of :class:`CaptionConfig`."""
+
+_SAMPLE: Mapping[str, Any] = {
+    "evidence_dim": 0,
+    "wordvec_dim": 64,
+    "hidden_dim": 128,
+    "dropout": 0.2,
+    "min_count": 1,
+    "epochs": 8,
+    "learning_rate": 5e-3,
+}
+"""What is different for the drawn scenes: few words, and features that need no thinning out."""
+
+
+def default_config(
+    cell_type: CellType, *, profile: ResolvedProfile, seed: int = 0, device: str = "cpu"
+) -> CaptionConfig:
+    """Return the configuration that the report uses for a network."""
+    settings = _SAMPLE if profile == "sample" else SETTINGS.get(cell_type, {})
+    return CaptionConfig(cell_type=cell_type, profile=profile, seed=seed, device=device, **settings)

@@ -1,0 +1,189 @@
+"""A trained captioning network, read back from a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+
+from rnnreport.data.assets import DataFormatError, Profile
+from rnnreport.data.features import Projection, Statistics, project
+from rnnreport.data.vocabulary import CaptionVocabulary
+from rnnreport.experiments.captioning.data import Split, Words, features_of
+from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.models.captioning import CaptioningRNN, CellType
+from rnnreport.runs import store
+from rnnreport.runs.store import Result, load_tensors
+
+__all__ = ["TrainedCaptioner", "build_network", "latest", "pack_projection", "write_captions"]
+
+
+class TrainedCaptioner:
+    """A captioning network with the weights of a result.
+
+    Parameters
+    ----------
+    result
+        From :func:`rnnreport.experiments.captioning.training.run`.
+
+    Attributes
+    ----------
+    result : Result
+        The same.
+    config : CaptionConfig
+        Its configuration.
+    vocabulary : CaptionVocabulary
+        The words that it knows.
+    model : CaptioningRNN
+        The network.
+
+    Raises
+    ------
+    OSError
+        If the file of weights is gone.
+    DataFormatError
+        If the weights do not fit the network that the configuration describes.
+    """
+
+    def __init__(self, result: Result) -> None:
+        tensors = load_tensors(result)
+        self.result = result
+        self.config = CaptionConfig(**result.config)
+        self.vocabulary = CaptionVocabulary(tuple(result.details["words"]))
+        self._projection = _unpack_projection(tensors)
+        self.model = build_network(self.config, self.vocabulary, self._projection, Generator())
+        weights = {
+            name.removeprefix("model."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith("model.")
+        }
+        shapes = {name: param.shape for name, param in self.model.params.items()}
+        if {name: param.shape for name, param in weights.items()} != shapes:
+            raise DataFormatError(
+                f"the weights of {result.experiment} {result.key[:20]} do not fit its configuration"
+            )
+        self.model.params = weights
+
+    def features(self, images: Iterable[Image.Image]) -> Tensor:
+        """Compute the features of pictures for the network.
+
+        Parameters
+        ----------
+        images
+            At least one, in RGB, of any size.
+
+        Returns
+        -------
+        Tensor, float32, shape (N, F) or (N, P, F)
+            Features for :attr:`model`.
+
+        Raises
+        ------
+        MissingDataError
+            If the weights of MobileNetV2 are needed and not there.
+        """
+        places = self.config.cell_type == "attention"
+        return project(features_of(images, self.config.profile, places=places), self._projection)
+
+    def split_features(self, split: Split) -> Tensor:
+        """Return the features of the images of a split for the network."""
+        return project(split.features, self._projection)
+
+    def captions(self, features: Tensor) -> list[Words]:
+        """Caption images by beam search.
+
+        Parameters
+        ----------
+        features : Tensor, shape (N, F) or (N, P, F)
+            From :meth:`features`.
+
+        Returns
+        -------
+        list of tuple of str
+            The words of each caption.
+        """
+        return write_captions(self.model, self.vocabulary, features, "beam", self.config)
+
+
+def latest(cell_type: CellType, profile: Profile = "auto") -> TrainedCaptioner:
+    """Return the latest stored network, whatever its seed and settings.
+
+    Parameters
+    ----------
+    cell_type
+        One of :data:`~rnnreport.experiments.captioning.settings.CELLS`.
+    profile
+        On which data it was trained; with ``"auto"`` on real data if there is such a network.
+
+    Raises
+    ------
+    MissingDataError
+        If none is stored.
+    DataFormatError
+        If its weights do not fit.
+    """
+    result = store.latest(
+        "captions",
+        CaptionConfig,
+        part="captioning",
+        profile=profile,
+        cell_type=cell_type,
+        dataset="flickr8k",  # only its features can be computed from a picture
+    )
+    return TrainedCaptioner(result)
+
+
+def build_network(
+    config: CaptionConfig,
+    vocabulary: CaptionVocabulary,
+    projection: Projection,
+    generator: Generator,
+) -> CaptioningRNN:
+    """Build the network of a configuration, untrained."""
+    return CaptioningRNN(
+        vocabulary.word_to_idx,
+        input_dim=projection.basis.shape[1],
+        wordvec_dim=config.wordvec_dim,
+        hidden_dim=config.hidden_dim,
+        cell_type=config.cell_type,
+        dropout=config.dropout,
+        device=config.device,
+        generator=generator,
+    )
+
+
+def write_captions(
+    model: CaptioningRNN,
+    vocabulary: CaptionVocabulary,
+    features: Tensor,
+    way: str,
+    config: CaptionConfig,
+) -> list[Words]:
+    """Caption images in one of the ways."""
+    written: list[Words] = []
+    longest = config.max_words + 1
+    for part in torch.split(features, 100):
+        if way == "greedy":
+            rows = model.sample(part, longest)
+        else:
+            rows = model.beam_search(
+                part, longest, beam=config.beam, length_penalty=config.length_penalty
+            )
+        written += [tuple(words) for words in vocabulary.decode(rows.cpu())]
+    return written
+
+
+def pack_projection(projection: Projection) -> dict[str, Tensor]:
+    """Return the parts of a projection by name, to be kept beside the weights."""
+    (mean, std), basis, scale = projection
+    parts = {"mean": mean, "std": std, "basis": basis, "scale": scale}
+    return {f"projection.{name}": tensor for name, tensor in parts.items()}
+
+
+def _unpack_projection(tensors: dict[str, Tensor]) -> Projection:
+    mean, std, basis, scale = (
+        tensors[f"projection.{name}"] for name in ("mean", "std", "basis", "scale")
+    )
+    return Projection(Statistics(mean, std), basis, scale)

@@ -1,0 +1,145 @@
+"""How the text classifiers are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from rnnreport.data.assets import ResolvedProfile, find
+
+__all__ = ["MODELS", "SEEDS", "SETTINGS", "ModelName", "TextConfig", "default_config"]
+
+ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm"]
+MODELS: tuple[ModelName, ...] = get_args(ModelName)
+"""The models, in the source's order; the source has no ``bilstm``."""
+
+SEEDS = (0, 1, 2, 3, 4)
+"""The seeds that each model is trained from."""
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """How a classifier is trained.
+
+    Attributes
+    ----------
+    model
+        ``"bag"``: bag of words. ``"average"``: the average of word vectors that begin at random.
+        ``"glove-fixed"`` and ``"glove"``: the average of GloVe vectors that stay, and of ones that
+        are trained further. ``"rnn"`` and ``"lstm"``: a recurrent layer over GloVe vectors, its
+        last state. ``"bilstm"``: an LSTM in each direction, for each feature its largest value.
+    profile
+        ``"full"``: the source's sentences; ``"sample"``: generated ones; ``"auto"``: the first
+        where they are there.
+    vectors
+        What the word vectors begin with. ``"file"``: a file of GloVe vectors; ``"own"``: GloVe
+        vectors trained on the training sentences; ``"none"``: small random numbers.
+    wordvec_dim
+        Least size of a word vector. Where the GloVe vectors are smaller, the rest begins at random;
+        where they are larger, their size counts.
+    hidden_dim
+        Size of a recurrent layer's state.
+    embedding_dropout, dropout, word_dropout
+        Shares that are dropped in training, as :class:`~rnnreport.models.text.RecurrentClassifier`
+        has them; rare are the words that stand only once among the training sentences.
+    epochs
+        Passes over the training sentences. The weights of the best one on dev are kept.
+    batch_size
+        Sentences in a mini-batch.
+    learning_rate
+        Of Adam; it falls to zero in a straight line.
+    data_seed, seed
+        Of the generated sentences; of the first weights, the order of the mini-batches and dropout.
+    device
+        Where to compute, as torch names it.
+    """
+
+    model: ModelName = "lstm"
+    profile: ResolvedProfile = "full"
+    vectors: Literal["file", "own", "none"] = "own"
+    wordvec_dim: int = 0
+    hidden_dim: int = 128
+    embedding_dropout: float = 0.3
+    dropout: float = 0.3
+    word_dropout: float = 0.5
+    epochs: int = 8
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    data_seed: int = 0
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"model must be one of {', '.join(MODELS)}, got {self.model!r}")
+        if self.vectors not in ("file", "own", "none"):
+            raise ValueError(f"vectors must be one of file, own, none, got {self.vectors!r}")
+        for name in ("hidden_dim", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("embedding_dropout", "dropout", "word_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        least = 1 if self.vectors == "none" else 0
+        if self.wordvec_dim < least:
+            raise ValueError(f"wordvec_dim must be at least {least}, got {self.wordvec_dim}")
+
+
+SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
+    "bag": {
+        "vectors": "none",
+        "wordvec_dim": 1,
+        "batch_size": 256,
+        "learning_rate": 0.03,
+        "epochs": 10,
+    },
+    "average": {
+        "vectors": "none",
+        "wordvec_dim": 100,
+        "dropout": 0.5,
+        "learning_rate": 3e-3,
+        "epochs": 6,
+    },
+    "glove-fixed": {"dropout": 0.0, "learning_rate": 1e-2, "epochs": 10},
+    "glove": {"dropout": 0.5, "learning_rate": 3e-3, "epochs": 8},
+    "rnn": {"wordvec_dim": 100},
+    "lstm": {"wordvec_dim": 100, "epochs": 6},
+    "bilstm": {"wordvec_dim": 100, "epochs": 6},
+}
+"""What each model has other than the defaults of :class:`TextConfig`."""
+
+_SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {
+    "bag": {"batch_size": 32, "learning_rate": 1e-2},
+    "average": {"batch_size": 32, "wordvec_dim": 50},
+    "glove-fixed": {"batch_size": 32},
+    "glove": {"batch_size": 32},
+    "rnn": {
+        "batch_size": 32,
+        "wordvec_dim": 50,
+        "hidden_dim": 64,
+        "learning_rate": 3e-3,
+        "epochs": 16,
+    },
+    "lstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
+    "bilstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
+}
+"""What else is different for the sample, a tenth of the sentences."""
+
+
+def default_config(
+    model: ModelName, *, profile: ResolvedProfile, seed: int = 0, device: str = "cpu"
+) -> TextConfig:
+    """Return the configuration that the report uses for a model.
+
+    GloVe vectors come from a file where real data and a file are there; they are trained on the
+    training sentences elsewhere.
+    """
+    settings: dict[str, Any] = {"vectors": "own"} | dict(SETTINGS.get(model, {}))
+    if profile == "sample":
+        settings |= _SAMPLE.get(model, {})
+    elif settings["vectors"] == "own" and find("glove") is not None:
+        settings["vectors"] = "file"
+    return TextConfig(model=model, profile=profile, seed=seed, device=device, **settings)
