@@ -6,12 +6,9 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from rnnreport.names import PROFILES
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = [
     "Commands",
@@ -23,6 +20,8 @@ __all__ = [
     "side",
     "weight",
 ]
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_profile(parser: argparse.ArgumentParser, description: str) -> None:

@@ -111,9 +111,8 @@ def _text(profile: ResolvedProfile) -> None:
     from rnnreport.experiments.text.study import study
 
     summary = study(profile)
-    print(
-        f"text, on {summary.data.name} (profile {summary.data.profile}): {summary.data.about['amount']}"
-    )
+    data = summary.data
+    print(f"text, on {data.name} (profile {data.profile}): {data.about['amount']}")
     print(f"  {'':<26}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")
     for row in summary.rows():
         interval = f"{row.interval[0]:.4f} {row.interval[1]:.4f}"
@@ -132,9 +131,8 @@ def _transfer(profile: ResolvedProfile) -> None:
 
     summary = study(profile)
     first = summary.results["frozen"][0]
-    print(
-        f"transfer, on {summary.data.name} (profile {summary.data.profile}): {first.data['amount']}"
-    )
+    data = summary.data
+    print(f"transfer, on {data.name} (profile {data.profile}): {first.data['amount']}")
     if data.left_out:
         print(f"  left out    {', '.join(data.left_out)}")
     print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")

@@ -29,7 +29,7 @@ from rnnreport.names import PartName
 from rnnreport.report.findings import findings
 from rnnreport.report.parts import code_of, runs_of
 from rnnreport.report.record import Curves, Painted, Record, Run, TableData, lines_of
-from rnnreport.runs.engine import results
+from rnnreport.runs import engine
 from rnnreport.runs.store import load_tensors, mean_history
 from rnnreport.show.tables import Table, share_text, table
 
@@ -66,7 +66,9 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
         (runs.label, config, result)
         for runs in runs_of(part, "full")
         for config, result in zip(
-            runs.configs, results(runs.experiment, runs.configs, label=runs.label), strict=True
+            runs.configs,
+            engine.results(runs.experiment, runs.configs, label=runs.label),
+            strict=True,
         )
     ]
     real = [result for _, _, result in results if result.data["profile"] == "full"]
