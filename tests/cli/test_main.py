@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,33 +16,33 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from stored import store_result
 
-from rnnreport.cli.main import _CELLS, _STYLE_NETWORKS, _TEXT_MODELS, main
-from rnnreport.data.assets import ASSETS, DataFormatError, Profile
+from rnnreport.cli.main import main
+from rnnreport.data.assets import ASSETS, DataFormatError
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.captioning import by_heart as captioning
-from rnnreport.experiments.captioning import gradients as caption_gradients
 from rnnreport.experiments.captioning import study as caption_summary
 from rnnreport.experiments.captioning import training as caption_training
 from rnnreport.experiments.captioning.by_heart import ByHeartConfig
+from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.experiments.distillation import training as distillation
 from rnnreport.experiments.distillation.training import Distillation
 from rnnreport.experiments.style import study as style_summary
-from rnnreport.experiments.text import live as live_lstm
 from rnnreport.experiments.text import study as text_summary
-from rnnreport.experiments.text import training as text
-from rnnreport.experiments.text import word_vectors
+from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, SOURCE, Row
-from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.experiments.transfer import study as transfer_summary
 from rnnreport.experiments.transfer import training as transfer
 from rnnreport.models import style as models_style
-from rnnreport.models.captioning import CellType
 from rnnreport.models.embedded import EmbeddedNetwork
-from rnnreport.models.style import NETWORKS
-from rnnreport.runs.store import Outcome, Result, stored_or_computed
+from rnnreport.names import MODELS, CellType, PartName, Profile, ResolvedProfile
+from rnnreport.report import parts
+from rnnreport.report.parts import Plan
+from rnnreport.runs.store import Outcome, Result
 
 _ALL_CELLS = ["rnn", "lstm", "attention"]
+PLAN = parts.plan
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +55,24 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int | None]]:
+    """Return which parts are done, on which data and by how many, and do none of them."""
+    done: list[tuple[str, str, int | None]] = []
+
+    def plan(part: PartName, profile: Profile) -> Plan:
+        resolved: ResolvedProfile = "full" if profile == "full" else "sample"
+        return Plan(part, resolved, (), ())
+
+    def do(plans: Sequence[Plan], *, workers: int | None) -> Iterator[str]:
+        done.extend((each.part, each.profile, workers) for each in plans)
+        yield "all"
+
+    monkeypatch.setattr(parts, "plan", plan)
+    monkeypatch.setattr(parts, "do", do)
+    return done
 
 
 @pytest.fixture
@@ -80,7 +100,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[ByHeartConfig]:
         )
 
     monkeypatch.setattr(captioning, "run", pretend)
-    monkeypatch.setattr(captioning, "resolve", lambda profile, *_: profile)  # no data is needed
     return ran
 
 
@@ -101,10 +120,10 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
             source_interval=None,
             p_source=None,
         )
-        for place, model in enumerate(text.MODELS)
+        for place, model in enumerate(MODELS)
     ]
 
-    def pretend(*, profile: Profile) -> object:
+    def pretend(profile: Profile) -> object:
         asked.append(profile)
         return SimpleNamespace(
             data=SimpleNamespace(
@@ -112,15 +131,12 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
             ),
             results={
                 model: [SimpleNamespace(wall_time=20.0), SimpleNamespace(wall_time=22.0)]
-                for model in text.MODELS
+                for model in MODELS
             },
             rows=lambda: rows,
         )
 
     monkeypatch.setattr(text_summary, "study", pretend)
-    monkeypatch.setattr(text_summary, "order_study", lambda: None)
-    monkeypatch.setattr(live_lstm, "default_config", lambda profile: profile)
-    monkeypatch.setattr(live_lstm, "run", lambda _: None)
     return asked
 
 
@@ -137,7 +153,7 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         )
     ]
 
-    def pretend(*, profile: Profile) -> object:
+    def pretend(profile: Profile) -> object:
         asked.append(profile)
         result = SimpleNamespace(
             data={"name": "pretended photographs", "profile": "full"}, wall_time=21.0
@@ -145,12 +161,6 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         return SimpleNamespace(results={"attention": [result, result]}, rows=rows)
 
     monkeypatch.setattr(caption_summary, "study", pretend)
-    monkeypatch.setattr(caption_gradients, "run", lambda _: None)
-    monkeypatch.setattr(
-        caption_training,
-        "default_config",
-        lambda cell, profile: caption_training.CaptionConfig(cell_type=cell, profile=profile),
-    )
     return asked
 
 
@@ -159,7 +169,7 @@ def test_run_captioning_prints_a_row_for_each_way(
 ) -> None:
     assert main(["run", "captioning", "--profile", "full"]) == 0
     assert [config.cell_type for config in runs] == _ALL_CELLS
-    assert captions == ["full"]  # and the two networks of the figure, none of which is trained
+    assert captions == ["full"]
     *_, first, head, row, last = capsys.readouterr().out.splitlines()
     assert first == "captions, on pretended photographs (profile full)"
     assert row.split() == [
@@ -190,7 +200,7 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         for mode in modes
     ]
 
-    def pretend(*, profile: Profile) -> object:
+    def pretend(profile: Profile) -> object:
         asked.append(profile)
         run = SimpleNamespace(wall_time=20.0, data={"amount": "7 pictures"})
         return SimpleNamespace(
@@ -222,7 +232,7 @@ def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
     """Return the profiles of the studies of style transfer, and do none of them."""
     asked: list[Profile | str] = []
 
-    def pretend(*, profile: Profile) -> object:
+    def pretend(profile: Profile) -> object:
         asked.append(profile)
         run = SimpleNamespace(
             config={"network": "vgg19"},
@@ -261,7 +271,7 @@ def test_run_prints_a_summary(
     runs: list[ByHeartConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "captioning", "--profile", "sample", "--cell", "lstm"]) == 0
-    assert [(config.cell_type, config.profile) for config in runs] == [("lstm", "sample")]
+    assert {(config.cell_type, config.profile) for config in runs} == {("lstm", "sample")}
     out = capsys.readouterr().out
     for part in ("by heart, lstm, on pretended data", "49 of 50", "7 iterations in 1.5 s"):
         assert part in out
@@ -270,21 +280,17 @@ def test_run_prints_a_summary(
 def test_run_text_prints_a_row_for_each_model(
     runs: list[ByHeartConfig],
     studies: list[Profile],
-    monkeypatch: pytest.MonkeyPatch,
+    plans: list[tuple[str, str, int | None]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    trained: list[WordVectorsConfig] = []
-    lively: list[Profile] = []
-    monkeypatch.setattr(word_vectors, "run", trained.append)
-    monkeypatch.setattr(live_lstm, "run", lively.append)
-    assert main(["run", "text", "--profile", "full"]) == 0
-    assert studies == lively == ["full"]
-    assert trained == [WordVectorsConfig("full")]
+    assert main(["run", "text", "--profile", "full", "--workers", "3"]) == 0
+    assert studies == ["full"]
+    assert plans == [("text", "full", 3)]
     assert not runs
     first, head, *rows, last = capsys.readouterr().out.splitlines()
     assert first == "text, on pretended sentences (profile full): 7 sentences"
     assert last == ""
-    assert [line[2:28].strip() for line in rows] == [NAMES[model] for model in text.MODELS]
+    assert [line[2:28].strip() for line in rows] == [NAMES[model] for model in MODELS]
     assert [line.split()[-1] for line in rows] == ["42"] * 7
     assert "0.9110  0.0141     0.8765 0.9432" in rows[1]
     for name, cells in {
@@ -292,7 +298,7 @@ def test_run_text_prints_a_row_for_each_model(
         "lstm": ["0.9150", "0.0141", "0.8765", "0.9432", "0.03", "0.937", "42"],
         "bilstm": ["0.9160", "0.0141", "0.8765", "0.9432", "0.03", "42"],
     }.items():
-        line = rows[_TEXT_MODELS.index(name)]
+        line = rows[MODELS.index(name)]
         assert line[28:].split() == cells
         assert len(line) == len(head)
 
@@ -300,13 +306,13 @@ def test_run_text_prints_a_row_for_each_model(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["run"], (_ALL_CELLS, *(4 * [["auto"]]))),
-        (["run", "--profile", "sample"], (_ALL_CELLS, *(4 * [["sample"]]))),
-        (["run", "captioning"], (_ALL_CELLS, ["auto"], [], [], [])),
-        (["run", "captioning", "--cell", "rnn"], (["rnn"], [], [], [], [])),
-        (["run", "text"], ([], [], ["auto"], [], [])),
-        (["run", "transfer"], ([], [], [], ["auto"], [])),
-        (["run", "style"], ([], [], [], [], ["auto"])),
+        (["run"], (_ALL_CELLS, *(4 * [["sample"]]))),
+        (["run", "--profile", "full"], (_ALL_CELLS, *(4 * [["full"]]))),
+        (["run", "captioning"], (_ALL_CELLS, ["sample"], [], [], [])),
+        (["run", "captioning", "--cell", "rnn"], (["rnn", "rnn"], [], [], [], [])),
+        (["run", "text"], ([], [], ["sample"], [], [])),
+        (["run", "transfer"], ([], [], [], ["sample"], [])),
+        (["run", "style"], ([], [], [], [], ["sample"])),
     ],
 )
 def test_run_runs_everything(
@@ -321,7 +327,7 @@ def test_run_runs_everything(
     assert main(arguments) == 0
     cells = [config.cell_type for config in runs]
     assert (cells, captions, studies, transfers, styles) == expected
-    assert {config.profile for config in runs} <= set(arguments) | {"auto"}
+    assert {config.profile for config in runs} <= set(arguments) | {"sample"}
 
 
 def test_data_lists_assets(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -357,6 +363,7 @@ def test_expected_errors(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(parts, "plan", PLAN)
     assert main(arguments) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("rnnreport: ")
@@ -381,12 +388,28 @@ def test_errors_of_an_experiment(
     assert capsys.readouterr().err.startswith("rnnreport: ")
 
 
+def test_without_a_command_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: rnnreport")
+    for command in ("run", "prepare", "record", "distil", "caption", "classify", "stylise", "data"):
+        assert re.search(rf"^ +{command} ", out, re.MULTILINE)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"rnnreport {version('rnnreport')}\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["walk"],
         ["run", "painting"],
+        ["run", "--workers", "0"],
+        ["prepare", "--workers", "many"],
         ["run", "--profile", "half"],
         ["run", "captioning", "--cell", "gru"],
         ["run", "captioning", "--dataset", "mnist"],
@@ -413,12 +436,6 @@ def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str
     assert "usage: rnnreport" in capsys.readouterr().err
 
 
-def test_the_models_of_the_command_line_are_those_of_the_experiment() -> None:
-    assert _TEXT_MODELS == text.MODELS
-    assert _STYLE_NETWORKS == NETWORKS
-    assert _CELLS == caption_training.CELLS
-
-
 @pytest.mark.parametrize("network", ["lstm", "attention"])
 def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: CellType) -> None:
     paths = []
@@ -426,10 +443,16 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
         paths.append(str(tmp_path / name))
         Image.effect_noise(size, 60).convert(mode).save(paths[-1])
     assert main(["caption", *paths, "--network", network]) == 1
-    assert f"no trained network '{network}' is stored" in capsys.readouterr().err
+    assert f"no trained model '{network}' is stored" in capsys.readouterr().err
     caption_training.run(
-        caption_training.CaptionConfig(
-            cell_type=network, n_train=8, n_val=2, evidence_dim=0, hidden_dim=8, epochs=1
+        CaptionConfig(
+            cell_type=network,
+            profile="sample",
+            n_train=8,
+            n_val=2,
+            evidence_dim=0,
+            hidden_dim=8,
+            epochs=1,
         )
     )
     assert main(["caption", *paths, "--network", network]) == 0
@@ -517,7 +540,7 @@ def test_stylise_without_the_network_that_is_asked_for(
 WEIGHTS = {"good": 2.0, "n't": -3.0, "soup": 0.25, "the": 0.0, "was": 0.0, ".": 0.0}
 
 
-def train(weights: Mapping[str, float] = WEIGHTS, profile: Profile = "sample") -> Result:
+def train(weights: Mapping[str, float] = WEIGHTS, profile: ResolvedProfile = "sample") -> Result:
     """Store a bag of words as if it had been trained."""
     words = "\n".join([*Vocabulary.SPECIAL, *weights])
     tensors = {
@@ -525,9 +548,9 @@ def train(weights: Mapping[str, float] = WEIGHTS, profile: Profile = "sample") -
         "model.weight": torch.tensor([0.0, 0.0, *weights.values()])[:, None],
         "model.bias": torch.tensor([0.5]),
     }
-    return stored_or_computed(
+    return store_result(
         "rnnreport.experiments.text.training",
-        text.TextConfig(model="bag", profile=profile, vectors="none", wordvec_dim=1),
+        TextConfig(model="bag", profile=profile, vectors="none", wordvec_dim=1),
         data={"name": f"pretended {profile} sentences", "fingerprint": ""},
         seeds={},
         device="CPU",

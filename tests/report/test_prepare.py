@@ -14,10 +14,10 @@ from rnnreport.data.assets import MissingDataError
 from rnnreport.names import PAGES, PARTS, PartName, parts_of
 from rnnreport.report import parts
 from rnnreport.report import prepare as _prepare
-from rnnreport.report.parts import Planned, Runs, plan, runs_of
+from rnnreport.report.parts import Plan, Runs, plan, runs_of
 from rnnreport.report.prepare import prepare
-from rnnreport.runs import engine as side_by_side
-from rnnreport.runs.store import Outcome, Result, stored_or_computed
+from rnnreport.runs.engine import Job
+from rnnreport.runs.store import Outcome, Request, Result, get_or_compute
 
 Runner = Callable[..., list[str]]
 
@@ -36,26 +36,21 @@ class Counter:
         self.asked = 0
         self.fails = False
 
-    def run(self, config: Config) -> Result:
-        self.asked += 1
+    __name__ = "rnnreport.experiments.captioning.by_heart"
 
+    def request(self, config: Config) -> Request:
+        self.asked += 1
+        data = {"fingerprint": "f", "profile": "sample"}
+        return Request("counted", self.__name__, config, data, {}, "CPU")
+
+    def run(self, config: Config) -> Result:
         def compute() -> Outcome:
             if self.fails and config.number == 1:
                 raise FloatingPointError("the loss is not finite")
             self.computed.append(f"{config.part}-{config.number}")
             return Outcome({}, {"n": 1}, {})
 
-        return stored_or_computed(
-            "rnnreport.experiments.captioning.by_heart",
-            config,
-            data={"fingerprint": "f", "profile": "sample"},
-            seeds={},
-            device="CPU",
-            compute=compute,
-        )
-
-    def run_all(self, configs: Sequence[Config]) -> list[Result]:
-        return list(map(self.run, configs))
+        return get_or_compute(self.request(config), compute)
 
 
 @pytest.fixture
@@ -65,12 +60,12 @@ def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counter:
     def runs(part: PartName, _profile: str = "auto") -> tuple[Runs, ...]:
         configs = tuple(Config(part, number) for number in (0, 1))
         return (
-            Runs(f"first {part}", configs[:1], counter.run),
-            Runs(f"then {part}", configs[1:], counter.run, counter.run_all),
+            Runs(f"first {part}", counter, configs[:1]),
+            Runs(f"then {part}", counter, configs[1:], stage=1),
         )
 
     monkeypatch.setattr(parts, "runs_of", runs)
-    monkeypatch.setattr(side_by_side, "_cores", lambda: 1)  # what other processes count is lost
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # what other processes count is lost
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
     for name in ("RNNREPORT_DATA", "RNNREPORT_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -86,12 +81,9 @@ def test_a_summary_comes_first(counter: Counter) -> None:
     assert counter.computed == []
     assert re.fullmatch(r"  done in \d+ s: first text, first style", next(lines))
     assert counter.computed == ["text-0", "style-0"]
-    assert re.fullmatch(r"  done in \d+ s: then text", next(lines))
-    assert counter.computed[2:] == ["text-1"]
-    told = list(lines)
-    assert re.fullmatch(r"  done in \d+ s: then style", told[0])
-    assert told[1].startswith("Ran 4 in ")
-    assert counter.computed[3:] == ["style-1"]
+    assert re.fullmatch(r"  done in \d+ s: then text, then style", next(lines))
+    assert counter.computed[2:] == ["text-1", "style-1"]
+    assert next(lines).startswith("Ran 4 in ")
 
 
 def test_all_there_is_known_without_asking(counter: Counter) -> None:
@@ -116,7 +108,7 @@ def test_what_is_broken_off_goes_on(counter: Counter) -> None:
 
 def test_a_lost_result_is_computed_again(counter: Counter, tmp_path: Path) -> None:
     list(prepare(["text"]))
-    next((tmp_path / "store").glob("captioning-*.json")).unlink()
+    next((tmp_path / "store").glob("counted-*.json")).unlink()
     assert "1 runs stored, 1 to run" in list(prepare(["text"]))[1]
     assert len(counter.computed) == 3
 
@@ -159,7 +151,7 @@ def test_the_command(counter: Counter, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["prepare", "--pages", "glove"]) == 0
     assert "text " in capsys.readouterr().out
     assert counter.computed == ["text-0", "text-1"]
-    assert main(["prepare"]) == 0
+    assert main(["prepare", "--workers", "1"]) == 0
     assert {name.partition("-")[0] for name in counter.computed} == set(PARTS)
 
 
@@ -185,7 +177,7 @@ def test_every_part_has_pages_and_runs() -> None:
             assert runs.configs
             assert len(set(map(repr, runs.configs))) == len(runs.configs)
     with pytest.raises(ValueError, match=r"part must be one of captioning, .* got 'songs'"):
-        runs_of("songs")  # type: ignore[arg-type]
+        runs_of("songs", "sample")  # type: ignore[arg-type]
 
 
 def test_pages_need_parts() -> None:
@@ -197,35 +189,28 @@ def test_pages_need_parts() -> None:
 
 def test_planning_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    (planned,) = plan(["style"], "sample")
-    assert planned == Planned("style", ("styles", "vgg19"), "sample", 0, runs_of("style", "sample"))
-    assert planned.missing == sum(len(runs.configs) for runs in planned.todo)
-    assert not list((tmp_path).rglob("*.json"))
+    for part in PARTS:
+        planned = plan(part, "sample")
+        runs = runs_of(part, "sample")
+        assert planned == Plan(part, "sample", runs, runs)
+        assert planned.n_missing == sum(len(each.configs) for each in runs)
+        assert planned.n_stored == 0
+    assert not list(tmp_path.rglob("*.json"))
 
 
-def test_chains_are_as_long_as_needed_and_the_longest_comes_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Runs that share something stay in one process; what comes after `run_all` waits for it."""
-    done: list[object] = []
+def test_stages_follow_each_other_and_kinds_are_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[list[object], str, int | None]] = []
 
-    def run(config: int) -> Result:
-        raise AssertionError(config)
+    def note(jobs: Sequence[Job], *, label: str, workers: int | None) -> None:
+        begun.append(([job.config for job in jobs], label, workers))
 
-    def run_all(configs: Sequence[int]) -> list[Result]:
-        done.append(list(configs))
-        return []
-
-    def note(chains: Sequence[side_by_side.Chain], *, label: str) -> None:  # noqa: ARG001
-        done.extend([config for _, config in chain] for chain in chains)
-
-    monkeypatch.setattr(parts, "run_chains", note)
-    one = (Runs("a", (1, 2), run, apart=True), Runs("b", (3,), run, run_all), Runs("c", (), run))
-    two = (Runs("d", (4,), run), Runs("e", (5, 6), run))
-    planned = [Planned("captioning", (), "sample", 0, one), Planned("text", (), "sample", 0, two)]
-    told = list(parts.do(planned))
-    assert done == [[4, 5, 6], [1], [2], [3]]
-    assert told == ["a, d, e", "b", "c"]
+    monkeypatch.setattr(parts, "run_jobs", note)
+    counter = Counter()
+    one = (Runs("a", counter, (1, 2)), Runs("b", counter, (3,), stage=1))
+    two = (Runs("c", counter, (4, 5, 6)), Runs("d", counter, (7,), stage=2))
+    plans = [Plan("captioning", "sample", one, one), Plan("text", "sample", two, two)]
+    assert list(parts.do(plans, workers=3)) == ["a, c", "b", "d"]
+    assert begun == [([1, 4, 2, 5, 6], "a, c", 3), ([3], "b", 3), ([7], "d", 3)]
     assert list(parts.do([])) == []
 
 
@@ -234,4 +219,4 @@ def test_full_needs_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("RNNREPORT_DATA", raising=False)
     for part in PARTS:
         with pytest.raises(MissingDataError):
-            runs_of(part, "full")
+            plan(part, "full")

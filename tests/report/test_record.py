@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, MissingDataError
-from rnnreport.experiments.text import training as text
+from rnnreport.experiments.text import settings as text_settings
 from rnnreport.names import PARTS, PartName
 from rnnreport.report import overview, recording
 from rnnreport.report import recorded as recorded_figures
 from rnnreport.report.findings import Found
 from rnnreport.report.overview import ASKED
+from rnnreport.report.parts import code_of
 from rnnreport.report.record import (
     Curves,
     Finding,
@@ -56,8 +57,8 @@ def test_a_record_fits_the_code(part: PartName) -> None:
 
 @pytest.mark.usefixtures("real_data")
 def test_a_changed_setting_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = {**text.SETTINGS, "lstm": {"wordvec_dim": 100, "epochs": 7}}
-    monkeypatch.setattr(text, "SETTINGS", changed)
+    changed = {**text_settings.SETTINGS, "lstm": {"wordvec_dim": 100, "epochs": 7}}
+    monkeypatch.setattr(text_settings, "SETTINGS", changed)
     assert [run.config for run in load_record("text").runs] != configs_of("text")
 
 
@@ -228,7 +229,7 @@ def test_beside_real_data_it_is_folded_up() -> None:
 
 
 def test_the_same_code_is_not_called_changed(recorded: Record, tmp_path: Path) -> None:
-    same = dataclasses.replace(recorded, code=recording.code_of("style"))
+    same = dataclasses.replace(recorded, code=code_of("style"))
     write_record(same, FILES, tmp_path)
     assert "has changed" not in recorded_run("style", "sample").html
 

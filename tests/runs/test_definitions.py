@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from rnnreport import shapes
 from rnnreport.data import load, other
-from rnnreport.experiments import store
+from rnnreport.runs import store
 
 if TYPE_CHECKING:
     from rnnreport.data.types import Type
@@ -44,7 +44,8 @@ def _help(x):
 def helper_of_pages():
     return other()
 """,
-    "experiments/store.py": "def give(x):\n    return x\n",
+    "runs/__init__.py": "",
+    "runs/store.py": "def give(x):\n    return x\n",
     "data/__init__.py": "from rnnreport.data._files import load, other\n",
     "data/_files.py": """
 _CACHE = {}
@@ -102,7 +103,7 @@ def test_names_are_followed(package: Path) -> None:  # noqa: ARG001
         ("experiments/toy.py", "math.sqrt(", "math.exp(", True),
         ("experiments/toy.py", "UNUSED = 4", "UNUSED = 5", False),
         ("experiments/toy.py", "return other()", "return None", False),
-        ("experiments/store.py", "return x", "return [x]", False),  # moves results about
+        ("runs/store.py", "return x", "return [x]", False),  # moves results about
         ("data/__init__.py", "_files import load, other", "lazy import late as load, other", True),
         ("data/_files.py", "_CACHE = {}", "_CACHE = {1: 2}", True),
         ("data/_files.py", 'print("read")', 'print("done")', True),  # executed all the same

@@ -15,22 +15,22 @@ import pytest
 import torch
 from torch import Tensor
 
+from rnnreport.data.assets import MissingDataError
 from rnnreport.runs import definitions as source
 from rnnreport.runs import store
-from rnnreport.runs.store import (
-    NotStoredError,
-    Outcome,
-    Result,
-    load_tensors,
-    only_stored,
-    stored_or_computed,
-)
+from rnnreport.runs.store import Outcome, Request, Result, get, get_or_compute, latest, load_tensors
 
 
 @dataclass(frozen=True)
 class Config:
     size: int = 3
     shape: tuple[int, ...] = (1, 2)
+
+
+@dataclass(frozen=True)
+class Profiled:
+    size: int = 3
+    profile: str = "sample"
 
 
 class Computer:
@@ -48,6 +48,12 @@ class Computer:
 
 
 Run = Callable[..., Result]
+
+
+def asked(config: object = None, fingerprint: str = "f", experiment: str = "toy") -> Request:
+    module = "rnnreport.experiments.toy"
+    data = {"fingerprint": fingerprint}
+    return Request(experiment, module, config or Config(), data, {"model": 0}, "CPU")
 
 
 @pytest.fixture
@@ -68,14 +74,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
 
     def toy(compute: Computer, config: object = None, fingerprint: str = "f") -> Result:
-        return stored_or_computed(
-            "rnnreport.experiments.toy",
-            config or Config(),
-            data={"fingerprint": fingerprint},
-            seeds={"model": 0},
-            device="CPU",
-            compute=compute,
-        )
+        return get_or_compute(asked(config, fingerprint), compute)
 
     return toy
 
@@ -298,16 +297,36 @@ def test_one_that_failed_keeps_nobody_waiting(run: Run) -> None:
     assert compute.count == 1
 
 
-def test_only_what_is_stored(run: Run) -> None:
+def test_asking_computes_nothing(run: Run) -> None:
+    assert get(asked()) is None
     compute = Computer()
-    with (
-        only_stored(),
-        pytest.raises(NotStoredError, match="no result of toy is stored"),
-    ):
-        run(compute)
-    assert compute.count == 0
     result = run(compute)
-    with only_stored():
-        assert run(compute) == result
-    run(compute, Config(size=4))  # afterwards it may be computed again
-    assert compute.count == 2
+    assert get(asked()) == result
+    assert get(asked(Config(size=4))) is None
+    assert asked().path.is_file()
+    assert asked().key == result.key
+    assert compute.count == 1
+
+
+def test_names_of_experiments_are_kept_apart(run: Run) -> None:
+    """Two experiments with the same settings, and one whose name begins like another's."""
+    run(Computer())
+    other = asked(experiment="toy-train")
+    assert get(other) is None
+    assert get_or_compute(other, Computer()).experiment == "toy-train"
+    assert [result.experiment for result in store.all_results("toy")] == ["toy"]
+
+
+def test_the_latest_of_some_settings(run: Run) -> None:
+    with pytest.raises(MissingDataError, match=r"model 3 is stored in .*`rnnreport run toys` tr"):
+        latest("toy", Profiled, part="toys", size=3)
+    with pytest.raises(MissingDataError, match=r"`rnnreport run toys --profile full`"):
+        latest("toy", Profiled, part="toys", profile="full", size=3)
+    run(Computer(), Config())  # of another version: it has other fields
+    sample = run(Computer(), Profiled())
+    assert latest("toy", Profiled, part="toys", size=3) == sample
+    full = run(Computer(), Profiled(profile="full"))
+    assert latest("toy", Profiled, part="toys", size=3) == full
+    assert latest("toy", Profiled, part="toys", profile="sample", size=3) == sample
+    with pytest.raises(MissingDataError, match="model 4 is stored"):
+        latest("toy", Profiled, part="toys", size=4)

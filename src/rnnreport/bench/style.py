@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from rnnreport.data.assets import resolve
-from rnnreport.experiments.style.data import feature_network, network_needs, style_data
+from rnnreport.experiments.style.data import feature_network, style_data
 from rnnreport.experiments.style.painting import default_config
 from rnnreport.models.style import (
     NETWORKS,
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
     if options.steps < 1:
         raise SystemExit("--steps must be at least 1")
     name: NetworkName | None = options.network
-    profile = resolve("auto", *network_needs(name))
+    profile = resolve("auto", "styles", *(() if name == "embedded" else (name or "vgg19",)))
     data = style_data(profile)
     painting = options.painting or next(iter(data.paintings))
     if painting not in data.paintings:

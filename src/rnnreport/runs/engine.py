@@ -11,6 +11,7 @@ import contextlib
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -119,7 +120,10 @@ def run_jobs(jobs: Sequence[Job], *, label: str, workers: int | None = None) -> 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[joblib.Parallel]:
     """Open processes on this machine; a cluster would be another backend of joblib."""
-    with joblib.parallel_config(_BACKEND, inner_max_num_threads=1):
+    threads = {"inner_max_num_threads": 1} if _BACKEND == "loky" else {}
+    with warnings.catch_warnings(), joblib.parallel_config(_BACKEND, **threads):
+        # A process that holds much memory after a run is replaced by a fresh one: no harm in that.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
         yield joblib.Parallel(
             workers, return_as="generator_unordered", batch_size=1, pre_dispatch="all"
         )

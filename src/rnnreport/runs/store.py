@@ -280,7 +280,7 @@ def latest(
     profile
         On which data; with ``"auto"`` on real data if there is such a result.
     **settings
-        Values that the configuration must have; the first one names the network.
+        Values that the configuration must have; the first one names the model.
 
     Raises
     ------
@@ -296,10 +296,10 @@ def latest(
         and profile in ("auto", result.config["profile"])
     ]
     if not fitting:
-        network = next(iter(settings.values()))
+        model = next(iter(settings.values()))
         on = "" if profile == "auto" else f" --profile {profile}"
         raise MissingDataError(
-            f"no trained network {network!r} is stored in {store_folder()}: `rnnreport run "
+            f"no trained model {model!r} is stored in {store_folder()}: `rnnreport run "
             f"{part}{on}` trains all of them"
         )
     return min(fitting, key=lambda result: result.config["profile"] != "full")

@@ -29,10 +29,8 @@ from rnnreport.experiments.captioning.figures import (
 )
 from rnnreport.experiments.captioning.gradients import GradientsConfig
 from rnnreport.experiments.captioning.gradients import run as measure_gradients
+from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study, study
-from rnnreport.experiments.captioning.settings import CELLS
-from rnnreport.experiments.captioning.settings import WAYS
-from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.show.figures import Figure, Html
 
@@ -43,7 +41,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNNREPORT_STORE", str(tmp_path_factory.mktemp("store")))
         patch.delenv("RNNREPORT_PROFILE", raising=False)
-        patch.setattr("rnnreport.runs.engine._side_by_side", lambda *_: None)
+        patch.setattr("joblib.cpu_count", lambda: 1)
         base = CaptionConfig(
             profile="sample",
             n_train=40,
@@ -58,7 +56,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
             learning_rate=0.02,
         )
         yield study(
-            configs=[replace(base, cell_type=cell, seed=seed) for cell in CELLS for seed in (0, 1)]
+            chosen=[replace(base, cell_type=cell, seed=seed) for cell in CELLS for seed in (0, 1)]
         )
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport.experiments.captioning.gradients import WHEN, GradientsConfig, jacobians, run
-from rnnreport.experiments.captioning.settings import CaptionConfig
-from rnnreport.experiments.captioning.settings import default_config
+from rnnreport.experiments.captioning.settings import CaptionConfig, default_config
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.captioning.training import run as train
@@ -139,7 +138,7 @@ def test_run_measures_both_networks(cell: CellType, states: list[str]) -> None:
     assert [tuple(c) for c in captions] == [c for c in longest if len(c) >= 4][:3]
     again = run(config)
     assert again.date == result.date
-    assert again.data["weights"] == train(config.training).tensors
+    assert again.data["network"] == train(config.training).key
 
 
 def test_norms_are_largest_singular_values() -> None:

@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from stored import store_result
 from torch import Generator, Tensor
 
 from rnnreport.experiments.captioning import study as caption_summary
 from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
 from rnnreport.experiments.captioning.measures import bootstrap, measure, paired_difference
+from rnnreport.experiments.captioning.settings import CELLS, SEEDS, WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study, study
-from rnnreport.experiments.captioning.settings import CELLS
-from rnnreport.experiments.captioning.settings import SEEDS
-from rnnreport.experiments.captioning.settings import WAYS
-from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.models.captioning import CellType
-from rnnreport.runs.store import Outcome, Result, stored_or_computed
+from rnnreport.runs.store import Outcome, Result
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +82,7 @@ def make_result(cell: CellType, seed: int) -> Result:
         ]
 
     details = {"val": records(VAL, 1), "train": records(TRAIN, 1)}
-    return stored_or_computed(
+    return store_result(
         "rnnreport.experiments.captioning.training",
         CaptionConfig(cell_type=cell, profile="sample", seed=seed),
         data={"profile": "sample", "fingerprint": "f"},
@@ -184,11 +182,12 @@ def test_images_are_ordered_by_the_first_seed() -> None:
 def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[CaptionConfig] = []
 
-    def pretend(configs: Sequence[CaptionConfig]) -> list[Result]:
+    def pretend(_: object, configs: Sequence[CaptionConfig], *, label: str) -> list[Result]:
+        assert label == "captions"
         asked.extend(configs)
         return [make_result("lstm", config.seed % 2) for config in configs]
 
-    monkeypatch.setattr(caption_summary, "run_all", pretend)
+    monkeypatch.setattr(caption_summary, "results", pretend)
     done = study("sample")
     assert [(config.cell_type, config.seed) for config in asked] == [
         (cell, seed) for cell in CELLS for seed in SEEDS
@@ -203,4 +202,4 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caption_summary, "images_of", lambda config: config)
     with pytest.raises(ValueError, match="images that are at hand, got dataset='coco'"):
-        study(configs=[CaptionConfig(dataset="coco", profile="full")])
+        study(chosen=[CaptionConfig(dataset="coco", profile="full")])

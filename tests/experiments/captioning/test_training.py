@@ -28,15 +28,9 @@ from rnnreport.data.flickr8k import split_by_name
 from rnnreport.experiments.captioning import data as caption_data
 from rnnreport.experiments.captioning import training as caption_training
 from rnnreport.experiments.captioning.data import image_source
-from rnnreport.experiments.captioning.settings import CELLS
-from rnnreport.experiments.captioning.settings import WAYS
-from rnnreport.experiments.captioning.settings import CaptionConfig
-from rnnreport.experiments.captioning.settings import default_config
-from rnnreport.experiments.captioning.trained import TrainedCaptioner
-from rnnreport.experiments.captioning.training import latest
-from rnnreport.experiments.captioning.training import run
-from rnnreport.experiments.captioning.training import run_all
-from rnnreport.experiments.captioning.training import images_of
+from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig, default_config
+from rnnreport.experiments.captioning.trained import TrainedCaptioner, latest
+from rnnreport.experiments.captioning.training import images_of, run
 from rnnreport.models.captioning import CellType
 from rnnreport.runs.store import load_tensors
 
@@ -102,14 +96,14 @@ def test_the_trained_captioner_writes_what_the_run_wrote(cell: CellType) -> None
     config = replace(TINY, cell_type=cell)
     result = run(config)
     captioner = TrainedCaptioner(result)
-    source = images_of(config)
+    pictures = images_of(config)
     records = result.details["val"]
-    features = captioner.features([source.image(record["image"]) for record in records])
+    features = captioner.features([pictures.image(record["image"]) for record in records])
     assert [list(words) for words in captioner.captions(features)] == [r["beam"] for r in records]
     vocabulary = captioner.vocabulary
-    _, val = source.splits(vocabulary, places=cell == "attention", max_words=40)
+    _, val = pictures.splits(vocabulary, places=cell == "attention", max_words=40)
     torch.testing.assert_close(captioner.split_features(val), features)
-    assert latest(cell, "sample") == result
+    assert latest(cell, "sample").result == result
     with pytest.raises(ValueError, match="do not fit its configuration"):
         TrainedCaptioner(replace(result, config=result.config | {"hidden_dim": 9}))
 
@@ -117,7 +111,7 @@ def test_the_trained_captioner_writes_what_the_run_wrote(cell: CellType) -> None
 def test_training_is_repeatable_and_seeds_count(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, other = run_all([TINY, replace(TINY, seed=1)], workers=1)
+    first, other = run(TINY), run(replace(TINY, seed=1))
     assert other.history["loss"] != first.history["loss"]
     tensors = load_tensors(first)
     monkeypatch.setenv("RNNREPORT_STORE", str(store / "other"))
@@ -155,7 +149,8 @@ def test_gradients_are_clipped_by_their_norm(monkeypatch: pytest.MonkeyPatch) ->
 
 _KILLED = """
 import sys
-from rnnreport.experiments.captioning.training import CaptionConfig, run
+from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.experiments.captioning.training import run
 import json
 config = CaptionConfig(**json.loads(sys.argv[1]))
 run(config)
@@ -206,7 +201,7 @@ def test_a_damaged_checkpoint_is_not_used(store: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("RNNREPORT_STORE", str(store / "other"))
     (store / "other").mkdir()
     key = whole.key[:20]
-    damage(store / "other" / f"caption_training-{key}.part")
+    damage(store / "other" / f"captions-{key}.part")
     assert run(TINY).history == whole.history
 
 
@@ -281,6 +276,7 @@ def test_features_of_photographs_are_computed_once(
     run(replace(config, seed=2))
     assert stored.stat().st_size > 1000
     # Other code: other features.
+    caption_data._photographs.cache_clear()
     monkeypatch.setattr(caption_data, "code_fingerprint", lambda _: "changed")
     image_source("full", n_train=1, n_val=1).features([val[0]], places=False)
     assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 2
@@ -306,12 +302,11 @@ def test_missing_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path))
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
     with pytest.raises(MissingDataError, match="'flickr8k' is missing"):
-        default_config("lstm", profile="full")
+        run(default_config("lstm", profile="full"))
     with pytest.raises(MissingDataError, match="'coco' is missing"):
         run(replace(TINY, profile="full", dataset="coco"))
-    with pytest.raises(MissingDataError, match="no trained network 'rnn' is stored"):
+    with pytest.raises(MissingDataError, match="no trained model 'rnn' is stored"):
         latest("rnn")
-    assert default_config("rnn").profile == "sample"
 
 
 # COCO's layout

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from stored import store_result
 from torch import Tensor
 
 from rnnreport.data.assets import ResolvedProfile
@@ -35,12 +36,10 @@ from rnnreport.experiments.text.figures import (
     word_weights,
     words_figure,
 )
+from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig
 from rnnreport.experiments.text.study import NAMES, SOURCE, Row, Study, study
-from rnnreport.experiments.text.settings import MODELS
-from rnnreport.experiments.text.settings import ModelName
-from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.trained import TrainedClassifier
-from rnnreport.runs.store import Outcome, Result, stored_or_computed
+from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.figures import Figure, Html
 from rnnreport.show.tables import p_text, table
 
@@ -93,7 +92,7 @@ def make_study(
             tensors["model.weight"] = torch.tensor(weights[seed])[:, None]
         accuracy = ((said > 0.5) == labels).double().mean().item()
         history = list(histories[model][seed]) if histories else []
-        return stored_or_computed(
+        return store_result(
             "rnnreport.experiments.text.training",
             TextConfig(model=model, profile=data.profile, seed=seed),
             data=data.about,
@@ -308,12 +307,13 @@ def test_a_study_groups_the_runs_by_model(monkeypatch: pytest.MonkeyPatch) -> No
     data = make_data((1, 0))
     asked: list[TextConfig] = []
 
-    def pretend(configs: Sequence[TextConfig]) -> list[Result]:
+    def pretend(_: object, configs: Sequence[TextConfig], *, label: str) -> list[Result]:
+        assert label == "text"
         asked.extend(configs)
         runs = make_study(data, {m: [[0.9, 0.1]] * 4 for m in ("lstm", "bag")}).results
         return [runs[config.model][config.seed] for config in configs]
 
-    monkeypatch.setattr(text_summary, "run_all", pretend)
+    monkeypatch.setattr(text_summary, "results", pretend)
     monkeypatch.setattr(text_summary, "text_data", lambda profile, seed: (data, profile, seed))
     done = study(models=("lstm", "bag"), profile="sample", seeds=(3, 1, 2))
     assert {config.profile for config in asked} == {"sample"}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import runpy
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,23 +22,20 @@ from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text import data as text_data
 from rnnreport.experiments.text import fitting as text_training
+from rnnreport.experiments.text import settings as text_settings
+from rnnreport.experiments.text import trained as text_trained
 from rnnreport.experiments.text import training as text
 from rnnreport.experiments.text import word_vectors
-from rnnreport.experiments.text.settings import MODELS
-from rnnreport.experiments.text.settings import ModelName
-from rnnreport.experiments.text.settings import TextConfig
-from rnnreport.experiments.text.settings import default_config
-from rnnreport.experiments.text.trained import TrainedClassifier
-from rnnreport.experiments.text.training import latest
+from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig, default_config
+from rnnreport.experiments.text.trained import TrainedClassifier, latest
 from rnnreport.experiments.text.training import run
-from rnnreport.experiments.text.training import run_all
 from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.report.provenance import provenance
-from rnnreport.runs import engine as side_by_side
+from rnnreport.runs import engine
 from rnnreport.runs.definitions import definitions
 from rnnreport.runs.store import (
     Result,
-    all_stored,
+    all_results,
     load_tensors,
     store_folder,
 )
@@ -52,7 +47,7 @@ FILE = "glove.6B.50d.txt"
 
 def clear_caches() -> None:
     text_data.text_data.cache_clear()
-    text._load_or_train_glove.cache_clear()
+    text._file_vectors.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +109,8 @@ def test_a_run_and_what_it_keeps(model: ModelName) -> None:
     config = tiny(model)
     result = run(config)
     vectors = "none" if model in ("bag", "average") else "own"
-    assert result.config == asdict(config) | {"vectors": vectors}
+    assert config.vectors == vectors
+    assert result.config == asdict(config)
     assert result.experiment == "text"
     assert result.seeds == {"data": 0, "model": 0}
     assert result.data["profile"] == "sample"
@@ -205,7 +201,7 @@ def test_the_test_sentences_are_scored_once_and_last(
     model: ModelName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, bool]] = []  # for each call how many sentences, and whether in training
-    build = text.build_model
+    build = text_trained.build_model
 
     def watched(*arguments: Any, **keywords: Any) -> Any:
         built = build(*arguments, **keywords)
@@ -354,23 +350,18 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 def test_runs_side_by_side_give_what_they_give_alone(
     trainings: Trainings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def threads(workers: int, _context: Any, _start: Any, given: tuple[Any]) -> ThreadPoolExecutor:
-        monkeypatch.setattr(side_by_side, "_TICKS", *given)
-        return ThreadPoolExecutor(workers)
-
-    monkeypatch.setattr(side_by_side, "ProcessPoolExecutor", threads)
+    monkeypatch.setattr(engine, "_BACKEND", "threading")  # processes know of no small sample
     configs = [tiny(model, seed=seed) for model in ("lstm", "bag", "glove") for seed in (1, 0)]
-    results = run_all(configs, workers=3)
+    results = engine.results(text, configs, label="text", workers=3)
     assert trainings.count == 6
     assert [(r.config["model"], r.config["seed"]) for r in results] == [
         (config.model, config.seed) for config in configs
     ]
     tensors = [load_tensors(result) for result in results]
-    assert run_all(configs[::-1], workers=3) == results[::-1]
+    assert engine.results(text, configs[::-1], label="text", workers=3) == results[::-1]
     assert trainings.count == 6
-
-    monkeypatch.setattr(side_by_side, "_side_by_side", None)  # not for one run
-    more = run_all([configs[1], tiny("bag", seed=2), configs[0]], workers=3)
+    wanted = [configs[1], tiny("bag", seed=2), configs[0]]
+    more = engine.results(text, wanted, label="text", workers=3)
     assert trainings.count == 7
     assert [more[0], more[2]] == [results[1], results[0]]
 
@@ -385,18 +376,16 @@ def test_an_error_in_a_process_of_its_own_reaches_the_caller(
 ) -> None:
     # On the sample as it is: the processes know of no change that a test makes.
     config = replace(default_config("bag", profile="sample"), epochs=1)
-    first, second, bad = config, replace(config, seed=1), replace(config, learning_rate=1e38)
-    children = set(multiprocessing.active_children())
+    configs = [config, replace(config, seed=1), replace(config, learning_rate=1e38)]
     state = torch.random.get_rng_state()
     with pytest.raises(FloatingPointError, match="smaller learning rate"):
-        run_all([first, second, bad], workers=2)
+        engine.results(text, configs, label="text", workers=2)
     assert torch.equal(state, torch.random.get_rng_state())
-    assert not set(multiprocessing.active_children()) - children
-    kept = all_stored("text")  # one of two was done when the third began
-    assert {result.config["learning_rate"] for result in kept} == {config.learning_rate}
-    tensors = [load_tensors(result) for result in kept]
+    stored = all_results("text")  # one of two was done when the third began
+    assert {result.config["learning_rate"] for result in stored} == {config.learning_rate}
+    tensors = [load_tensors(result) for result in stored]
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "other"))
-    for result, before in zip(kept, tensors, strict=True):
+    for result, before in zip(stored, tensors, strict=True):
         assert_same(run(TextConfig(**result.config)), result, before)
 
 
@@ -409,28 +398,14 @@ def assert_same(result: Result, other: Result, tensors: dict[str, Tensor]) -> No
 
 
 @pytest.mark.usefixtures("few")
-def test_vectors_are_trained_before_the_processes_start(
-    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[list[TextConfig], int]] = []
-
-    def pretend(jobs: Sequence[Any], _label: str, total: int, workers: int) -> None:
-        assert len(all_stored("word_vectors")) == 1
-        assert trainings.count == 1
-        configs = [config for _, config, _ in jobs]
-        assert total == sum(config.epochs for config in configs)
-        asked.append((configs, workers))
-
-    monkeypatch.setattr(side_by_side, "_side_by_side", pretend)
+def test_vectors_are_trained_once_and_only_when_needed(trainings: Trainings) -> None:
     configs = [tiny("glove", epochs=1), tiny("bag", epochs=1), tiny("rnn", epochs=1)]
-    run(configs[1])
-    results = run_all(configs, workers=5)
-    assert [result.config["model"] for result in results] == ["glove", "bag", "rnn"]
-    (((first, second), workers),) = asked
-    assert (first.model, second.model, workers) == ("glove", "rnn", 2)
-    run_all([replace(config, seed=1) for config in configs], workers=1)
-    assert len(asked) == 1
-    assert len(all_stored("word_vectors")) == 1
+    keys = [text.request(config).key for config in configs]
+    assert not all_results("word-vectors")  # asking trains nothing
+    results = engine.results(text, configs, label="text", workers=1)
+    assert [result.key for result in results] == keys
+    assert trainings.count == 3
+    assert len(all_results("word-vectors")) == 1
 
 
 @pytest.mark.usefixtures("few")
@@ -505,13 +480,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def full(model: ModelName, **changes: Any) -> TextConfig:
     settings: dict[str, Any] = {"epochs": 2, "hidden_dim": 8}
-    return replace(default_config(model), **(settings | changes))
+    return replace(default_config(model, profile="full"), **(settings | changes))
 
 
 def test_vectors_from_a_file(files: Path) -> None:
     rows = write_vectors(files / "glove" / FILE)
     config = full("glove-fixed")
-    assert (config.profile, config.vectors) == ("full", "auto")
+    assert (config.profile, config.vectors) == ("full", "file")
     result = run(config)
     assert result.config["vectors"] == "file"
     assert result.data["name"] == "sentences of Yelp reviews"
@@ -520,7 +495,7 @@ def test_vectors_from_a_file(files: Path) -> None:
     )
     assert result.data["vectors"] == FILE
     assert result.data["vectors_dim"] == 50
-    assert result.data["vectors_known"] == len(WORDS) - len(UNKNOWN_TO_THE_FILE)
+    assert result.metrics["vectors_known"] == len(WORDS) - len(UNKNOWN_TO_THE_FILE)
 
     classifier = TrainedClassifier(result)
     words = classifier.vocabulary.words
@@ -546,8 +521,8 @@ def test_vectors_are_trained_where_no_file_is(model: ModelName, files: Path) -> 
     assert result.config["vectors"] == "own"
     assert result.data["vectors"] == OWN
     assert result.data["vectors_dim"] == 100
-    assert result.data["vectors_known"] == len(WORDS)
-    (trained,) = all_stored("word_vectors")
+    assert result.metrics["vectors_known"] == len(WORDS)
+    (trained,) = all_results("word-vectors")
     assert result.data["vectors_fingerprint"] == trained.key
     if model == "glove-fixed":
         vectors = load_tensors(trained)["vectors"]
@@ -611,14 +586,14 @@ def test_missing_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path))
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
     for action in (
-        lambda: default_config("bag", profile="full"),
-        lambda: run(TextConfig(model="bag", profile="full")),
-        lambda: run_all([TextConfig(model="bag", profile="full")]),
+        lambda: run(TextConfig(model="bag", vectors="none", wordvec_dim=1)),
+        lambda: engine.results(
+            text, [TextConfig(model="bag", vectors="none", wordvec_dim=1)], label=""
+        ),
         lambda: word_vectors.run(WordVectorsConfig("full")),
     ):
         with pytest.raises(MissingDataError, match="'sentiment' is missing"):
             action()
-    assert default_config("bag").profile == "sample"
 
 
 def test_sentences_in_which_no_word_stands_twice(files: Path) -> None:
@@ -647,7 +622,7 @@ def test_rare_words_stand_once(files: Path) -> None:
     ("change", "message"),
     [
         ({"model": "perceptron"}, r"model must be one of bag, average, .*got 'perceptron'"),
-        ({"vectors": "word2vec"}, r"vectors must be one of auto, file, own, none, got 'word2vec'"),
+        ({"vectors": "word2vec"}, r"vectors must be one of file, own, none, got 'word2vec'"),
         ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"batch_size": -1}, "batch_size must be at least 1, got -1"),
@@ -668,22 +643,18 @@ def test_refuses_bad_configurations(change: dict[str, Any], message: str) -> Non
 def test_default_configurations_on_real_data(files: Path) -> None:
     assert files.is_dir()
     for model in MODELS:
-        expected = TextConfig(model=model, profile="full", seed=2, **text.SETTINGS[model])
-        assert default_config(model, seed=2) == expected
+        expected = TextConfig(model=model, profile="full", seed=2, **text_settings.SETTINGS[model])
+        assert default_config(model, profile="full", seed=2) == expected
 
 
-def test_default_configurations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_configurations() -> None:
     for model in MODELS:
         config = default_config(model, profile="sample", seed=3)
         assert (config.model, config.profile, config.seed) == (model, "sample", 3)
-        expected = {**text.SETTINGS[model], **text._SAMPLE.get(model, {})}
+        expected = {**text_settings.SETTINGS[model], **text_settings._SAMPLE.get(model, {})}
         assert {name: getattr(config, name) for name in expected} == expected
     with pytest.raises(ValueError, match=r"model must be one of bag, .* got 'perceptron'"):
         default_config("perceptron", profile="sample")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"profile must be one of .* got 'half'"):
-        default_config("bag", profile="half")  # type: ignore[arg-type]
-    monkeypatch.setenv("RNNREPORT_PROFILE", "sample")
-    assert default_config("bag").profile == "sample"
 
 
 # Stored models
@@ -703,7 +674,7 @@ def test_latest() -> None:
     with pytest.raises(MissingDataError, match=r"'bag' is stored in .*`rnnreport run text` trains"):
         latest("bag")
     base = run(tiny("bag", epochs=1))
-    assert latest("bag") == base
+    assert latest("bag").result == base
     with pytest.raises(MissingDataError, match=r"'lstm' is stored"):
         latest("lstm")
     with pytest.raises(MissingDataError, match=r"`rnnreport run text --profile full`"):
@@ -711,18 +682,18 @@ def test_latest() -> None:
     newer = keep(base, "2100-01-02T00:00:00+00:00")
     keep(base, "2000-01-02T00:00:00+00:00", seed=1)
     keep(base, "2100-01-03T00:00:00+00:00", model="lstm")
-    assert latest("bag") == latest("bag", "sample") == newer
+    assert latest("bag").result == latest("bag", "sample").result == newer
     full_one = keep(base, "2000-01-01T00:00:00+00:00", profile="full")
     keep(base, "1999-01-01T00:00:00+00:00", profile="full")
-    assert latest("bag") == latest("bag", "full") == full_one
-    assert latest("bag", "sample") == newer
+    assert latest("bag").result == latest("bag", "full").result == full_one
+    assert latest("bag", "sample").result == newer
 
 
 @pytest.mark.usefixtures("few")
 def test_latest_passes_over_results_of_another_version() -> None:
     base = run(tiny("bag", epochs=1))
     keep(base, "2100-01-01T00:00:00+00:00", momentum=0.9)
-    assert TrainedClassifier(latest("bag")).result == base
+    assert latest("bag").result == base
 
 
 # The benchmark

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from stored import store_result
 from torch import Tensor
 
 from rnnreport.data.assets import ResolvedProfile
@@ -32,7 +33,7 @@ from rnnreport.experiments.transfer.figures import (
 )
 from rnnreport.experiments.transfer.study import Study, least_difference
 from rnnreport.experiments.transfer.training import Mode, TransferConfig
-from rnnreport.runs.store import Outcome, Result, stored_or_computed
+from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.figures import Html
 
 LABELS = (0,) * 5 + (1,) * 5
@@ -58,7 +59,7 @@ def make_result(
     last = 1 - len(wrong) / count
     attention = torch.zeros(count, 3, 3)
     attention[:, 0, 2] = 1.0
-    return stored_or_computed(
+    return store_result(
         "rnnreport.experiments.transfer.training",
         TransferConfig(mode=mode, seed=seed, profile="sample"),
         data={"fingerprint": "x", "wrong": list(wrong), "best": best, "labels": len(labels)},
@@ -287,11 +288,12 @@ def test_what_speaks_is_brighter() -> None:
 def test_a_study_runs_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, int]] = []
 
-    def pretend(config: TransferConfig) -> Result:
-        asked.append((config.mode, config.seed))
-        return make_result(config.mode, config.seed, (), 1.0, LABELS)
+    def pretend(_: object, configs: Sequence[TransferConfig], *, label: str) -> list[Result]:
+        assert label == "ants and bees"
+        asked.extend((config.mode, config.seed) for config in configs)
+        return [make_result(config.mode, config.seed, (), 1.0, LABELS) for config in configs]
 
-    monkeypatch.setattr(transfer_summary, "run", pretend)
+    monkeypatch.setattr(transfer_summary, "results", pretend)
     for module in (transfer_choice, transfer_rate):
         monkeypatch.setattr(module, "run", lambda _: make_result("frozen", 9, (), 1.0, LABELS))
     monkeypatch.setattr(transfer_summary, "transfer_data", lambda *_: make_study().data)

@@ -177,8 +177,8 @@ class _Photographs(ImageSource):
     """Flickr8k with features of MobileNetV2."""
 
     def __init__(self, max_words: int | None) -> None:
-        self._weights = require("mobilenet_v2")
-        self._data: Flickr8k = load_flickr8k(require("flickr8k"), max_words=max_words)
+        folder, self._weights = require("flickr8k"), require("mobilenet_v2")
+        self._data: Flickr8k = load_flickr8k(folder, max_words=max_words)
 
     @property
     def about(self) -> dict[str, Any]:

@@ -21,7 +21,6 @@ __all__ = [
     "StylePainting",
     "about",
     "feature_network",
-    "network_needs",
     "painting_names",
     "style_data",
 ]
@@ -141,17 +140,6 @@ def style_data(profile: ResolvedProfile, data_seed: int = 0) -> StyleData:
     for picture in (content, *(painting.picture for painting in paintings.values())):
         total.update(f"{picture.size} ".encode() + picture.tobytes())
     return StyleData(profile, told, content, content_title, paintings, total.hexdigest())
-
-
-def network_needs(name: NetworkName | None) -> tuple[str, ...]:
-    """Return the assets that the profile ``full`` needs with a network; with None, the usual one.
-
-    Parameters
-    ----------
-    name
-        One of :data:`~rnnreport.models.style.NETWORKS`, or None.
-    """
-    return ("styles",) if name == "embedded" else ("styles", name or "vgg19")
 
 
 @functools.lru_cache(maxsize=2)

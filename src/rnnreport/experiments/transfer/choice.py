@@ -86,7 +86,7 @@ def request(config: ChoiceConfig) -> Request:
         "transfer-choice",
         __name__,
         config,
-        data=about(transfer_data(config.profile, config.data_seed), config.backbone),
+        data=about(config.profile, config.data_seed, config.backbone),
         seeds={"data": config.data_seed, "folds": config.seed},
         device=describe_device(config.device),
     )

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport.data.assets import NEEDS, ResolvedProfile, fingerprint, require
+from rnnreport.data.assets import ResolvedProfile, fingerprint, require
 from rnnreport.data.hymenoptera import CLASSES, load_hymenoptera
 from rnnreport.data.pictures import read_picture
 from rnnreport.models.embedded import load_embedded
@@ -20,7 +20,7 @@ from rnnreport.samples.insects import generate_insects
 
 __all__ = ["CLASSES", "TransferData", "about", "backbone", "needs", "transfer_data"]
 
-_TOLD: dict[BackboneName, str] = {
+_NETWORKS: dict[BackboneName, str] = {
     "resnet18": "ResNet-18, trained on ImageNet",
     "mobilenet_v2": "MobileNetV2, trained on ImageNet",
     "embedded": "the small network that the package brings along",
@@ -103,16 +103,8 @@ def transfer_data(profile: ResolvedProfile, data_seed: int = 0) -> TransferData:
     )
 
 
-def needs(name: BackboneName | None) -> tuple[str, ...]:
-    """Return the assets that the profile ``full`` needs with a network; with None, the usual one.
-
-    Parameters
-    ----------
-    name
-        One of :data:`~rnnreport.models.transfer.BACKBONES`, or None.
-    """
-    if name is None:
-        return NEEDS["transfer"]
+def needs(name: BackboneName) -> tuple[str, ...]:
+    """Return the assets that the profile ``full`` needs with a network."""
     return ("hymenoptera",) if name == "embedded" else ("hymenoptera", name)
 
 
@@ -134,21 +126,27 @@ def backbone(name: BackboneName) -> Backbone:
     return load_backbone(name, None if name == "embedded" else require(name))
 
 
-def about(data: TransferData, name: BackboneName) -> dict[str, Any]:
+def about(profile: ResolvedProfile, data_seed: int, name: BackboneName) -> dict[str, Any]:
     """Say what a result rests on.
 
     Parameters
     ----------
-    data
-        The pictures.
+    profile, data_seed
+        Of the pictures.
     name
         The network.
 
     Raises
     ------
     MissingDataError
-        If the network's weights are not there.
+        If the profile is ``full`` and its data is not there, or the network's weights are not.
+    DataFormatError
+        If a file cannot be read.
     """
+    if profile == "full":
+        for asset in needs(name):  # the pictures take long to read
+            require(asset)
+    data = transfer_data(profile, data_seed)
     path = None if name == "embedded" else require(name)
     mark = _hash_of_embedded() if path is None else fingerprint([path])
     ants, bees = (torch.bincount(part, minlength=2).tolist() for part in (
@@ -159,7 +157,7 @@ def about(data: TransferData, name: BackboneName) -> dict[str, Any]:
         "name": data.name,
         "amount": (
             f"{sum(ants)} for training ({ants[0]} ants, {ants[1]} bees), {sum(bees)} for "
-            f"validation ({bees[0]} ants, {bees[1]} bees). The network: {_TOLD[name]}"
+            f"validation ({bees[0]} ants, {bees[1]} bees). The network: {_NETWORKS[name]}"
             + (f" ({path.name})" if path else "")
         ),
         "fingerprint": hashlib.sha256(f"{data.fingerprint} {mark}".encode()).hexdigest(),
