@@ -18,9 +18,7 @@ from rnnreport import nn
 from rnnreport.data.sentences import Sentences, order_by_length
 from rnnreport.experiments.text import fitting as text_training
 from rnnreport.experiments.text.fitting import train_epoch
-from rnnreport.experiments.text.settings import MODELS
-from rnnreport.experiments.text.settings import ModelName
-from rnnreport.experiments.text.settings import TextConfig
+from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig
 from rnnreport.experiments.text.trained import build_model
 from rnnreport.models.text import (
     BagOfWords,

@@ -29,10 +29,8 @@ from rnnreport.experiments.captioning.figures import (
 )
 from rnnreport.experiments.captioning.gradients import GradientsConfig
 from rnnreport.experiments.captioning.gradients import run as measure_gradients
+from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study, study
-from rnnreport.experiments.captioning.settings import CELLS
-from rnnreport.experiments.captioning.settings import WAYS
-from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.show.figures import Figure, Html
 

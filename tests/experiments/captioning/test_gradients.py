@@ -9,8 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport.experiments.captioning.gradients import WHEN, GradientsConfig, jacobians, run
-from rnnreport.experiments.captioning.settings import CaptionConfig
-from rnnreport.experiments.captioning.settings import default_config
+from rnnreport.experiments.captioning.settings import CaptionConfig, default_config
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.captioning.training import run as train

@@ -28,15 +28,9 @@ from rnnreport.data.flickr8k import split_by_name
 from rnnreport.experiments.captioning import data as caption_data
 from rnnreport.experiments.captioning import training as caption_training
 from rnnreport.experiments.captioning.data import image_source
-from rnnreport.experiments.captioning.settings import CELLS
-from rnnreport.experiments.captioning.settings import WAYS
-from rnnreport.experiments.captioning.settings import CaptionConfig
-from rnnreport.experiments.captioning.settings import default_config
+from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig, default_config
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
-from rnnreport.experiments.captioning.training import latest
-from rnnreport.experiments.captioning.training import run
-from rnnreport.experiments.captioning.training import run_all
-from rnnreport.experiments.captioning.training import images_of
+from rnnreport.experiments.captioning.training import images_of, latest, run, run_all
 from rnnreport.models.captioning import CellType
 from rnnreport.runs.store import load_tensors
 

@@ -35,10 +35,8 @@ from rnnreport.experiments.text.figures import (
     word_weights,
     words_figure,
 )
+from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig
 from rnnreport.experiments.text.study import NAMES, SOURCE, Row, Study, study
-from rnnreport.experiments.text.settings import MODELS
-from rnnreport.experiments.text.settings import ModelName
-from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.runs.store import Outcome, Result, stored_or_computed
 from rnnreport.show.figures import Figure, Html

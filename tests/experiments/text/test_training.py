@@ -26,14 +26,9 @@ from rnnreport.experiments.text import data as text_data
 from rnnreport.experiments.text import fitting as text_training
 from rnnreport.experiments.text import training as text
 from rnnreport.experiments.text import word_vectors
-from rnnreport.experiments.text.settings import MODELS
-from rnnreport.experiments.text.settings import ModelName
-from rnnreport.experiments.text.settings import TextConfig
-from rnnreport.experiments.text.settings import default_config
+from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig, default_config
 from rnnreport.experiments.text.trained import TrainedClassifier
-from rnnreport.experiments.text.training import latest
-from rnnreport.experiments.text.training import run
-from rnnreport.experiments.text.training import run_all
+from rnnreport.experiments.text.training import latest, run, run_all
 from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.report.provenance import provenance
 from rnnreport.runs import engine as side_by_side
