@@ -1,20 +1,17 @@
 """Image features: pixel features by hand, MobileNetV2 with random and with real weights."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from PIL import Image
 from real_data import needs
 from torch import nn
 
 from rnnreport._torchvision import torchvision
-from rnnreport.data.assets import DataFormatError, require
+from rnnreport.data.assets import require
 from rnnreport.data.features import (
-    load_mobilenet_v2,
     mobilenet_v2_maps,
     pixel_features,
     pixel_patches,
@@ -24,6 +21,7 @@ from rnnreport.data.features import (
     statistics,
 )
 from rnnreport.data.flickr8k import load_flickr8k
+from rnnreport.data.weights import load_torchvision
 
 
 def test_pixel_features_are_mean_colours() -> None:
@@ -75,29 +73,6 @@ def network() -> nn.Module:
         torch.manual_seed(0)  # torchvision's constructor takes no generator
         built: nn.Module = torchvision.models.mobilenet_v2()
     return built.eval()
-
-
-@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_loads_weights(tmp_path: Path, network: nn.Module, suffix: str) -> None:
-    path = tmp_path / f"weights.{suffix}"
-    if suffix == "pth":
-        torch.save(network.state_dict(), path)
-    else:
-        safetensors.torch.save_file(network.state_dict(), path)
-    loaded = load_mobilenet_v2(path)
-    assert not loaded.training
-    assert not any(param.requires_grad for param in loaded.parameters())
-    for name, value in network.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], value)
-
-
-def test_refuses_weights_of_another_network(tmp_path: Path, network: nn.Module) -> None:
-    state = network.state_dict()
-    state.pop("classifier.1.bias")
-    path = tmp_path / "weights.safetensors"
-    safetensors.torch.save_file(state, path)
-    with pytest.raises(DataFormatError, match=r"(?s)not the weights of MobileNetV2.*classifier"):
-        load_mobilenet_v2(path)
 
 
 def _pictures(count: int) -> Iterator[Image.Image]:
@@ -164,7 +139,7 @@ def test_the_real_network_tells_dogs_from_the_rest() -> None:
 
     dogs = [name for name in data.captions if mentions(name) == 5][:20]
     rest = [name for name in data.captions if mentions(name) == 0][:20]
-    network = load_mobilenet_v2(require("mobilenet_v2"))
+    network = load_torchvision("mobilenet_v2", require("mobilenet_v2"))
     maps = torch.cat(list(mobilenet_v2_maps(map(data.image, dogs + rest), network)))
     features = maps.mean(1)
     assert features.shape == (40, 1280)

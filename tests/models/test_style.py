@@ -359,16 +359,9 @@ def test_painting_twice_gives_the_same() -> None:
     assert first.history == second.history
 
 
-def test_painting_begins_with_the_content_or_with_noise() -> None:
+def test_painting_begins_with_the_content() -> None:
     begun = paint(levels=[Level(40, 1)], optimiser="adam", learning_rate=1e-9)
     torch.testing.assert_close(begun.image, to_image(picture(0), 40))
-    noises = [
-        paint(levels=[Level(40, 1)], optimiser="adam", learning_rate=1e-9, noise=seeded(seed)).image
-        for seed in (3, 3, 4)
-    ]
-    torch.testing.assert_close(noises[0], torch.rand(1, 3, 40, 48, generator=seeded(3)))
-    assert torch.equal(noises[0], noises[1])
-    assert not torch.equal(noises[0], noises[2])
 
 
 def test_the_image_is_clamped_after_a_step_and_not_within_it(

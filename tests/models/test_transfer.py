@@ -1,4 +1,4 @@
-"""Networks are cut and put together again, heads learn, and attention is what the gradient says."""
+"""Networks are cut and put together again, heads learn, and Grad-CAM is what the gradient says."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rnnreport.models.transfer import (
     Backbone,
     BackboneName,
     Head,
-    attention,
     finetune,
-    freeze,
+    grad_cam,
     load_backbone,
+    train_head,
 )
 
 
@@ -146,7 +146,7 @@ def train_frozen(
     seed: int = 0,
 ) -> tuple[Head, list[float]]:
     head = Head(features.flatten(0, 1))
-    losses = freeze(
+    losses = train_head(
         head,
         features,
         labels,
@@ -287,7 +287,7 @@ def test_a_network_in_training_mode_is_refused() -> None:
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_attention_is_what_the_gradient_says(n_classes: int) -> None:
+def test_grad_cam_is_what_the_gradient_says(n_classes: int) -> None:
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
@@ -300,7 +300,7 @@ def test_attention_is_what_the_gradient_says(n_classes: int) -> None:
     against = (scores - scores.mean(1, keepdim=True))[torch.arange(5), labels].sum()
     (gradient,) = torch.autograd.grad(against, maps)
     expected = (gradient.mean((2, 3), keepdim=True) * maps).sum(1).relu()
-    found = attention(maps.detach(), head, labels)
+    found = grad_cam(maps.detach(), head, labels)
     assert found.shape == (5, 3, 4)
     torch.testing.assert_close(found, expected.detach())
     assert found.max() > 0

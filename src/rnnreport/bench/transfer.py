@@ -21,7 +21,7 @@ from rnnreport.data.assets import find, resolve
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.choice import fixed_views, pass_through
 from rnnreport.experiments.transfer.data import TransferData, backbone, transfer_data
-from rnnreport.models.transfer import BackboneName, Head, freeze
+from rnnreport.models.transfer import BackboneName, Head, train_head
 
 _BATCH, _RATE, _DECAY = 16, 0.02, 1e-3
 
@@ -71,14 +71,14 @@ def measure(data: TransferData, name: BackboneName, *, size: int, epochs: int) -
     features = pass_through(pooled, fixed_views(data.train, size), "features")
     val = pass_through(pooled, fixed_views(data.val, size)[:1], "features")
     head = Head(features.flatten(0, 1))
-    for _ in freeze(head, features, data.train_labels, **_settings(epochs)):
+    for _ in train_head(head, features, data.train_labels, **_settings(epochs)):
         accuracy_once = _accuracy(head, val, data.val_labels)
     once = time.perf_counter() - start
 
     start = time.perf_counter()
     fresh = Head(features.flatten(0, 1))  # standardised alike: its statistics cost nothing here
     views = _LazyViews(pooled, data, size)
-    for _ in freeze(fresh, views, data.train_labels, **_settings(epochs)):  # type: ignore[arg-type]
+    for _ in train_head(fresh, views, data.train_labels, **_settings(epochs)):  # type: ignore[arg-type]
         val = pass_through(pooled, fixed_views(data.val, size)[:1], "validation")
         accuracy_always = _accuracy(fresh, val, data.val_labels)
     always = time.perf_counter() - start

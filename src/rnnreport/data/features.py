@@ -8,7 +8,6 @@ are used.
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,12 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rnnreport.data.views import to_tensor
-from rnnreport.data.weights import load_into
 
 __all__ = [
     "Projection",
     "Statistics",
-    "load_mobilenet_v2",
     "mobilenet_v2_maps",
     "pixel_features",
     "pixel_patches",
@@ -50,35 +47,6 @@ class Statistics(NamedTuple):
     std: Tensor
 
 
-def load_mobilenet_v2(path: Path) -> nn.Module:
-    """Build MobileNetV2 and load its weights.
-
-    Parameters
-    ----------
-    path
-        A state dict under torchvision's names, as
-        :func:`~rnnreport.data.weights.read_weights` reads it.
-
-    Returns
-    -------
-    torch.nn.Module
-        ``torchvision.models.mobilenet_v2()`` with the weights, on the CPU, in evaluation mode and
-        without gradients.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    DataFormatError
-        If the file cannot be read, or does not hold exactly the network's parameters.
-    """
-    from rnnreport._torchvision import torchvision
-
-    network: nn.Module = torchvision.models.mobilenet_v2()
-    load_into(network, path, "MobileNetV2")
-    return network.eval().requires_grad_(False)
-
-
 def mobilenet_v2_maps(
     images: Iterable[Image.Image], network: nn.Module, *, batch_size: int = 25
 ) -> Iterator[Tensor]:
@@ -93,7 +61,7 @@ def mobilenet_v2_maps(
     images
         Images in RGB, of any size; read one batch at a time.
     network
-        From :func:`load_mobilenet_v2`, on any device.
+        ``mobilenet_v2`` from :func:`~rnnreport.data.weights.load_torchvision`, on any device.
     batch_size
         How many images pass through the network at once.
 

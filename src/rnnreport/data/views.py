@@ -9,10 +9,17 @@ from torch import Generator, Tensor
 
 from rnnreport.draws import chance, uniform
 
-__all__ = ["centre_square", "centre_view", "random_view", "to_tensor"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "centre_square",
+    "centre_view",
+    "random_view",
+    "to_tensor",
+]
 
-# Of ImageNet, in red, green and blue: what all networks here were trained with.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# In red, green and blue: what all networks here were trained with.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MARGIN = 8 / 7  # short side over crop: 256 over 224, as torchvision has it
 _LEAST_AREA = 0.35  # of a random view, as a share of the picture
 _ASPECT = 4 / 3  # how far from a square the part may be that becomes one
@@ -104,4 +111,5 @@ def to_tensor(picture: Image.Image) -> Tensor:
         A pixel of value p from 0 to 1 becomes (p - mean) / std.
     """
     pixels = torch.from_numpy(np.array(picture)).float() / 255  # (H, W, 3)
-    return ((pixels - torch.tensor(_MEAN)) / torch.tensor(_STD)).permute(2, 0, 1).contiguous()
+    normalised = (pixels - torch.tensor(IMAGENET_MEAN)) / torch.tensor(IMAGENET_STD)
+    return normalised.permute(2, 0, 1).contiguous()

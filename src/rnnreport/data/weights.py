@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rnnreport.data.assets import DataFormatError, MissingDataError
 
-__all__ = ["load_into", "read_weights"]
+__all__ = ["load_into", "load_torchvision", "read_weights"]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -73,3 +73,33 @@ def load_into(network: nn.Module, path: Path, name: str) -> None:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise DataFormatError(f"{path}: not the weights of {name} ({error})") from error
+
+
+def load_torchvision(name: str, path: Path) -> nn.Module:
+    """Build one of torchvision's networks and load its weights.
+
+    Parameters
+    ----------
+    name
+        As ``torchvision.models`` calls it, such as ``"mobilenet_v2"``.
+    path
+        Its parameters under torchvision's names, as :func:`read_weights` takes them.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU, in evaluation mode and without gradients.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    DataFormatError
+        If the file cannot be read, or does not hold exactly the network's parameters.
+    """
+    from rnnreport._torchvision import torchvision
+
+    with torch.random.fork_rng(devices=[]):  # first weights, which are overwritten
+        network: nn.Module = getattr(torchvision.models, name)()
+    load_into(network, path, name)
+    return network.eval().requires_grad_(False)

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rnnreport import layers
-from rnnreport.equations._entry import Equation, Sizes, draw_sizes
+from rnnreport.equations._entry import Equation, Sizes
 from rnnreport.equations._forms import (
     Changes,
     Formula,
+    Gradients,
     Lift,
+    Quantity,
+    Recurrence,
     changed,
     d,
     each_step,
     each_step_direct,
-    last_step,
     new,
     one_step,
     summed,
-    summed_direct,
+    with_direct,
 )
 from rnnreport.equations._lstm import ALL_GATES
 from rnnreport.equations._recurrences import GATES, AttentionProblem, AttentionStep, Gates
 
-Quantity = Callable[[AttentionProblem], Tensor]
 Mistakes = Mapping[str, Changes[AttentionStep]]
 
 
@@ -104,25 +104,14 @@ def feature_map(s: AttentionStep) -> Tensor:
     return as_read(s) + as_asked(s)
 
 
-def direct_h(p: AttentionProblem) -> Tensor:
-    """Rows ∂L/∂h_{t−1} for t = 1, …, T: what the loss reads of the state itself."""
-    return torch.stack(p.dh[:-1])
-
-
 # The code: row convention, transposed and packed weights, a batch of one, a place a row.
-
-
-class _Gradients(NamedTuple):
-    h_0: Tensor  # (m,)
-    A: Tensor  # (m, P)
-    W_a: Tensor  # (4m, m)
 
 
 def _arguments(p: AttentionProblem) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return stacked(p.W_x).T, stacked(p.W_h).T, stacked(p.W_a).T, stacked(p.b)
 
 
-def step_code(p: AttentionProblem) -> _Gradients:
+def step_code(p: AttentionProblem) -> Gradients:
     """Gradients of a problem of one step by `layers.attention_lstm_step_backward`."""
     *_, cache = layers.attention_lstm_step_forward(
         p.x, p.h_0[None], p.c_0[None], p.A.T[None], *_arguments(p)
@@ -130,18 +119,18 @@ def step_code(p: AttentionProblem) -> _Gradients:
     _, dprev_h, _, dA, _, _, dWa, _ = layers.attention_lstm_step_backward(
         p.dh[1][None], p.dc[1][None], cache
     )
-    return _Gradients(dprev_h[0], dA[0].T, dWa.T)
+    return {"h_0": dprev_h[0], "A": dA[0].T, "W_a": dWa.T}
 
 
 def code_context(p: AttentionProblem) -> Tensor:
     """∂L/∂r_t, read off (55): the weights of the places add up to 1, ∂L/∂s_t adds up to 0."""
-    return step_code(p).A.sum(1)
+    return step_code(p)["A"].sum(1)
 
 
 def code_scores(p: AttentionProblem) -> Tensor:
     """∂L/∂s_t, solved for in (55)."""
     s = p.steps[0]
-    rest = step_code(p).A - torch.outer(code_context(p), s.alpha)
+    rest = step_code(p)["A"] - torch.outer(code_context(p), s.alpha)
     return s.h_prev @ rest / (s.h_prev @ s.h_prev) / scale(s)
 
 
@@ -151,7 +140,7 @@ def code_places(p: AttentionProblem) -> Tensor:
     return code_scores(p) / s.alpha + s.r @ code_context(p)
 
 
-def code(p: AttentionProblem) -> _Gradients:
+def code(p: AttentionProblem) -> Gradients:
     """Gradients of a sequence by `layers.attention_lstm_backward`.
 
     The layer takes a gradient of the last cell state alone, the loss here reads all of them. As
@@ -159,23 +148,18 @@ def code(p: AttentionProblem) -> _Gradients:
     the cell there enters as the last state of the piece.
     """
 
-    def piece(T: int, dh: Tensor) -> _Gradients:
+    def piece(T: int, dh: Tensor) -> Gradients:
         _, cache = layers.attention_lstm_forward(
             p.x[:T, None], p.A.T[None], p.h_0[None], p.c_0[None], *_arguments(p)
         )
         _, dA, dh0, _, _, _, dWa, _ = layers.attention_lstm_backward(
             dh[:, None], cache, dc_T=p.dc[T][None]
         )
-        return _Gradients(dh0[0], dA[0].T, dWa.T)
+        return {"h_0": dh0[0], "A": dA[0].T, "W_a": dWa.T}
 
     pieces = [piece(T, torch.zeros_like(p.s[:T])) for T in range(1, p.T)]
     pieces.append(piece(p.T, torch.stack(p.dh[1:])))
-    return _Gradients(*(torch.stack(parts).sum(0) for parts in zip(*pieces, strict=True)))
-
-
-def code_new_h(p: AttentionProblem) -> Tensor:
-    """Rows [∂L/∂h_{t−1}]new: dh0 of the steps from t on, and what the loss reads of h_{t−1}."""
-    return direct_h(p) + torch.stack([code(p.tail(t)).h_0 for t in range(p.T)])
+    return {name: torch.stack([part[name] for part in pieces]).sum(0) for name in pieces[0]}
 
 
 # Deliberate mistakes: what they replace in the formula, or the formula itself.
@@ -230,8 +214,6 @@ _MAP_FORMS: Mapping[str, Formula[AttentionStep]] = {
         as_read(s) + scale(s) * torch.outer(s.h_prev, places(s))
     ),
 }
-_NOT_NEW = "∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}"
-_NO_SUM = "sum over t dropped, step T alone"
 
 
 def _wrong(
@@ -239,7 +221,7 @@ def _wrong(
     changes: Mistakes,
     lift: Lift[AttentionStep],
     forms: Mapping[str, Formula[AttentionStep]] | None = None,
-) -> dict[str, Quantity]:
+) -> dict[str, Quantity[AttentionProblem]]:
     """Mistakes in what the formula is given, and other formulas in its place."""
     return {
         **{name: lift(changed(formula, change)) for name, change in changes.items()},
@@ -267,53 +249,14 @@ def _weights_latex(by: Callable[[str], str]) -> str:
 
 # The entries.
 
-
-def _step(
-    number: int,
-    title: str,
-    statement: str,
-    left: Quantity,
-    formula: Formula[AttentionStep],
-    by_code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[AttentionProblem, Sizes]:
-    return Equation(
-        number=str(number),
-        title=f"attention, {title}, one step",
-        page="attention",
-        statement=statement,
-        layer="attention_lstm_step_backward",
-        sizes=draw_sizes,
-        problem=AttentionProblem.draw_step,
-        left=left,
-        right=one_step(formula),
-        code=by_code,
-        wrong=wrong,
-    )
-
-
-def _sequence(
-    number: int,
-    title: str,
-    statement: str,
-    left: Quantity,
-    right: Quantity,
-    by_code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[AttentionProblem, Sizes]:
-    return Equation(
-        number=str(number),
-        title=f"attention, {title}, whole sequence",
-        page="attention",
-        statement=statement,
-        layer="attention_lstm_backward",
-        sizes=draw_sizes,
-        problem=AttentionProblem.draw,
-        left=left,
-        right=right,
-        code=by_code,
-        wrong=wrong,
-    )
+_ATTENTION = Recurrence(
+    page="attention",
+    prefix="attention,",
+    layer="attention_lstm",
+    problem=AttentionProblem,
+    code=code,
+    not_new="∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}",
+)
 
 
 def _left_places(p: AttentionProblem) -> Tensor:
@@ -328,48 +271,32 @@ def _left_context_weights(p: AttentionProblem) -> Tensor:
     return torch.cat([p.derivative("W_a", gate) for gate in GATES])
 
 
-def _with_direct(term: Quantity) -> Quantity:
-    return lambda p: direct_h(p) + term(p)
-
-
-def _sum_wrong(
-    formula: Formula[AttentionStep],
-    changes: Mistakes,
-    forms: Mapping[str, Formula[AttentionStep]] | None = None,
-) -> dict[str, Quantity]:
-    return {
-        **_wrong(formula, changes, summed, forms),
-        _NO_SUM: last_step(formula),
-        _NOT_NEW: summed_direct(formula),
-    }
-
-
 ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
-    _step(
+    _ATTENTION.step(
         50,
         "context",
         rf"{d('r_t')} = W_a^{{\top}} {d('z_t')}",
         left=lambda p: p.derivative_within(p.steps[0].r, lambda r: r),
         formula=context,
-        by_code=code_context,
+        code=code_context,
         wrong=_wrong(context, _CONTEXT, one_step),
     ),
-    _step(
+    _ATTENTION.step(
         51,
         "weights of the context",
         rf"{d('W_a')} = {_weights_latex(d)}",
         left=_left_context_weights,
         formula=context_weights,
-        by_code=lambda p: step_code(p).W_a,
+        code=lambda p: step_code(p)["W_a"],
         wrong=_wrong(context_weights, _WEIGHTS, one_step),
     ),
-    _step(
+    _ATTENTION.step(
         52,
         "weights of the places",
         rf"{_D_ALPHA} = A^{{\top}} {d('r_t')}",
         left=_left_places,
         formula=places,
-        by_code=code_places,
+        code=code_places,
         wrong=_wrong(
             places,
             _CONTEXT,
@@ -380,14 +307,14 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
             },
         ),
     ),
-    _step(
+    _ATTENTION.step(
         53,
         "scores",
         rf"{d('s_t')} = \alpha_t \odot \left( {_D_ALPHA} - "
         rf"\alpha_t^{{\top}} {_D_ALPHA} \right)",
         left=_left_scores,
         formula=scores,
-        by_code=code_scores,
+        code=code_scores,
         wrong=_wrong(
             scores,
             {**_REACHED, **_PLAIN_WEIGHTS},
@@ -404,56 +331,53 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
             },
         ),
     ),
-    _step(
+    _ATTENTION.step(
         54,
         "previous state",
         rf"{d('h_{t-1}')} = {_state_latex(d)}",
         left=lambda p: p.derivative("h_0"),
         formula=previous_state,
-        by_code=lambda p: step_code(p).h_0,
+        code=lambda p: step_code(p)["h_0"],
         wrong=_wrong(previous_state, _STATE, one_step, _STATE_FORMS),
     ),
-    _step(
+    _ATTENTION.step(
         55,
         "map",
         rf"{d('A')} = {_map_latex(d)}",
         left=lambda p: p.derivative("A"),
         formula=feature_map,
-        by_code=lambda p: step_code(p).A,
+        code=lambda p: step_code(p)["A"],
         wrong=_wrong(feature_map, _MAP, one_step, _MAP_FORMS),
     ),
-    _sequence(
+    _ATTENTION.previous_state(
         56,
-        "previous state",
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + {_state_latex(new)}",
-        left=lambda p: torch.stack(p.new_dh[:-1]),
-        right=_with_direct(each_step(previous_state)),
-        by_code=code_new_h,
+        previous_state,
         wrong={
             **{
-                name: _with_direct(term)
+                name: with_direct(term)
                 for name, term in _wrong(previous_state, _STATE, each_step, _STATE_FORMS).items()
             },
             "∂L/∂h_{t−1} dropped": each_step(previous_state),
-            _NOT_NEW: _with_direct(each_step_direct(previous_state)),
+            _ATTENTION.not_new: with_direct(each_step_direct(previous_state)),
         },
     ),
-    _sequence(
+    _ATTENTION.total(
         57,
         "map",
         rf"{d('A')} = \sum_{{t=1}}^{{T}} \left( {_map_latex(new)} \right)",
         left=lambda p: p.derivative("A"),
-        right=summed(feature_map),
-        by_code=lambda p: code(p).A,
-        wrong=_sum_wrong(feature_map, _MAP, _MAP_FORMS),
+        formula=feature_map,
+        variable="A",
+        wrong=_wrong(feature_map, _MAP, summed, _MAP_FORMS),
     ),
-    _sequence(
+    _ATTENTION.total(
         58,
         "weights of the context",
         rf"{d('W_a')} = \sum_{{t=1}}^{{T}} {_weights_latex(new)}",
         left=_left_context_weights,
-        right=summed(context_weights),
-        by_code=lambda p: code(p).W_a,
-        wrong=_sum_wrong(context_weights, _WEIGHTS),
+        formula=context_weights,
+        variable="W_a",
+        wrong=_wrong(context_weights, _WEIGHTS, summed),
     ),
 )

@@ -8,20 +8,24 @@ the formula is given, or the lift.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from rnnreport.equations._entry import Equation, Page, Sizes, draw_sizes
 from rnnreport.equations._recurrences import Problem, Step
 
 S = TypeVar("S", bound=Step)
+P = TypeVar("P", bound=Problem[Any])
 
 Formula = Callable[[S], Tensor]
 Side = Callable[[Problem[S]], Tensor]
 Lift = Callable[[Formula[S]], Side[S]]
 Changes = Mapping[str, Callable[[S], Any]]
+Quantity = Callable[[P], Tensor]
+Gradients = Mapping[str, Tensor]  # by variable, and by gate where each has its own: "W_x^f"
 
 
 def one_step(formula: Formula[S]) -> Side[S]:
@@ -74,6 +78,11 @@ def changed(formula: Formula[S], changes: Changes[S]) -> Formula[S]:
     return mistaken
 
 
+def with_direct(term: Quantity[P]) -> Quantity[P]:
+    """Add rows ∂L/∂h_{t−1} for t = 1, …, T: what the loss reads of the state itself."""
+    return lambda p: torch.stack(p.dh[:-1]) + term(p)
+
+
 def d(variable: str) -> str:
     """LaTeX of the derivative of L with respect to a variable."""
     return rf"\frac{{\partial L}}{{\partial {variable}}}"
@@ -82,3 +91,112 @@ def d(variable: str) -> str:
 def new(variable: str) -> str:
     """LaTeX of the derivative that sums up the rest of the sequence."""
     return rf"\left[ {d(variable)} \right]_{{\text{{new}}}}"
+
+
+@dataclass(frozen=True)
+class Recurrence(Generic[P]):
+    """Makes the entries of a recurrence; `code` gives a sequence's gradients by the layer."""
+
+    page: Page
+    prefix: str  # of the titles
+    layer: str
+    problem: type[P]
+    code: Callable[[P], Gradients]
+    not_new: str  # the mistake that each sum over the rest of the sequence can hold
+
+    def step(
+        self,
+        number: int,
+        title: str,
+        statement: str,
+        left: Quantity[P],
+        formula: Formula[Any],
+        code: Quantity[P],
+        wrong: Mapping[str, Quantity[P]],
+    ) -> Equation[P, Sizes]:
+        """Make the entry of one step."""
+        return Equation(
+            number=str(number),
+            title=f"{self.prefix} {title}, one step",
+            page=self.page,
+            statement=statement,
+            layer=f"{self.layer}_step_backward",
+            sizes=draw_sizes,
+            problem=self.problem.draw_step,
+            left=left,
+            right=one_step(formula),
+            code=code,
+            wrong=wrong,
+        )
+
+    def sequence(
+        self,
+        number: int,
+        title: str,
+        statement: str,
+        left: Quantity[P],
+        right: Quantity[P],
+        code: Quantity[P],
+        wrong: Mapping[str, Quantity[P]],
+        remark: str | None = None,
+    ) -> Equation[P, Sizes]:
+        """Make the entry of a whole sequence."""
+        return Equation(
+            number=str(number),
+            title=f"{self.prefix} {title}, whole sequence",
+            page=self.page,
+            statement=statement,
+            layer=f"{self.layer}_backward",
+            sizes=draw_sizes,
+            problem=self.problem.draw,
+            left=left,
+            right=right,
+            code=code,
+            wrong=wrong,
+            remark=remark,
+        )
+
+    def total(
+        self,
+        number: int,
+        title: str,
+        statement: str,
+        left: Quantity[P],
+        formula: Formula[Any],
+        variable: str,
+        wrong: Mapping[str, Quantity[P]],
+    ) -> Equation[P, Sizes]:
+        """Make the entry of a sum over all steps: the gradient of a variable that they share."""
+        return self.sequence(
+            number,
+            title,
+            statement,
+            left,
+            summed(formula),
+            lambda p: self.code(p)[variable],
+            {
+                **wrong,
+                "sum over t dropped, step T alone": last_step(formula),
+                self.not_new: summed_direct(formula),
+            },
+        )
+
+    def previous_state(
+        self,
+        number: int,
+        statement: str,
+        formula: Formula[Any],
+        wrong: Mapping[str, Quantity[P]],
+        remark: str | None = None,
+    ) -> Equation[P, Sizes]:
+        """Make the entry of [∂L/∂h_{t−1}]new: dh0 of the steps from t on, and the direct term."""
+        return self.sequence(
+            number,
+            "previous state",
+            statement,
+            lambda p: torch.stack(p.new_dh[:-1]),
+            with_direct(each_step(formula)),
+            with_direct(lambda p: torch.stack([self.code(p.tail(t))["h_0"] for t in range(p.T)])),
+            wrong,
+            remark,
+        )

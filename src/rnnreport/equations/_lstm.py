@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rnnreport import layers
-from rnnreport.equations._entry import Equation, Sizes, draw_sizes
+from rnnreport.equations._entry import Equation, Sizes
 from rnnreport.equations._forms import (
     Changes,
     Formula,
+    Gradients,
     Lift,
+    Quantity,
+    Recurrence,
     changed,
     d,
     each_step,
     each_step_direct,
     first_step,
     first_step_direct,
-    last_step,
     new,
     one_step,
     summed,
-    summed_direct,
+    with_direct,
 )
 from rnnreport.equations._recurrences import GATES, LSTMProblem, LSTMStep
 
-Quantity = Callable[[LSTMProblem], Tensor]
 Mistakes = Mapping[str, Changes[LSTMStep]]
 
 # The formulas, as the page has them. In a sequence s.dh and s.dc are [∂L/∂h_t]new and [∂L/∂c_t]new.
@@ -143,11 +143,6 @@ def previous_state(s: LSTMStep) -> Tensor:
     return torch.stack([s.W_h[gate.key].T @ gate.before(s) for gate in ALL_GATES]).sum(0)
 
 
-def direct_h(p: LSTMProblem) -> Tensor:
-    """Rows ∂L/∂h_{t−1} for t = 1, …, T: what the loss reads of the state itself."""
-    return torch.stack(p.dh[:-1])
-
-
 def direct_c(p: LSTMProblem) -> Tensor:
     """Rows ∂L/∂c_{t−1} for t = 1, …, T: what the loss reads of the state itself."""
     return torch.stack(p.dc[:-1])
@@ -156,36 +151,32 @@ def direct_c(p: LSTMProblem) -> Tensor:
 # The code: row convention, transposed and packed weights, a batch of one.
 
 
-class _Gradients(NamedTuple):
-    x: Tensor  # (T, d)
-    h_0: Tensor  # (m,)
-    c_0: Tensor  # (m,)
-    W_x: Mapping[str, Tensor]  # of each gate (m, d)
-    W_h: Mapping[str, Tensor]  # of each gate (m, m)
-    b: Mapping[str, Tensor]  # of each gate (m,)
-
-
 def _packed(p: LSTMProblem) -> tuple[Tensor, Tensor, Tensor]:
     Wx = torch.cat([p.W_x[gate].T for gate in GATES], dim=1)  # (d, 4m)
     Wh = torch.cat([p.W_h[gate].T for gate in GATES], dim=1)  # (m, 4m)
     return Wx, Wh, torch.cat([p.b[gate] for gate in GATES])
 
 
-def _unpacked(packed: Tensor) -> dict[str, Tensor]:
-    rows = packed.T if packed.ndim == 2 else packed
-    return dict(zip(GATES, rows.chunk(len(GATES)), strict=True))
+def _gradients(dx: Tensor, dh0: Tensor, dc0: Tensor, **packed: Tensor) -> Gradients:
+    gradients = {"x": dx, "h_0": dh0, "c_0": dc0}
+    for name, values in packed.items():
+        rows = values.T if values.ndim == 2 else values
+        gradients |= {
+            f"{name}^{gate}": part for gate, part in zip(GATES, rows.chunk(len(GATES)), strict=True)
+        }
+    return gradients
 
 
-def step_code(p: LSTMProblem) -> _Gradients:
+def step_code(p: LSTMProblem) -> Gradients:
     """Gradients of a problem of one step by `layers.lstm_step_backward`."""
     _, _, cache = layers.lstm_step_forward(p.x, p.h_0[None], p.c_0[None], *_packed(p))
     dx, dprev_h, dprev_c, dWx, dWh, db = layers.lstm_step_backward(
         p.dh[1][None], p.dc[1][None], cache
     )
-    return _Gradients(dx, dprev_h[0], dprev_c[0], _unpacked(dWx), _unpacked(dWh), _unpacked(db))
+    return _gradients(dx, dprev_h[0], dprev_c[0], W_x=dWx, W_h=dWh, b=db)
 
 
-def code(p: LSTMProblem) -> _Gradients:
+def code(p: LSTMProblem) -> Gradients:
     """Gradients of a sequence by `layers.lstm_backward`.
 
     The layer takes a gradient of the last cell state alone, the loss here reads all of them. As
@@ -206,17 +197,12 @@ def code(p: LSTMProblem) -> _Gradients:
         dh0, dWx, dWh, db, dc0 = (
             total + more for total, more in zip((dh0, dWx, dWh, db, dc0), part[1:], strict=True)
         )
-    return _Gradients(dx[:, 0], dh0[0], dc0[0], _unpacked(dWx), _unpacked(dWh), _unpacked(db))
-
-
-def code_new_h(p: LSTMProblem) -> Tensor:
-    """Rows [∂L/∂h_{t−1}]new: dh0 of the steps from t on, and what the loss reads of h_{t−1}."""
-    return direct_h(p) + torch.stack([code(p.tail(t)).h_0 for t in range(p.T)])
+    return _gradients(dx[:, 0], dh0[0], dc0[0], W_x=dWx, W_h=dWh, b=db)
 
 
 def code_new_c(p: LSTMProblem) -> Tensor:
     """Rows [∂L/∂c_{t−1}]new: dc0 of the steps from t on, and what the loss reads of c_{t−1}."""
-    return direct_c(p) + torch.stack([code(p.tail(t)).c_0 for t in range(p.T)])
+    return direct_c(p) + torch.stack([code(p.tail(t))["c_0"] for t in range(p.T)])
 
 
 def code_new_h_T(p: LSTMProblem) -> Tensor:
@@ -224,13 +210,13 @@ def code_new_h_T(p: LSTMProblem) -> Tensor:
     last = p.tail(p.T - 1)
     _, cache = layers.lstm_forward(last.x[:, None], last.h_0[None], *_packed(p), c0=last.c_0[None])
     # The layer's own tanh(c_T): where it is near zero, its rounding is the quotient's.
-    return code(last).b["o"] / OUTPUT.slope(p.steps[-1]) / torch.tanh(cache.c[-1, 0])
+    return code(last)["b^o"] / OUTPUT.slope(p.steps[-1]) / torch.tanh(cache.c[-1, 0])
 
 
 def code_new_c_T(p: LSTMProblem) -> Tensor:
     """[∂L/∂c_T]new, solved for in the candidate's bias gradient of the last step alone."""
     s = p.steps[-1]
-    all_that_reaches_c_T = code(p.tail(p.T - 1)).b["c"] / CANDIDATE.slope(s) / s.i
+    all_that_reaches_c_T = code(p.tail(p.T - 1))["b^c"] / CANDIDATE.slope(s) / s.i
     return all_that_reaches_c_T - s.dh * s.o * (1 - s.tanh_c * s.tanh_c)
 
 
@@ -239,7 +225,7 @@ def code_new_c_T(p: LSTMProblem) -> Tensor:
 
 def _gate_wrong(
     gate: Gate, form: Callable[[Gate], Formula[LSTMStep]], lift: Lift[LSTMStep]
-) -> dict[str, Quantity]:
+) -> dict[str, Quantity[LSTMProblem]]:
     """Mistakes in a gate's own derivative; `form` picks what is made of the gate."""
     other = _SWAPPED[gate.key]
     return {
@@ -250,7 +236,7 @@ def _gate_wrong(
 
 def _weight_wrong(
     gate: Gate, form: Callable[[Gate], Formula[LSTMStep]], lift: Lift[LSTMStep]
-) -> dict[str, Quantity]:
+) -> dict[str, Quantity[LSTMProblem]]:
     """Mistakes in the derivative of a gate's weights or bias: those and the slope's."""
     no_slope = replace(gate, slope=lambda s: torch.ones_like(s.h))
     return {
@@ -290,15 +276,12 @@ _STATE_MISTAKES: Mapping[str, Mistakes] = {
 
 def _state_wrong(
     formula: Formula[LSTMStep], weights: str, lift: Lift[LSTMStep]
-) -> dict[str, Quantity]:
+) -> dict[str, Quantity[LSTMProblem]]:
     return {
         **{name: lift(changed(formula, ch)) for name, ch in _STATE_MISTAKES[weights].items()},
         "candidate's term dropped": lift(_without_candidate(weights)),
     }
 
-
-_NOT_NEW = "∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}"
-_NO_SUM = "sum over t dropped, step T alone"
 
 # LaTeX. (13)-(31) and their counterparts with [·]new differ in these two derivatives alone.
 
@@ -334,6 +317,14 @@ def _at_first_step(latex: str) -> str:
 
 # The entries.
 
+_LSTM = Recurrence(
+    page="lstm",
+    prefix="LSTM",
+    layer="lstm",
+    problem=LSTMProblem,
+    code=code,
+    not_new="∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}",
+)
 _D_TILDE = (
     "The first line writes d̃_t, which is defined nowhere, for the candidate c̃_t. Taken at its word "
     "the candidate's term is lost; the result below it has the term."
@@ -344,63 +335,15 @@ _LOST_SUM = (
 )
 
 
-def _step(
-    number: int,
-    title: str,
-    statement: str,
-    left: Quantity,
-    formula: Formula[LSTMStep],
-    by_code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[LSTMProblem, Sizes]:
-    return Equation(
-        number=str(number),
-        title=f"LSTM {title}, one step",
-        page="lstm",
-        statement=statement,
-        layer="lstm_step_backward",
-        sizes=draw_sizes,
-        problem=LSTMProblem.draw_step,
-        left=left,
-        right=one_step(formula),
-        code=by_code,
-        wrong=wrong,
-    )
-
-
-def _sequence(
-    number: int,
-    title: str,
-    statement: str,
-    left: Quantity,
-    right: Quantity,
-    by_code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[LSTMProblem, Sizes]:
-    return Equation(
-        number=str(number),
-        title=f"LSTM {title}, whole sequence",
-        page="lstm",
-        statement=statement,
-        layer="lstm_backward",
-        sizes=draw_sizes,
-        problem=LSTMProblem.draw,
-        left=left,
-        right=right,
-        code=by_code,
-        wrong=wrong,
-    )
-
-
 def _gate_value(number: int, gate: Gate) -> Equation[LSTMProblem, Sizes]:
     """(13)-(16)."""
-    return _step(
+    return _LSTM.step(
         number,
         gate.name,
         f"{d(gate.symbol)} = {_value_latex(gate, _DIRECT)}",
         left=lambda p: p.gate_derivative(gate.key),
         formula=gate.value,
-        by_code=lambda p: step_code(p).b[gate.key] / gate.slope(p.steps[0]),
+        code=lambda p: step_code(p)[f"b^{gate.key}"] / gate.slope(p.steps[0]),
         wrong=_gate_wrong(gate, lambda g: g.value, one_step),
     )
 
@@ -415,7 +358,7 @@ class _Parameter:
     factor: str  # LaTeX of the column that the derivative meets
     mistakes: Mistakes
 
-    def wrong(self, gate: Gate, lift: Lift[LSTMStep]) -> dict[str, Quantity]:
+    def wrong(self, gate: Gate, lift: Lift[LSTMStep]) -> dict[str, Quantity[LSTMProblem]]:
         own = {name: lift(changed(self.form(gate), ch)) for name, ch in self.mistakes.items()}
         return {**_weight_wrong(gate, self.form, lift), **own}
 
@@ -443,18 +386,14 @@ _B = _Parameter(field="b", title="bias", form=lambda gate: gate.before, factor="
 
 def _gate_parameter(number: int, parameter: _Parameter, gate: Gate) -> Equation[LSTMProblem, Sizes]:
     """(17)-(28)."""
-
-    def by_code(p: LSTMProblem) -> Tensor:
-        gradients: Mapping[str, Tensor] = getattr(step_code(p), parameter.field)
-        return gradients[gate.key]
-
-    return _step(
+    symbol = f"{parameter.field}^{gate.key}"
+    return _LSTM.step(
         number,
         f"{parameter.title} of the {gate.name}",
-        rf"{d(f'{parameter.field}^{gate.key}')} = {parameter.latex(gate, _DIRECT)}",
+        rf"{d(symbol)} = {parameter.latex(gate, _DIRECT)}",
         left=lambda p: p.derivative(parameter.field, gate.key),
         formula=parameter.form(gate),
-        by_code=by_code,
+        code=lambda p: step_code(p)[symbol],
         wrong=parameter.wrong(gate, one_step),
     )
 
@@ -465,23 +404,14 @@ def _gate_parameter_sum(
     """(36)-(47)."""
     formula = parameter.form(gate)
     symbol = f"{parameter.field}^{gate.key}"
-
-    def by_code(p: LSTMProblem) -> Tensor:
-        gradients: Mapping[str, Tensor] = getattr(code(p), parameter.field)
-        return gradients[gate.key]
-
-    right = _sequence(
+    right = _LSTM.total(
         number,
         f"{parameter.title} of the {gate.name}",
         rf"{d(symbol)} = \sum_{{t=1}}^{{T}} {parameter.latex(gate, _NEW)}",
         left=lambda p: p.derivative(parameter.field, gate.key),
-        right=summed(formula),
-        by_code=by_code,
-        wrong={
-            **parameter.wrong(gate, summed),
-            _NO_SUM: last_step(formula),
-            _NOT_NEW: summed_direct(formula),
-        },
+        formula=formula,
+        variable=symbol,
+        wrong=parameter.wrong(gate, summed),
     )
     return replace(
         right,
@@ -535,26 +465,26 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
         _BIASES[3],
         remark="The middle part writes σ⁻¹ o_t for σ⁻¹(o_t); the result is right.",
     ),
-    _step(
+    _LSTM.step(
         29,
         "previous cell state",
         rf"{d('c_{t-1}')} = {_cell_latex(_DIRECT)} \odot f_t",
         left=lambda p: p.derivative("c_0"),
         formula=previous_cell,
-        by_code=lambda p: step_code(p).c_0,
+        code=lambda p: step_code(p)["c_0"],
         wrong={
             **{name: one_step(changed(previous_cell, ch)) for name, ch in _CELL.items()},
             "i_t in place of f_t": one_step(changed(previous_cell, {"f": lambda s: s.i})),
         },
     ),
     replace(
-        _step(
+        _LSTM.step(
             30,
             "input",
             rf"{d('x_t')} = {_gate_sum_latex('W_x', _DIRECT)}",
             left=lambda p: p.derivative("x")[0],
             formula=step_input,
-            by_code=lambda p: step_code(p).x[0],
+            code=lambda p: step_code(p)["x"][0],
             wrong=_state_wrong(step_input, "W_x", one_step),
         ),
         verdict="sloppy",
@@ -563,13 +493,13 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
         remark=_D_TILDE,
     ),
     replace(
-        _step(
+        _LSTM.step(
             31,
             "previous state",
             rf"{d('h_{t-1}')} = {_gate_sum_latex('W_h', _DIRECT)}",
             left=lambda p: p.derivative("h_0"),
             formula=previous_state,
-            by_code=lambda p: step_code(p).h_0,
+            code=lambda p: step_code(p)["h_0"],
             wrong=_state_wrong(previous_state, "W_h", one_step),
         ),
         verdict="sloppy",
@@ -580,58 +510,48 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
 )
 
 
-def _new_h_wrong() -> dict[str, Quantity]:
+def _new_h_wrong() -> dict[str, Quantity[LSTMProblem]]:
     terms = _state_wrong(previous_state, "W_h", each_step)
-
-    def with_direct(term: Quantity) -> Quantity:
-        return lambda p: direct_h(p) + term(p)
-
+    not_new = with_direct(each_step_direct(previous_state))
     return {
         **{name: with_direct(term) for name, term in terms.items()},
         "∂L/∂h_{t−1} dropped": each_step(previous_state),
-        "∂L/∂h_{t−1} read as in (31)": lambda p: (
-            direct_h(p) + each_step_direct(previous_state)(p) + each_step(previous_state)(p)
-        ),
-        _NOT_NEW: with_direct(each_step_direct(previous_state)),
+        "∂L/∂h_{t−1} read as in (31)": lambda p: not_new(p) + each_step(previous_state)(p),
+        _LSTM.not_new: not_new,
     }
 
 
-def _new_c_wrong() -> dict[str, Quantity]:
-    def with_direct(formula: Formula[LSTMStep]) -> Quantity:
+def _new_c_wrong() -> dict[str, Quantity[LSTMProblem]]:
+    def with_direct(formula: Formula[LSTMStep]) -> Quantity[LSTMProblem]:
         return lambda p: direct_c(p) + each_step(formula)(p)
 
     return {
         **{name: with_direct(changed(previous_cell, ch)) for name, ch in _CELL.items()},
         "i_t in place of f_t": with_direct(changed(previous_cell, {"f": lambda s: s.i})),
         "∂L/∂c_{t−1} dropped": each_step(previous_cell),
-        _NOT_NEW: lambda p: direct_c(p) + each_step_direct(previous_cell)(p),
+        _LSTM.not_new: lambda p: direct_c(p) + each_step_direct(previous_cell)(p),
     }
 
 
 _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
-    replace(
-        _sequence(
-            32,
-            "previous state",
-            rf"{new('h_{t-1}')} = {d('h_{t-1}')} + {_gate_sum_latex('W_h', _NEW)}",
-            left=lambda p: torch.stack(p.new_dh[:-1]),
-            right=lambda p: direct_h(p) + each_step(previous_state)(p),
-            by_code=code_new_h,
-            wrong=_new_h_wrong(),
-        ),
+    _LSTM.previous_state(
+        32,
+        rf"{new('h_{t-1}')} = {d('h_{t-1}')} + {_gate_sum_latex('W_h', _NEW)}",
+        previous_state,
+        wrong=_new_h_wrong(),
         remark=(
             "∂L/∂h_{t−1} on the right is what the loss reads of h_{t−1} itself, while in (31) the "
             "same symbol is what arrives through step t. The line is right only in the first sense."
         ),
     ),
     replace(
-        _sequence(
+        _LSTM.sequence(
             33,
             "previous cell state",
             rf"{new('c_{t-1}')} = {d('c_{t-1}')} + {_cell_latex(_NEW)} \odot f_t",
             left=lambda p: torch.stack(p.new_dc[:-1]),
             right=lambda p: direct_c(p) + each_step(previous_cell)(p),
-            by_code=code_new_c,
+            code=code_new_c,
             wrong=_new_c_wrong(),
         ),
         verdict="conditional",
@@ -644,34 +564,32 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
             "∂L/∂c_{t−1} has to be added; the line is exact where the loss reads no cell state."
         ),
     ),
-    replace(
-        _sequence(
-            34,
-            "last state",
-            rf"{new('h_T')} = {d('h_T')}",
-            left=lambda p: p.new_dh[p.T],
-            right=lambda p: p.dh[p.T],
-            by_code=code_new_h_T,
-            wrong={
-                "∂L/∂h_T with the wrong sign": lambda p: -p.dh[p.T],
-                "(32) applied once more after step T": lambda p: (
-                    p.dh[p.T] + previous_state(p.steps[-1])
-                ),
-            },
-        ),
+    _LSTM.sequence(
+        34,
+        "last state",
+        rf"{new('h_T')} = {d('h_T')}",
+        left=lambda p: p.new_dh[p.T],
+        right=lambda p: p.dh[p.T],
+        code=code_new_h_T,
+        wrong={
+            "∂L/∂h_T with the wrong sign": lambda p: -p.dh[p.T],
+            "(32) applied once more after step T": lambda p: (
+                p.dh[p.T] + previous_state(p.steps[-1])
+            ),
+        },
         remark=(
             "The words before the line, “when t − 1 = T”, point at a step T + 1 that does not "
             "exist. The recursions (32) and (33) start from (34) and (35) at t = T."
         ),
     ),
     replace(
-        _sequence(
+        _LSTM.sequence(
             35,
             "last cell state",
             rf"{new('c_T')} = {d('c_T')}",
             left=lambda p: p.new_dc[p.T],
             right=lambda p: p.dc[p.T],
-            by_code=code_new_c_T,
+            code=code_new_c_T,
             wrong={
                 "∂L/∂c_T with the wrong sign": lambda p: -p.dc[p.T],
                 "what reaches c_T through h_T counted in": lambda p: cell(p.steps[-1]),
@@ -693,28 +611,28 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         for n, parameter in enumerate((_W_X, _W_H))
     ),
     *(_gate_parameter_sum(44 + k, _B, gate) for k, gate in enumerate(ALL_GATES)),
-    _sequence(
+    _LSTM.sequence(
         48,
         "input",
         rf"{d('x_t')} = {_gate_sum_latex('W_x', _NEW)}",
         left=lambda p: p.derivative("x"),
         right=each_step(step_input),
-        by_code=lambda p: code(p).x,
+        code=lambda p: code(p)["x"],
         wrong={
             **_state_wrong(step_input, "W_x", each_step),
-            _NOT_NEW: each_step_direct(step_input),
+            _LSTM.not_new: each_step_direct(step_input),
         },
     ),
-    _sequence(
+    _LSTM.sequence(
         49,
         "first state",
         rf"{d('h_0')} = {_at_first_step(_gate_sum_latex('W_h', _NEW))}",
         left=lambda p: p.derivative("h_0"),
         right=first_step(previous_state),
-        by_code=lambda p: code(p).h_0,
+        code=lambda p: code(p)["h_0"],
         wrong={
             **_state_wrong(previous_state, "W_h", first_step),
-            _NOT_NEW: first_step_direct(previous_state),
+            _LSTM.not_new: first_step_direct(previous_state),
         },
     ),
 )

@@ -91,6 +91,16 @@ class Problem(ABC, Generic[S]):
     u: Tensor  # (T, m)
     s: Tensor  # (T, m)
 
+    @classmethod
+    @abstractmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem."""
+
+    @classmethod
+    def draw_step(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw a problem of a single step."""
+        return cls.draw(generator, sizes._replace(T=1))
+
     @property
     def T(self) -> int:
         """Number of steps."""
@@ -99,6 +109,25 @@ class Problem(ABC, Generic[S]):
     @abstractmethod
     def loss(self) -> Tensor:
         """Run the recurrence and return the scalar L."""
+
+    @abstractmethod
+    def tail(self, t: int) -> Self:
+        """Return steps t + 1 to T alone, started in the states of step t."""
+
+    @property
+    @abstractmethod
+    def h(self) -> list[Tensor]:
+        """h_0, …, h_T."""
+
+    @cached_property
+    def dh(self) -> list[Tensor]:
+        """Direct ∂L/∂h_t for t = 0, …, T; the loss does not read h_0."""
+        return _direct(self.h, self.u, self.s)
+
+    @property
+    @abstractmethod
+    def new_dh(self) -> list[Tensor]:
+        """[∂L/∂h_t]new for t = 0, …, T, by complex step."""
 
     @cached_property
     @abstractmethod
@@ -150,11 +179,6 @@ class RNNProblem(Problem[RNNStep]):
             b=uniform(m, bound=1),
         )
 
-    @classmethod
-    def draw_step(cls, generator: torch.Generator, sizes: Sizes) -> Self:
-        """Draw a problem of a single step."""
-        return cls.draw(generator, sizes._replace(T=1))
-
     def states(self) -> list[Tensor]:
         """h_0, …, h_T."""
         h = [self.h_0]
@@ -174,11 +198,6 @@ class RNNProblem(Problem[RNNStep]):
     def h(self) -> list[Tensor]:
         """h_0, …, h_T, computed once."""
         return self.states()
-
-    @cached_property
-    def dh(self) -> list[Tensor]:
-        """Direct ∂L/∂h_t for t = 0, …, T; the loss does not read h_0."""
-        return _direct(self.h, self.u, self.s)
 
     @cached_property
     def new_dh(self) -> list[Tensor]:
@@ -225,16 +244,6 @@ class GatedProblem(Problem[L]):
     c_0: Tensor  # (m,)
     u_c: Tensor  # (T, m)
     s_c: Tensor  # (T, m)
-
-    @classmethod
-    @abstractmethod
-    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
-        """Draw every tensor of the problem."""
-
-    @classmethod
-    def draw_step(cls, generator: torch.Generator, sizes: Sizes) -> Self:
-        """Draw a problem of a single step."""
-        return cls.draw(generator, sizes._replace(T=1))
 
     def without_c(self) -> Self:
         """Return the same problem with a loss that reads h_t only."""
@@ -299,11 +308,6 @@ class GatedProblem(Problem[L]):
     def c(self) -> list[Tensor]:
         """c_0, …, c_T, computed once."""
         return self._states[1]
-
-    @cached_property
-    def dh(self) -> list[Tensor]:
-        """Direct ∂L/∂h_t for t = 0, …, T; the loss does not read h_0."""
-        return _direct(self.h, self.u, self.s)
 
     @cached_property
     def dc(self) -> list[Tensor]:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from rnnreport import layers
-from rnnreport.equations._entry import Equation, Sizes, draw_sizes
+from rnnreport.equations._entry import Equation, Sizes
 from rnnreport.equations._forms import (
     Changes,
     Formula,
+    Gradients,
     Lift,
+    Quantity,
+    Recurrence,
     changed,
     d,
     each_step,
     each_step_direct,
     first_step,
     first_step_direct,
-    last_step,
     new,
     one_step,
     summed,
-    summed_direct,
+    with_direct,
 )
 from rnnreport.equations._recurrences import RNNProblem, RNNStep
-
-Quantity = Callable[[RNNProblem], Tensor]
 
 # The formulas, as the page has them. In a sequence s.dh is [∂L/∂h_t]new.
 
@@ -58,44 +57,26 @@ def previous_state(s: RNNStep) -> Tensor:
     return s.W_h.T @ bias(s)
 
 
-def direct_h(p: RNNProblem) -> Tensor:
-    """Rows ∂L/∂h_{t−1} for t = 1, …, T: what the loss reads of the state itself."""
-    return torch.stack(p.dh[:-1])
-
-
 # The code: row convention, transposed weights, a batch of one.
 
 
-class _Gradients(NamedTuple):
-    x: Tensor  # (T, d)
-    h_0: Tensor  # (m,)
-    W_x: Tensor  # (m, d)
-    W_h: Tensor  # (m, m)
-    b: Tensor  # (m,)
-
-
-def step_code(p: RNNProblem) -> _Gradients:
+def step_code(p: RNNProblem) -> Gradients:
     """Gradients of a problem of one step by `layers.rnn_step_backward`."""
     _, cache = layers.rnn_step_forward(p.x, p.h_0[None], p.W_x.T, p.W_h.T, p.b)
     dx, dprev_h, dWx, dWh, db = layers.rnn_step_backward(p.dh[1][None], cache)
-    return _Gradients(dx, dprev_h[0], dWx.T, dWh.T, db)
+    return {"x": dx, "h_0": dprev_h[0], "W_x": dWx.T, "W_h": dWh.T, "b": db}
 
 
-def code(p: RNNProblem) -> _Gradients:
+def code(p: RNNProblem) -> Gradients:
     """Gradients of a sequence by `layers.rnn_backward`."""
     _, cache = layers.rnn_forward(p.x[:, None], p.h_0[None], p.W_x.T, p.W_h.T, p.b)
     dx, dh0, dWx, dWh, db = layers.rnn_backward(torch.stack(p.dh[1:])[:, None], cache)
-    return _Gradients(dx[:, 0], dh0[0], dWx.T, dWh.T, db)
-
-
-def code_new_h(p: RNNProblem) -> Tensor:
-    """Rows [∂L/∂h_{t−1}]new: dh0 of the steps from t on, and what the loss reads of h_{t−1}."""
-    return direct_h(p) + torch.stack([code(p.tail(t)).h_0 for t in range(p.T)])
+    return {"x": dx[:, 0], "h_0": dh0[0], "W_x": dWx.T, "W_h": dWh.T, "b": db}
 
 
 def code_new_h_T(p: RNNProblem) -> Tensor:
     """[∂L/∂h_T]new, solved for in the bias gradient of the last step alone."""
-    return code(p.tail(p.T - 1)).b / (1 - p.h[p.T] * p.h[p.T])
+    return code(p.tail(p.T - 1))["b"] / (1 - p.h[p.T] * p.h[p.T])
 
 
 # Deliberate mistakes: what they are, and the quantities of a step that they replace.
@@ -111,13 +92,19 @@ _MISTAKES_OF: Mapping[Formula[RNNStep], Mapping[str, Changes[RNNStep]]] = {
 }
 
 
-def _wrong(formula: Formula[RNNStep], lift: Lift[RNNStep]) -> dict[str, Quantity]:
+def _wrong(formula: Formula[RNNStep], lift: Lift[RNNStep]) -> dict[str, Quantity[RNNProblem]]:
     mistakes = {**_MISTAKES, **_MISTAKES_OF.get(formula, {})}
     return {name: lift(changed(formula, changes)) for name, changes in mistakes.items()}
 
 
-_NOT_NEW = "∂L/∂h_t in place of [∂L/∂h_t]_{new}"
-_NO_SUM = "sum over t dropped, step T alone"
+_RNN = Recurrence(
+    page="rnn",
+    prefix="RNN",
+    layer="rnn",
+    problem=RNNProblem,
+    code=code,
+    not_new="∂L/∂h_t in place of [∂L/∂h_t]_{new}",
+)
 
 # The entries.
 
@@ -127,136 +114,64 @@ _G_NEW_1 = rf"\left[ {new('h_1')} \odot (1 - h_1 \odot h_1) \right]"
 _SUM = r"\sum_{t=1}^{T}"
 
 
-def _step(
-    number: int,
-    title: str,
-    statement: str,
-    formula: Formula[RNNStep],
-    left: Quantity,
-    by_code: Quantity,
+def _parameter(
+    number: int, title: str, statement: str, formula: Formula[RNNStep], variable: str
 ) -> Equation[RNNProblem, Sizes]:
-    return Equation(
-        number=str(number),
-        title=f"RNN {title}, one step",
-        page="rnn",
-        statement=statement,
-        layer="rnn_step_backward",
-        sizes=draw_sizes,
-        problem=RNNProblem.draw_step,
-        left=left,
-        right=one_step(formula),
-        code=by_code,
+    return _RNN.step(
+        number,
+        title,
+        statement,
+        left=lambda p: p.derivative(variable),
+        formula=formula,
+        code=lambda p: step_code(p)[variable],
         wrong=_wrong(formula, one_step),
     )
 
 
-def _sequence(
-    number: int,
-    title: str,
-    statement: str,
-    left: Quantity,
-    right: Quantity,
-    by_code: Quantity,
-    wrong: Mapping[str, Quantity],
-    remark: str | None = None,
-) -> Equation[RNNProblem, Sizes]:
-    return Equation(
-        number=str(number),
-        title=f"RNN {title}, whole sequence",
-        page="rnn",
-        statement=statement,
-        layer="rnn_backward",
-        sizes=draw_sizes,
-        problem=RNNProblem.draw,
-        left=left,
-        right=right,
-        code=by_code,
-        wrong=wrong,
-        remark=remark,
-    )
-
-
 def _sum(
-    number: int, title: str, statement: str, formula: Formula[RNNStep], field: str
+    number: int, title: str, statement: str, formula: Formula[RNNStep], variable: str
 ) -> Equation[RNNProblem, Sizes]:
-    def by_code(p: RNNProblem) -> Tensor:
-        gradient: Tensor = getattr(code(p), field)
-        return gradient
-
-    return _sequence(
+    return _RNN.total(
         number,
         title,
         statement,
-        left=lambda p: p.derivative(field),
-        right=summed(formula),
-        by_code=by_code,
-        wrong={
-            **_wrong(formula, summed),
-            _NO_SUM: last_step(formula),
-            _NOT_NEW: summed_direct(formula),
-        },
+        left=lambda p: p.derivative(variable),
+        formula=formula,
+        variable=variable,
+        wrong=_wrong(formula, summed),
     )
 
 
 RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
-    _step(
-        1,
-        "input weights",
-        rf"{d('W_x')} = {_G} x_t^{{\top}}",
-        input_weights,
-        lambda p: p.derivative("W_x"),
-        lambda p: step_code(p).W_x,
+    _parameter(1, "input weights", rf"{d('W_x')} = {_G} x_t^{{\top}}", input_weights, "W_x"),
+    _parameter(
+        2, "recurrent weights", rf"{d('W_h')} = {_G} h_{{t-1}}^{{\top}}", recurrent_weights, "W_h"
     ),
-    _step(
-        2,
-        "recurrent weights",
-        rf"{d('W_h')} = {_G} h_{{t-1}}^{{\top}}",
-        recurrent_weights,
-        lambda p: p.derivative("W_h"),
-        lambda p: step_code(p).W_h,
-    ),
-    _step(
-        3,
-        "bias",
-        rf"{d('b')} = {d('h_t')} \odot (1 - h_t \odot h_t)",
-        bias,
-        lambda p: p.derivative("b"),
-        lambda p: step_code(p).b,
-    ),
-    _step(
+    _parameter(3, "bias", rf"{d('b')} = {d('h_t')} \odot (1 - h_t \odot h_t)", bias, "b"),
+    _RNN.step(
         4,
         "input",
         rf"{d('x_t')} = W_x^{{\top}} {_G}",
-        step_input,
-        lambda p: p.derivative("x")[0],
-        lambda p: step_code(p).x[0],
+        left=lambda p: p.derivative("x")[0],
+        formula=step_input,
+        code=lambda p: step_code(p)["x"][0],
+        wrong=_wrong(step_input, one_step),
     ),
-    _step(
-        5,
-        "previous state",
-        rf"{d('h_{t-1}')} = W_h^{{\top}} {_G}",
-        previous_state,
-        lambda p: p.derivative("h_0"),
-        lambda p: step_code(p).h_0,
-    ),
-    _sequence(
+    _parameter(5, "previous state", rf"{d('h_{t-1}')} = W_h^{{\top}} {_G}", previous_state, "h_0"),
+    _RNN.previous_state(
         6,
-        "previous state",
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + W_h^{{\top}} {_G_NEW}",
-        left=lambda p: torch.stack(p.new_dh[:-1]),
-        right=lambda p: direct_h(p) + each_step(previous_state)(p),
-        by_code=code_new_h,
+        previous_state,
         wrong={
             "∂L/∂h_{t−1} dropped": each_step(previous_state),
             "∂L/∂h_{t−1} read as in (5)": lambda p: (
-                direct_h(p) + each_step_direct(previous_state)(p) + each_step(previous_state)(p)
+                with_direct(each_step_direct(previous_state))(p) + each_step(previous_state)(p)
             ),
-            _NOT_NEW: lambda p: direct_h(p) + each_step_direct(previous_state)(p),
-            "W_h not transposed": lambda p: (
-                direct_h(p)
-                + each_step(
+            _RNN.not_new: with_direct(each_step_direct(previous_state)),
+            "W_h not transposed": with_direct(
+                each_step(
                     changed(previous_state, _MISTAKES_OF[previous_state]["W_h not transposed"])
-                )(p)
+                )
             ),
         },
         remark=(
@@ -265,13 +180,13 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
             "sense; with (5) put in, step t would count twice."
         ),
     ),
-    _sequence(
+    _RNN.sequence(
         7,
         "last state",
         rf"{new('h_T')} = {d('h_T')}",
         left=lambda p: p.new_dh[p.T],
         right=lambda p: p.dh[p.T],
-        by_code=code_new_h_T,
+        code=code_new_h_T,
         wrong={
             "∂L/∂h_T with the wrong sign": lambda p: -p.dh[p.T],
             "(6) applied once more after step T": lambda p: p.dh[p.T] + previous_state(p.steps[-1]),
@@ -302,28 +217,28 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         bias,
         "b",
     ),
-    _sequence(
+    _RNN.sequence(
         11,
         "input",
         rf"{d('x_t')} = W_x^{{\top}} {_G_NEW}",
         left=lambda p: p.derivative("x"),
         right=each_step(step_input),
-        by_code=lambda p: code(p).x,
+        code=lambda p: code(p)["x"],
         wrong={
             **_wrong(step_input, each_step),
-            _NOT_NEW: each_step_direct(step_input),
+            _RNN.not_new: each_step_direct(step_input),
         },
     ),
-    _sequence(
+    _RNN.sequence(
         12,
         "first state",
         rf"{d('h_0')} = W_h^{{\top}} {_G_NEW_1}",
         left=lambda p: p.derivative("h_0"),
         right=first_step(previous_state),
-        by_code=lambda p: code(p).h_0,
+        code=lambda p: code(p)["h_0"],
         wrong={
             **_wrong(previous_state, first_step),
-            _NOT_NEW: first_step_direct(previous_state),
+            _RNN.not_new: first_step_direct(previous_state),
         },
     ),
 )

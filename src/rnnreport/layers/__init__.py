@@ -18,6 +18,7 @@ from rnnreport.layers._attention import (
     attention_lstm_step_forward,
 )
 from rnnreport.layers._dropout import DropoutCache, dropout_backward, dropout_forward
+from rnnreport.layers._glove import Cooccurrences, cooccurrences, glove_loss
 from rnnreport.layers._jacobians import lstm_step_jacobian, rnn_step_jacobian
 from rnnreport.layers._lstm import (
     LSTMCache,
@@ -72,6 +73,7 @@ __all__ = [
     "AttentionCache",
     "AttentionLSTMCache",
     "AttentionLSTMStepCache",
+    "Cooccurrences",
     "DropoutCache",
     "EmbeddingBagCache",
     "LSTMCache",
@@ -90,10 +92,12 @@ __all__ = [
     "attention_lstm_step_backward",
     "attention_lstm_step_forward",
     "content_loss",
+    "cooccurrences",
     "dropout_backward",
     "dropout_forward",
     "embedding_bag_backward",
     "embedding_bag_forward",
+    "glove_loss",
     "gram_matrix",
     "lstm_backward",
     "lstm_forward",

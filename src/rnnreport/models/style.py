@@ -18,18 +18,19 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, cast, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rnnreport.data.assets import DataFormatError
-from rnnreport.data.weights import load_into, read_weights
+from rnnreport.data.views import IMAGENET_MEAN, IMAGENET_STD
+from rnnreport.data.weights import load_torchvision, read_weights
 from rnnreport.layers import gram_matrix
-from rnnreport.models.embedded import MAPS, load_embedded
+from rnnreport.models.embedded import MAPS, EmbeddedNetwork, load_embedded
 from rnnreport.nn import content_loss, style_loss, total_variation_loss
 from rnnreport.optim.lbfgs import LBFGS
 from rnnreport.progress import track
@@ -124,12 +125,6 @@ SETTINGS: Mapping[str, StyleSettings] = {
 """The weights for each painting, whatever the network: the source's three, and the drawn ones."""
 
 _SMALLEST_SIDE = 32  # below it the deepest maps have no place left
-# Of ImageNet, in red, green and blue: what all networks here were trained with.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class _GivesMaps(Protocol):
-    def maps(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]: ...
 
 
 class _Chain(nn.Module):
@@ -170,13 +165,16 @@ class FeatureNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: NetworkName, layers: Sequence[str], inner: nn.Module) -> None:
+    def __init__(
+        self, name: NetworkName, layers: Sequence[str], inner: _Chain | EmbeddedNetwork
+    ) -> None:
         super().__init__()
         self.name = name
         self.layers = tuple(layers)
-        self.inner = inner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None])
-        self.register_buffer("std", torch.tensor(_STD)[:, None, None])
+        self.inner = inner
+        inner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None])
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None])
         self.eval().requires_grad_(False)
 
     def maps(self, image: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
@@ -207,8 +205,7 @@ class FeatureNetwork(nn.Module):
                 f"names must be among {', '.join(self.layers)}, got {', '.join(unknown) or 'none'}"
             )
         x = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        inner = cast("_GivesMaps", self.inner)
-        return inner.maps(x, wanted)
+        return self.inner.maps(x, wanted)
 
 
 def load_network(name: NetworkName, weights: Path | None = None) -> FeatureNetwork:
@@ -282,11 +279,7 @@ def _vgg19(path: Path) -> FeatureNetwork:
 
 
 def _squeezenet(path: Path) -> FeatureNetwork:
-    from rnnreport._torchvision import torchvision
-
-    with torch.random.fork_rng(devices=[]):  # first weights, which are overwritten
-        network: nn.Module = torchvision.models.squeezenet1_1()
-    load_into(network, path, "squeezenet1_1")
+    network = load_torchvision("squeezenet1_1", path)
     modules = list(network.get_submodule("features").children())
     names = {1: "relu1"}
     for place, module in enumerate(modules):
@@ -527,7 +520,6 @@ def stylise(
     levels: Sequence[Level],
     optimiser: Optimiser = "lbfgs",
     learning_rate: float = 0.2,
-    noise: Generator | None = None,
     snapshots: Iterable[int] = (),
     label: str = "stylising",
 ) -> Stylised:
@@ -550,8 +542,6 @@ def stylise(
         ``"lbfgs"`` (Liu and Nocedal, 1989) or ``"adam"``.
     learning_rate
         Adam's; with L-BFGS the most that a step changes a pixel value.
-    noise
-        If given, the image begins as noise from this generator, otherwise as the content.
     snapshots
         After which steps to keep the image, counted through all levels.
     label
@@ -575,10 +565,7 @@ def stylise(
     kept: dict[int, Tensor] = {}
     record = _Record()
     device = network.mean.device
-    x = to_image(content, levels[0].short_side)
-    if noise is not None:
-        x = torch.rand(x.shape, generator=noise)
-    x = x.to(device)
+    x = to_image(content, levels[0].short_side).to(device)
     bar = iter(track(range(1, 1 + sum(level.steps for level in levels)), label))
     for side, steps in levels:
         content_image, painting_image = (
@@ -624,7 +611,9 @@ class _Record:
         self.seconds.append(time.perf_counter() - self._start)
 
 
-def _step(x: Tensor, objective: Objective, stepper: _Stepper, record: _Record) -> None:
+def _step(
+    x: Tensor, objective: Objective, stepper: LBFGS | torch.optim.Adam, record: _Record
+) -> None:
     stepper.zero_grad()
     parts = objective.parts(x)
     record.note(parts, x)
@@ -634,15 +623,9 @@ def _step(x: Tensor, objective: Objective, stepper: _Stepper, record: _Record) -
         x.clamp_(0, 1)
 
 
-class _Stepper(Protocol):
-    def zero_grad(self) -> None: ...
-
-    def step(self) -> None: ...
-
-
-def _optimiser(name: Optimiser, x: Tensor, learning_rate: float) -> _Stepper:
+def _optimiser(name: Optimiser, x: Tensor, learning_rate: float) -> LBFGS | torch.optim.Adam:
     if name == "adam":
-        return cast("_Stepper", torch.optim.Adam([x], lr=learning_rate))
+        return torch.optim.Adam([x], lr=learning_rate)
     if name == "lbfgs":
         return LBFGS(x, reach=learning_rate)
     raise ValueError(f"optimiser must be one of {', '.join(get_args(Optimiser))}, got {name!r}")

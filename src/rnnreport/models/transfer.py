@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from rnnreport.data.features import statistics
-from rnnreport.data.weights import load_into
+from rnnreport.data.weights import load_torchvision
 from rnnreport.models.embedded import load_embedded
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "Backbone",
     "BackboneName",
     "Head",
-    "attention",
     "finetune",
-    "freeze",
+    "grad_cam",
     "load_backbone",
+    "train_head",
 ]
 
 BackboneName = Literal["resnet18", "mobilenet_v2", "embedded"]
@@ -113,12 +113,7 @@ def load_backbone(name: BackboneName, weights: Path | None = None) -> Backbone:
         raise ValueError(f"weights must be {'None' if weights else 'a file'} for {name}")
     if weights is None:
         return _embedded()
-    from rnnreport._torchvision import torchvision
-
-    with torch.random.fork_rng(devices=[]):  # first weights, which are overwritten
-        network: nn.Module = getattr(torchvision.models, name)()
-    load_into(network, weights, name)
-    network.eval().requires_grad_(False)
+    network = load_torchvision(name, weights)
     if name == "mobilenet_v2":
         blocks, feature_dim = list(network.get_submodule("features").children()), 1280
     else:
@@ -183,7 +178,7 @@ class Head(nn.Module):
         return functional.linear((features - self.mean) * self.scale, self.weight, self.bias)
 
 
-def freeze(
+def train_head(
     head: Head,
     features: Tensor,
     labels: Tensor,
@@ -246,7 +241,7 @@ def finetune(
 ) -> Iterator[float]:
     """Train a network on from a block up, together with its new last layer.
 
-    As :func:`freeze`, but for what passes through the network in every epoch.
+    As :func:`train_head`, but for what passes through the network in every epoch.
 
     Parameters
     ----------
@@ -260,7 +255,7 @@ def finetune(
     labels : Tensor, int64, (N,)
         Classes.
     epochs, batch_size, generator
-        As :func:`freeze` has them.
+        As :func:`train_head` has them.
     learning_rate, upper_learning_rate
         The first ones of the last layer and of the blocks.
 
@@ -325,7 +320,7 @@ def _train(
 
 
 @torch.no_grad()
-def attention(maps: Tensor, head: Head, labels: Tensor) -> Tensor:
+def grad_cam(maps: Tensor, head: Head, labels: Tensor) -> Tensor:
     """Say which places of an image speak for a class: Grad-CAM (W1, W2).
 
     The class is weighed against the mean of all classes, so that of two classes one map shows what

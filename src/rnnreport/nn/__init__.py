@@ -6,10 +6,7 @@ runs :mod:`rnnreport.layers` forward and backward in its place. :class:`Attentio
 counterpart there; its parameters are those of the layer.
 """
 
-from rnnreport.nn._modules import (
-    LSTM,
-    RNN,
-    AttentionLSTM,
+from rnnreport.nn._functions import (
     content_loss,
     dropout,
     embedding_bag,
@@ -18,6 +15,7 @@ from rnnreport.nn._modules import (
     style_loss,
     total_variation_loss,
 )
+from rnnreport.nn._recurrent import LSTM, RNN, AttentionLSTM
 
 __all__ = [
     "LSTM",

@@ -64,7 +64,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     vgg = FeatureNetwork("vgg19", tuple(MAPS), EmbeddedNetwork(seeded(5)))
     monkeypatch.setattr(distillation, "require", Path)
     monkeypatch.setattr(distillation, "load_network", lambda _name, _path: vgg)
-    monkeypatch.setattr(distillation, "load_mobilenet_v2", lambda _path: mobilenet)
+    monkeypatch.setattr(distillation, "load_torchvision", lambda _name, _path: mobilenet)
     given = Photographs(pictures(5, 1), pictures(4, 2), "fingerprint")
     monkeypatch.setattr(distillation, "photographs", lambda: given)
     content, painting = pictures(2, 3)

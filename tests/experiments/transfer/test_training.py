@@ -152,7 +152,7 @@ def test_training_is_repeatable_and_seeds_count(
 @pytest.mark.parametrize("mode", MODES)
 def test_a_stored_result_is_not_computed_again(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(tiny(mode))
-    for name in ("pass_through", "freeze", "finetune"):
+    for name in ("pass_through", "train_head", "finetune"):
         monkeypatch.setattr(transfer, name, None)
     assert run(tiny(mode)) == first
     with pytest.raises(TypeError):

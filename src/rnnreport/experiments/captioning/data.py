@@ -25,13 +25,13 @@ from rnnreport._files import write_whole
 from rnnreport.data.assets import ResolvedProfile, fingerprint, require, stamp
 from rnnreport.data.coco import Coco, CocoPart, load_coco
 from rnnreport.data.features import (
-    load_mobilenet_v2,
     mobilenet_v2_maps,
     pixel_features,
     pixel_patches,
 )
 from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.vocabulary import CaptionVocabulary
+from rnnreport.data.weights import load_torchvision
 from rnnreport.progress import track
 from rnnreport.runs.definitions import code_fingerprint
 from rnnreport.runs.store import locked, store_folder
@@ -231,7 +231,7 @@ class _Photographs(ImageSource):
 
 def _compute_features(images: Iterable[Image.Image], weights: Path) -> dict[str, Tensor]:
     whole, places = [], []
-    for maps in mobilenet_v2_maps(images, load_mobilenet_v2(weights)):
+    for maps in mobilenet_v2_maps(images, load_torchvision("mobilenet_v2", weights)):
         whole.append(maps.mean(1))
         places.append(maps.half())  # all of them in full precision would be large
     return {"whole": torch.cat(whole), "places": torch.cat(places)}
@@ -434,7 +434,7 @@ def features_of(images: Iterable[Image.Image], profile: ResolvedProfile, *, plac
         If the weights of MobileNetV2 are needed and not there.
     """
     if profile == "full":
-        network = load_mobilenet_v2(require("mobilenet_v2"))
+        network = load_torchvision("mobilenet_v2", require("mobilenet_v2"))
         maps = torch.cat(list(mobilenet_v2_maps(images, network)))
         return maps if places else maps.mean(1)
     pixels = [

@@ -32,11 +32,11 @@ from torch.nn import functional
 
 from rnnreport._files import write_whole
 from rnnreport.data.assets import ResolvedProfile, fingerprint, require
-from rnnreport.data.features import load_mobilenet_v2
 from rnnreport.data.flickr8k import load_flickr8k, split_by_name
 from rnnreport.data.hymenoptera import load_hymenoptera
 from rnnreport.data.pictures import read_picture
 from rnnreport.data.views import centre_view, random_view, to_tensor
+from rnnreport.data.weights import load_torchvision
 from rnnreport.draws import chance, pick, uniform
 from rnnreport.experiments.style.data import style_data
 from rnnreport.models.embedded import MAPS, EmbeddedNetwork
@@ -469,7 +469,9 @@ class _Looker:
 
     def __init__(self, network: EmbeddedNetwork, side: int) -> None:
         self._network = network
-        self._teacher = load_mobilenet_v2(require("mobilenet_v2")).get_submodule("features")
+        self._teacher = load_torchvision("mobilenet_v2", require("mobilenet_v2")).get_submodule(
+            "features"
+        )
         self._side = side
 
     @torch.no_grad()

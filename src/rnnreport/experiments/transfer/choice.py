@@ -18,7 +18,7 @@ from torch.nn import functional
 from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.data import about, backbone, transfer_data
-from rnnreport.models.transfer import BackboneName, Head, freeze
+from rnnreport.models.transfer import BackboneName, Head, train_head
 from rnnreport.progress import track
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
@@ -42,7 +42,7 @@ class ChoiceConfig:
     decays
         Weight decays of the new layer.
     epochs, batch_size, learning_rate
-        Of its training, as :func:`~rnnreport.models.transfer.freeze` has them.
+        Of its training, as :func:`~rnnreport.models.transfer.train_head` has them.
     folds, repeats
         How many folds, and how often the images are split anew.
     data_seed, seed
@@ -221,7 +221,7 @@ def _cross_validate(
             held = torch.zeros(len(labels), dtype=torch.bool)
             held[order[fold :: config.folds]] = True
             head = Head(features[:, ~held].flatten(0, 1)).to(labels.device)
-            for _loss in freeze(
+            for _loss in train_head(
                 head,
                 features[:, ~held],
                 labels[~held],

@@ -18,7 +18,7 @@ from rnnreport.data.views import random_view
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
 from rnnreport.experiments.transfer.data import backbone, transfer_data
-from rnnreport.models.transfer import Head, finetune, freeze
+from rnnreport.models.transfer import Head, finetune, train_head
 from rnnreport.progress import track
 from rnnreport.runs.store import (
     Outcome,
@@ -199,7 +199,7 @@ def start(config: RateConfig, features: Tensor, labels: Tensor, generator: Gener
     """
     choice = config.choice
     head = Head(features.flatten(0, 1)).to(labels.device)
-    for _ in freeze(
+    for _ in train_head(
         head,
         features,
         labels,

@@ -27,7 +27,7 @@ from rnnreport.experiments.transfer.rate import (
     start,
     validation_maps,
 )
-from rnnreport.models.transfer import BackboneName, Head, attention, finetune, freeze
+from rnnreport.models.transfer import BackboneName, Head, finetune, grad_cam, train_head
 from rnnreport.progress import track
 from rnnreport.runs.store import (
     Outcome,
@@ -255,7 +255,7 @@ def _learn(config: TransferConfig) -> Outcome:
     if config.mode == "frozen":
         head = Head(features.flatten(0, 1)).to(config.device)
         parameters = list(head.parameters())
-        for loss in freeze(
+        for loss in train_head(
             head,
             features,
             labels,
@@ -303,7 +303,7 @@ def _learn(config: TransferConfig) -> Outcome:
         details={},
         tensors={
             "val_probability": probability.cpu(),
-            "attention": attention(maps, head, probability.argmax(1)).cpu(),
+            "attention": grad_cam(maps, head, probability.argmax(1)).cpu(),
         },
     )
 

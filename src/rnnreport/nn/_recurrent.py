@@ -1,10 +1,4 @@
-"""The hand-derived layers as modules and functions that ``torch.autograd`` knows.
-
-:class:`RNN` and :class:`LSTM` stand where :class:`torch.nn.RNN` and :class:`torch.nn.LSTM` do. Each
-inherits parameters, initialisation, ``state_dict`` and representation from its counterpart, and
-runs :mod:`rnnreport.layers` forward and backward in its place. :class:`AttentionLSTM` has no
-counterpart there; its parameters are those of the layer.
-"""
+"""Recurrent layers as modules of torch."""
 
 from __future__ import annotations
 
@@ -17,35 +11,23 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnreport.layers import (
     AttentionLSTMCache,
-    DropoutCache,
-    EmbeddingBagCache,
     LSTMCache,
-    MaxPoolCache,
     RNNCache,
     attention_lstm_backward,
     attention_lstm_forward,
-    dropout_backward,
-    dropout_forward,
-    embedding_bag_backward,
-    embedding_bag_forward,
     lstm_backward,
     lstm_forward,
-    max_pool_backward,
-    max_pool_forward,
     rnn_backward,
     rnn_forward,
 )
-from rnnreport.layers import content_loss as _content_loss
-from rnnreport.layers import sigmoid_loss as _sigmoid_loss
-from rnnreport.layers import style_loss as _style_loss
-from rnnreport.layers import total_variation_loss as _total_variation_loss
+from rnnreport.nn._functions import Function
 
 # torch.nn packs the gates i, f, g, o; the layers pack them f, i, c̃, o. The swap is its own
 # inverse.
 _GATE_ORDER = (1, 0, 2, 3)
 
 
-class _RNNFunction(torch.autograd.Function):
+class _RNNFunction(Function[Tensor]):
     @staticmethod
     def forward(ctx: Any, x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> Tensor:
         h, cache = rnn_forward(x, h0, Wx, Wh, b)
@@ -58,7 +40,7 @@ class _RNNFunction(torch.autograd.Function):
         return rnn_backward(dh, RNNCache(*ctx.saved_tensors))
 
 
-class _LSTMFunction(torch.autograd.Function):
+class _LSTMFunction(Function[tuple[Tensor, Tensor]]):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor
@@ -75,7 +57,7 @@ class _LSTMFunction(torch.autograd.Function):
         return dx, dh0, dc0, dWx, dWh, db
 
 
-class _AttentionLSTMFunction(torch.autograd.Function):
+class _AttentionLSTMFunction(Function[tuple[Tensor, Tensor]]):
     @staticmethod
     def forward(ctx: Any, *arguments: Tensor) -> tuple[Tensor, Tensor]:
         h, cache = attention_lstm_forward(*arguments)
@@ -86,249 +68,6 @@ class _AttentionLSTMFunction(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dh: Tensor, dc_T: Tensor) -> tuple[Tensor, ...]:
         return attention_lstm_backward(dh, AttentionLSTMCache(*ctx.saved_tensors), dc_T=dc_T)
-
-
-class _DropoutFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, p: float, generator: torch.Generator) -> Tensor:
-        out, cache = dropout_forward(x, p, generator)
-        ctx.save_for_backward(*cache)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-        return dropout_backward(dout, DropoutCache(*ctx.saved_tensors)), None, None
-
-
-class _EmbeddingBagFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, words: Tensor, lengths: Tensor, W: Tensor, average: bool) -> Tensor:
-        out, cache = embedding_bag_forward(words, lengths, W, average=average)
-        ctx.save_for_backward(*cache)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-        dW = embedding_bag_backward(dout, EmbeddingBagCache(*ctx.saved_tensors))
-        return None, None, dW, None
-
-
-class _MaxPoolFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, lengths: Tensor) -> Tensor:
-        out, cache = max_pool_forward(x, lengths)
-        ctx.save_for_backward(cache.where)
-        ctx.steps = cache.steps
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-        (where,) = ctx.saved_tensors
-        return max_pool_backward(dout, MaxPoolCache(where, ctx.steps)), None
-
-
-class _SigmoidLossFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, s: Tensor, y: Tensor) -> Tensor:
-        loss, ds = _sigmoid_loss(s, y)
-        ctx.save_for_backward(ds)
-        return loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
-        (ds,) = ctx.saved_tensors
-        return dloss * ds, None
-
-
-class _ContentLossFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, F: Tensor, P: Tensor, weight: float) -> Tensor:
-        loss, gradient = _content_loss(F, P, weight)
-        ctx.save_for_backward(gradient)
-        return loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return dloss * gradient, None, None
-
-
-class _StyleLossFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, F: Tensor, A: Tensor, weight: float) -> Tensor:
-        loss, gradient = _style_loss(F, A, weight)
-        ctx.save_for_backward(gradient)
-        return loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return dloss * gradient, None, None
-
-
-class _TotalVariationLossFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
-        loss, gradient = _total_variation_loss(x, weight)
-        ctx.save_for_backward(gradient)
-        return loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return dloss * gradient, None
-
-
-def dropout(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
-    """Drop elements by chance and scale up the rest; see :func:`rnnreport.layers.dropout_forward`.
-
-    Parameters
-    ----------
-    x : Tensor, any shape
-        What is thinned out.
-    p : float
-        Probability of being dropped, 0 <= p < 1; with 0 nothing is drawn.
-    generator : torch.Generator
-        Source of the mask.
-
-    Returns
-    -------
-    Tensor, of the shape of `x`
-        The elements that stay, divided by 1 - p, and zeros.
-    """
-    result: Tensor = _DropoutFunction.apply(x, p, generator)  # type: ignore[no-untyped-call]
-    return result
-
-
-def embedding_bag(words: Tensor, lengths: Tensor, W: Tensor, *, average: bool) -> Tensor:
-    """Add up or average word vectors; see :func:`rnnreport.layers.embedding_bag_forward`.
-
-    Parameters
-    ----------
-    words : Tensor, shape (K,), int64 or int32
-        Word indices of all sentences, one sentence after the other.
-    lengths : Tensor, shape (N,), int64 or int32
-        How many words each sentence has.
-    W : Tensor, shape (V, D)
-        One vector a word.
-    average : bool
-        Whether to divide each sum by the number of words.
-
-    Returns
-    -------
-    Tensor, shape (N, D)
-        The sums or averages.
-    """
-    result: Tensor = _EmbeddingBagFunction.apply(  # type: ignore[no-untyped-call]
-        words, lengths, W, average
-    )
-    return result
-
-
-def max_pool(x: Tensor, lengths: Tensor) -> Tensor:
-    """Take maxima over a sequence's steps; see :func:`rnnreport.layers.max_pool_forward`.
-
-    Parameters
-    ----------
-    x : Tensor, shape (T, N, D)
-        Features.
-    lengths : Tensor, shape (N,), int64 or int32
-        How many steps each sequence has, 1 to T.
-
-    Returns
-    -------
-    Tensor, shape (N, D)
-        The maxima; what stands behind a sequence's end changes nothing.
-    """
-    result: Tensor = _MaxPoolFunction.apply(x, lengths)  # type: ignore[no-untyped-call]
-    return result
-
-
-def sigmoid_loss(s: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy of binary labels; see :func:`rnnreport.layers.sigmoid_loss`.
-
-    Parameters
-    ----------
-    s : Tensor, shape (N,)
-        Scores.
-    y : Tensor, shape (N,), of the dtype of `s`
-        Labels, 0 or 1. They get no gradient.
-
-    Returns
-    -------
-    Tensor, shape ()
-        The mean loss.
-    """
-    result: Tensor = _SigmoidLossFunction.apply(s, y)  # type: ignore[no-untyped-call]
-    return result
-
-
-def content_loss(F: Tensor, P: Tensor, weight: float) -> Tensor:
-    """Compare two maps place by place; see :func:`rnnreport.layers.content_loss`.
-
-    Parameters
-    ----------
-    F : Tensor, shape (C, H, W) or (C, M)
-        The map of an image.
-    P : Tensor, of the shape of `F`
-        The map that it is to have. It gets no gradient.
-    weight : float
-        What the loss is multiplied by.
-
-    Returns
-    -------
-    Tensor, shape ()
-        The loss.
-    """
-    result: Tensor = _ContentLossFunction.apply(F, P, weight)  # type: ignore[no-untyped-call]
-    return result
-
-
-def style_loss(F: Tensor, A: Tensor, weight: float) -> Tensor:
-    """Compare the Gram matrix of a map with another; see :func:`rnnreport.layers.style_loss`.
-
-    Parameters
-    ----------
-    F : Tensor, shape (C, H, W) or (C, M)
-        The map of an image.
-    A : Tensor, shape (C, C)
-        The Gram matrix that it is to have. It gets no gradient.
-    weight : float
-        What the loss is multiplied by.
-
-    Returns
-    -------
-    Tensor, shape ()
-        The loss.
-    """
-    result: Tensor = _StyleLossFunction.apply(F, A, weight)  # type: ignore[no-untyped-call]
-    return result
-
-
-def total_variation_loss(x: Tensor, weight: float) -> Tensor:
-    """Add up what changes from pixel to pixel; see :func:`rnnreport.layers.total_variation_loss`.
-
-    Parameters
-    ----------
-    x : Tensor, shape (C, H, W)
-        An image.
-    weight : float
-        What the loss is multiplied by.
-
-    Returns
-    -------
-    Tensor, shape ()
-        The loss.
-    """
-    result: Tensor = _TotalVariationLossFunction.apply(x, weight)  # type: ignore[no-untyped-call]
-    return result
 
 
 class RNN(torch.nn.RNN):
@@ -415,7 +154,7 @@ class RNN(torch.nn.RNN):
         x, batched = _time_first(self, input)
         h0 = _state(self, "hx", hx, x, batched)
         Wx, Wh, b = _parameters(self, x)
-        h = _RNNFunction.apply(x, h0, Wx.T, Wh.T, b)  # type: ignore[no-untyped-call]
+        h = _RNNFunction.of(x, h0, Wx.T, Wh.T, b)
         return _output(self, h, batched), _final(h[-1], batched)
 
 
@@ -510,7 +249,7 @@ class LSTM(torch.nn.LSTM):
         h0 = _state(self, "hx[0]", hx_h, x, batched)
         c0 = _state(self, "hx[1]", hx_c, x, batched)
         Wx, Wh, b = map(_swap_gates, _parameters(self, x))
-        h, c_T = _LSTMFunction.apply(x, h0, c0, Wx.T, Wh.T, b)  # type: ignore[no-untyped-call]
+        h, c_T = _LSTMFunction.of(x, h0, c0, Wx.T, Wh.T, b)
         return _output(self, h, batched), (_final(h[-1], batched), _final(c_T, batched))
 
 
@@ -611,9 +350,7 @@ class AttentionLSTM(torch.nn.Module):
             c0 = _state(self, "hx[1]", hx[1], input, True)
         else:
             raise ValueError(f"hx must be a pair of tensors (h_0, c_0), got {len(hx)} of them")
-        h, c_T = _AttentionLSTMFunction.apply(  # type: ignore[no-untyped-call]
-            input, A, h0, c0, self.Wx, self.Wh, self.Wa, self.b
-        )
+        h, c_T = _AttentionLSTMFunction.of(input, A, h0, c0, self.Wx, self.Wh, self.Wa, self.b)
         return h, (_final(h[-1], True), _final(c_T, True))
 
 
