@@ -50,7 +50,8 @@ exclude_patterns = ["_build", "_ext", "_static", "_templates", "recorded"]
 if ONLY:
     # Some pages by themselves, for whoever works on them: links to the others lead nowhere.
     exclude_patterns += [page.name for page in DOCS.glob("*.md") if page.stem not in ONLY]
-    root_doc = ONLY[0]
+    exclude_patterns += [] if "api" in ONLY else ["api"]
+    root_doc = "api/index" if ONLY[0] == "api" else ONLY[0]
     suppress_warnings = ["myst.xref_missing", "ref", "toc"]
 templates_path = ["_templates"]
 nitpicky = True
@@ -156,7 +157,14 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autodoc_preserve_defaults = True
-autosummary_generate = False
+autosummary_generate = True  # the pages that docs/api/index.md lists
+autosummary_context = {
+    "order": {  # modules in the order in which they are to be read
+        "rnnreport.layers": "_rnn _lstm _packed _temporal _attention _dropout _jacobians _pooling"
+        " _style",
+        "rnnreport.equations": "_ledger _table _entry",
+    }
+}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 python_use_unqualified_type_names = True

@@ -10,6 +10,7 @@ stands, and again with these numbers in the table of contents.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import sys
@@ -155,8 +156,9 @@ def join(html: Path) -> BeautifulSoup:
     """Join the pages of a folder to one document, a chapter each, with a table of contents."""
     first = _parse(html / "index.html")
     links = first.select("nav.bd-links a.reference.internal")
-    names = ["index", *(Path(urlsplit(_text(a, "href")).path).stem for a in links)]
-    chapters = [_chapter(html, name) for name in dict.fromkeys(names)]
+    addresses = ["index.html", *(unquote(urlsplit(_text(a, "href")).path) for a in links)]
+    names = {Path(os.path.normpath(html / address)): _name(address) for address in addresses}
+    chapters = [_chapter(path, names) for path in names]
     title = _heading(chapters[0])
     _only(chapters[0], "h1").string = "In short"  # its title is the book's
 
@@ -177,9 +179,14 @@ def join(html: Path) -> BeautifulSoup:
     return book
 
 
-def _chapter(html: Path, name: str) -> Tag:
+def _name(address: str) -> str:
+    """Return what stands for a page in ids of the book."""
+    return re.sub(r"[^\w-]", "-", address.removesuffix(".html"))
+
+
+def _chapter(path: Path, names: dict[Path, str]) -> Tag:
     """Return a page's text as a chapter, every id and link made to fit the whole."""
-    path = html / f"{name}.html"
+    name = names[path]
     article = _only(_parse(path), "article.bd-article")
     for element in article.select(LEFT_OUT):
         element.decompose()
@@ -189,11 +196,11 @@ def _chapter(html: Path, name: str) -> Tag:
                 values = _text(element, attribute).split()
                 element[attribute] = " ".join(f"{name}--{value}" for value in values)
         if element.name == "a" and "href" in element.attrs:
-            _aim(element, html, name)
+            _aim(element, path, names)
         if element.name == "img":
             source = _text(element, "src")
             if not urlsplit(source).scheme:
-                element["src"] = (html / unquote(source)).absolute().as_uri()
+                element["src"] = (path.parent / unquote(source)).absolute().as_uri()
             element["loading"] = "eager"
         if element.name == "details":
             element["open"] = ""
@@ -202,18 +209,17 @@ def _chapter(html: Path, name: str) -> Tag:
     return article
 
 
-def _aim(link: Tag, html: Path, name: str) -> None:
+def _aim(link: Tag, path: Path, names: dict[Path, str]) -> None:
     """Lead a link to its place in the book; one to a file that is not in it leads nowhere."""
     parts = urlsplit(_text(link, "href"))
     if parts.scheme or parts.netloc:
         return
-    file = unquote(parts.path) or f"{name}.html"
-    page = file.removesuffix(".html")
-    if page == file or "/" in file or not (html / file).is_file():
+    file = Path(os.path.normpath(path.parent / unquote(parts.path))) if parts.path else path
+    if file not in names:
         link.unwrap()
     else:
         fragment = unquote(parts.fragment)
-        link["href"] = f"#{page}--{fragment}" if fragment else f"#chapter-{page}"
+        link["href"] = f"#{names[file]}--{fragment}" if fragment else f"#chapter-{names[file]}"
 
 
 def _contents(chapters: list[Tag]) -> Tag:

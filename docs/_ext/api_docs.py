@@ -1,16 +1,22 @@
-"""The API reference: everything public of a module in one go, and links to equations.
+"""The API reference: a page per package with everything public in it, and links to equations.
 
-``.. api-module:: rnnreport.layers`` in reStructuredText gives the module's docstring, a table of
-its public names and their entries, in the order of the source, tuples of values last. The option
-``order`` names submodules whose content comes first.
+``.. api-package:: rnnreport.layers`` in reStructuredText gives the package's docstring, a table of
+its public names and their entries, in the order of the source, tuples of values last; then each of
+its modules likewise, in a section of its own. A name that a package takes from one of its public
+modules stands there and not twice. The option ``order`` names submodules whose content comes first.
+
+The pages are made by autosummary, from the list in ``api/index.md`` and a template that holds this
+directive.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -21,40 +27,58 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.parsing import nested_parse_to_nodes
 from sphinx.util.typing import ExtensionMetadata
 
 _NUMBER = r"\([A-Z]?\d+[a-z]?\)"
 _EQUATIONS = re.compile(rf"\b[Ee]quations?\s+{_NUMBER}(?:\s*(?:[-–,]|and|to)\s*{_NUMBER})*")
 
 
-class ApiModule(SphinxDirective):
-    """The directive ``api-module``."""
+class ApiPackage(SphinxDirective):
+    """The directive ``api-package``."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Callable[[str], Any]]] = {"order": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
         """Hand the entries to autodoc."""
-        name = self.arguments[0]
-        module = importlib.import_module(name)
-        entries = _public(module, self.options.get("order", "").split())
-        lines = [f".. automodule:: {name}", ""]
-        if len(entries) > 1:
-            lines += [f".. currentmodule:: {name}", "", ".. autosummary::", "   :nosignatures:", ""]
-            lines += [f"   {entry}" for entry in entries] + [""]
-        for entry, value in entries.items():
-            lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {entry}")
-            if inspect.isclass(value) and not _is_record(value):
-                lines.append("   :members:")
-            lines.append("")
-        for constant in _constants(module):
-            lines += [f".. autodata:: {constant}", "   :no-value:", ""]
-        parent = nodes.Element()
-        self.state.nested_parse(StringList(lines, source=name), self.content_offset, parent)
-        return list(parent.children)
+        package = importlib.import_module(self.arguments[0])
+        lines = _entries(package, (self.options.get("order") or "").split())
+        for module in modules_of(package):
+            title = module.__name__.rpartition(".")[2]
+            lines += [title, "-" * len(title), "", *_entries(module, [])]
+        return nested_parse_to_nodes(
+            self.state, StringList(lines, source=package.__name__), offset=self.content_offset
+        )
 
 
-def _public(module: ModuleType, order: list[str]) -> dict[str, Any]:
+def modules_of(package: ModuleType) -> list[ModuleType]:
+    """Return the public modules of a package, but not the packages in it."""
+    return [
+        importlib.import_module(f"{package.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ()))
+        if not module.ispkg and not module.name.startswith("_")
+    ]
+
+
+def _entries(module: ModuleType, order: list[str]) -> list[str]:
+    name = module.__name__
+    entries = public(module, order)
+    lines = [f".. automodule:: {name}", ""]
+    if len(entries) > 1:
+        lines += [f".. currentmodule:: {name}", "", ".. autosummary::", "   :nosignatures:", ""]
+        lines += [f"   {entry}" for entry in entries] + [""]
+    for entry, value in entries.items():
+        lines.append(f".. auto{'class' if inspect.isclass(value) else 'function'}:: {entry}")
+        if inspect.isclass(value) and not _is_record(value):
+            lines.append("   :members:")
+        lines.append("")
+    for constant in _constants(module):
+        lines += [f".. autodata:: {constant}", "   :no-value:", ""]
+    return lines
+
+
+def public(module: ModuleType, order: Sequence[str] = ()) -> dict[str, Any]:
     """Functions and classes of ``__all__``, or what the module defines without underscore."""
 
     def place(item: tuple[str, Any]) -> tuple[int, str, bool, int]:
@@ -66,7 +90,12 @@ def _public(module: ModuleType, order: list[str]) -> dict[str, Any]:
     own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     names = getattr(module, "__all__", [name for name in own if not name.startswith("_")])
     values = {name: getattr(module, name) for name in names}
-    found = [(n, v) for n, v in values.items() if inspect.isroutine(v) or inspect.isclass(v)]
+    found = [
+        (name, value)
+        for name, value in values.items()
+        if (inspect.isroutine(value) or inspect.isclass(value))
+        and (value.__module__ == module.__name__ or "._" in value.__module__)
+    ]
     return dict(sorted(found, key=place))
 
 
@@ -79,6 +108,15 @@ def _constants(module: ModuleType) -> list[str]:
 def _is_record(value: Any) -> bool:
     """Whether a class is a NamedTuple: its docstring and signature say everything."""
     return inspect.isclass(value) and issubclass(value, tuple) and hasattr(value, "_fields")
+
+
+def _forget(app: Sphinx) -> None:
+    """Remove pages of packages that are no longer listed."""
+    folder = Path(app.srcdir, "api")
+    listed = (folder / "index.md").read_text("utf-8").split()
+    for page in folder.glob("*.rst"):
+        if page.stem not in listed:
+            page.unlink()
 
 
 def _improve(
@@ -109,7 +147,8 @@ def _own_sources_only(_app: Sphinx, env: BuildEnvironment) -> None:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
-    app.add_directive("api-module", ApiModule)
+    app.add_directive("api-package", ApiPackage)
+    app.connect("builder-inited", _forget, priority=400)  # before autosummary looks at them
     # After napoleon has turned the sections into fields.
     app.connect("autodoc-process-docstring", _improve, priority=600)
     app.connect("env-updated", _own_sources_only)

@@ -58,10 +58,10 @@ class Mentions(PageNotes):
 
 
 def implementations(env: BuildEnvironment, label: str) -> list[Mention]:
-    """Return the entries nearest to an equation, at most `MOST`, in the order of their page."""
-    mentions: list[Mention] = [
-        m for _, page in sorted(Mentions.of(env).items()) for m in page.get(label, [])
-    ]
+    """Return the entries nearest to an equation, at most `MOST`, in the order of the reference."""
+    notes = Mentions.of(env)
+    order = env.toctree_includes.get("api/index", [])
+    mentions: list[Mention] = [m for page in order for m in notes.get(page, {}).get(label, [])]
     nearest = [m for m in mentions if m.first] or mentions
     return list({m.anchor: m for m in nearest}.values())[:MOST]
 

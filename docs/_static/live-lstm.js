@@ -1,5 +1,5 @@
 /* The live figure of the text page: reads what is typed with the weights that the page carries.
-   All arithmetic is in float64. rnnreport/experiments/live_lstm_figure.py is its model: what is
+   All arithmetic is in float64. rnnreport/experiments/text/live_figure.py is its model: what is
    computed and drawn here is what is computed and drawn there. */
 (() => {
   "use strict";

@@ -110,6 +110,25 @@ def test_links_lead_to_their_place_in_the_book_or_nowhere(
     assert len(ids) == len(set(ids))
 
 
+def test_a_page_in_a_folder_is_a_chapter_too(
+    program: ModuleType, pages: Callable[[str], Path]
+) -> None:
+    folder = pages('<a href="api/deep.layers.html#part">in</a>')
+    front = (folder / "index.html").read_text(encoding="utf-8")
+    link = '<a class="reference internal" href="api/deep.layers.html">Deep</a></nav>'
+    (folder / "index.html").write_text(front.replace("</nav>", link), encoding="utf-8")
+    (folder / "api").mkdir()
+    body = '<a href="../next.html">out</a><img src="../a.png"><a href="../_modules/x.html">off</a>'
+    deep = PAGE.format(title="Deep", body=body)
+    (folder / "api" / "deep.layers.html").write_text(deep, encoding="utf-8")
+    book = program.join(folder)
+    assert book.select_one("#chapter-next a")["href"] == "#api-deep-layers--part"
+    assert book.select_one("#api-deep-layers--part") is not None
+    [link] = book.select("#chapter-api-deep-layers a")
+    assert link["href"] == "#chapter-next"
+    assert book.select_one("img")["src"] == (folder / "api" / ".." / "a.png").as_uri()
+
+
 def test_no_pages_is_said(
     program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -232,6 +232,26 @@ def test_typing(page: Any, model: LiveLSTM) -> None:
     page.wait_for_function("document.querySelector('.live-status').textContent.includes('2 words')")
 
 
+@pytest.mark.parametrize("font", ["serif", "sans-serif", "monospace"])
+@pytest.mark.parametrize("style", ["", "bd-article"])  # by itself, and as on a page
+def test_nothing_moves_whatever_is_typed(page: Any, font: str, style: str) -> None:
+    page.add_style_tag(content=f"body {{ font-family: {font} }}")
+    page.evaluate("name => { document.body.className = name }", style)
+    tops = """() => [...document.querySelectorAll("#live-lstm, #live-lstm :is(p, dl, table, tr)")]
+      .map((part) => [part.classList[0] || part.tagName, part.getBoundingClientRect().top,
+        part.closest("table") ? 0 : part.getBoundingClientRect().height])"""
+    for width in (320, 390, 601, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.get_by_label("these").check()
+        page.locator("#live-lstm-text").fill("")
+        before = page.evaluate(tops)
+        for text in ("The zork wasn't good.", "good", "w " * 300, "スープ x\u0323\u0301 " * 3):
+            page.locator("#live-lstm-text").fill(text)
+            assert page.evaluate(tops) == before, (width, text)
+        page.get_by_label("those").check()
+        assert page.evaluate(tops) == before, width
+
+
 def test_another_network_reads_the_same_sentence(
     page: Any, model: LiveLSTM, other: LiveLSTM
 ) -> None:

@@ -275,9 +275,9 @@ def live_figure(models: Mapping[str, LiveLSTM]) -> Html:
 <textarea id="live-lstm-text" rows="2" maxlength="4000" spellcheck="false" autocapitalize="off"
  autocomplete="off" aria-describedby="live-lstm-hint" disabled>{html.escape(first)}</textarea>
 {_choice(list(models)) if len(models) > 1 else ""}
-<p id="live-lstm-hint">English, on a restaurant, a hotel or a shop. The network knows
-<span class="live-known">{known:,}</span> words. Point at a word below for its numbers. Some
-sentences to begin with:</p>
+<p id="live-lstm-hint"><span class="live-size">The network knows
+<span class="live-known">{known:,}</span> words.</span> English, on a restaurant, a hotel or a shop.
+Point at a word below for its numbers. Some sentences to begin with:</p>
 <div class="live-examples" role="group" aria-label="Example sentences">{buttons}</div>
 </div>
 <p class="live-fixed">Scripts are switched off: here is a fixed example.</p>
