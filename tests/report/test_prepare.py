@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from rnnreport.report import parts
 from rnnreport.report import prepare as _prepare
 from rnnreport.report.parts import Plan, Runs, plan, runs_of
 from rnnreport.report.prepare import prepare
-from rnnreport.runs.engine import Job
+from rnnreport.runs.engine import Chain
 from rnnreport.runs.store import Outcome, Request, Result, get_or_compute
 
 Runner = Callable[..., list[str]]
@@ -199,18 +200,24 @@ def test_planning_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_stages_follow_each_other_and_kinds_are_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[tuple[list[object], str, int | None]] = []
+    begun: list[tuple[list[list[object]], str, int | None]] = []
 
-    def note(jobs: Sequence[Job], *, label: str, workers: int | None) -> None:
-        begun.append(([job.config for job in jobs], label, workers))
+    def note(chains: Sequence[Chain], *, label: str, workers: int | None) -> None:
+        begun.append(([[job.config for job in chain] for chain in chains], label, workers))
 
-    monkeypatch.setattr(parts, "run_jobs", note)
-    counter = Counter()
-    one = (Runs("a", counter, (1, 2)), Runs("b", counter, (3,), stage=1))
-    two = (Runs("c", counter, (4, 5, 6)), Runs("d", counter, (7,), stage=2))
-    plans = [Plan("captioning", "sample", one, one), Plan("text", "sample", two, two)]
-    assert list(parts.do(plans, workers=3)) == ["a, c", "b", "d"]
-    assert begun == [([1, 4, 2, 5, 6], "a, c", 3), ([3], "b", 3), ([7], "d", 3)]
+    monkeypatch.setattr(parts, "run_chains", note)
+    some = functools.partial(Runs, experiment=Counter())
+    one = (some("a", configs=(1, 2)), some("b", configs=(3,), stage=1))
+    two = (some("c", configs=(4, 5, 6)), some("d", configs=(7,), stage=2))
+    three = (some("e", configs=(8,), chained=True), some("f", configs=(9,), chained=True))
+    plans = [
+        Plan("captioning", "sample", one, one),
+        Plan("text", "sample", two, two),
+        Plan("style", "sample", three, three),
+    ]
+    assert list(parts.do(plans, workers=3)) == ["a, c, e, f", "b", "d"]
+    first = [[8, 9], [1], [4], [2], [5], [6]]
+    assert begun == [(first, "a, c, e, f", 3), ([[3]], "b", 3), ([[7]], "d", 3)]
     assert list(parts.do([])) == []
 
 

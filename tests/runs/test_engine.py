@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rnnreport.runs import engine
-from rnnreport.runs.engine import Job, run_jobs
+from rnnreport.runs.engine import Job, run_chains
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def test_runs_have_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.Mo
     for store in ("one", "two"):  # the processes live on; the settings are those of the call
         monkeypatch.setenv("RNNREPORT_STORE", store)
         paths = [tmp_path / name for name in "abcd"]
-        run_jobs([Job(leave_a_mark, Mark(path)) for path in paths], label="marks", workers=2)
+        run_chains([[Job(leave_a_mark, Mark(path))] for path in paths], label="marks", workers=2)
         marks = [path.read_text(encoding="utf-8").split(" ") for path in paths]
         assert str(os.getpid()) not in {process for process, *_ in marks}
         assert len({process for process, *_ in marks}) <= 2
@@ -63,12 +63,12 @@ def test_one_worker_is_this_process(
     monkeypatch.setenv("RNNREPORT_PROGRESS", os.devnull)
     threads = torch.get_num_threads()
     marks = [Mark(tmp_path / name, device) for name in "ab"]
-    run_jobs([Job(leave_a_mark, mark) for mark in marks], label="marks", workers=workers)
+    run_chains([[Job(leave_a_mark, mark)] for mark in marks], label="marks", workers=workers)
     assert torch.get_num_threads() == threads
     for mark in marks:
         expected = f"{os.getpid()} 1 {os.devnull} here"
         assert mark.path.read_text(encoding="utf-8") == expected
-    run_jobs([], label="nothing", workers=workers)
+    run_chains([], label="nothing", workers=workers)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -80,20 +80,39 @@ def test_a_failed_run_ends_the_others(
     jobs = [Job(leave_a_mark, Mark(tmp_path / "a")), Job(fail, Mark(tmp_path / "b"))]
     jobs += [Job(sleep, Mark(tmp_path / f"c{number}")) for number in range(4)]
     with pytest.raises(FloatingPointError, match="the loss of b"):
-        run_jobs(jobs, label="marks", workers=workers)
+        run_chains([[job] for job in jobs], label="marks", workers=workers)
     assert (tmp_path / "a").is_file()
     assert len(list(tmp_path.glob("c*"))) <= 2
     assert time.monotonic() - begin < 30
+
+
+def note_what_is_there(config: Mark) -> Any:
+    before = sorted(file.name for file in config.path.parent.iterdir())
+    config.path.write_text(f"{os.getpid()} {' '.join(before)}", encoding="utf-8")
+
+
+def test_a_chain_keeps_its_order_and_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNREPORT_PROGRESS", str(tmp_path.with_suffix(".txt")))
+    chain = [Job(note_what_is_there, Mark(tmp_path / name)) for name in ("zero", "one", "two")]
+    alone = [Job(note_what_is_there, Mark(tmp_path / "alone"))]
+    run_chains([chain, alone], label="marks", workers=2)
+    marks = [job.config.path.read_text(encoding="utf-8").split(" ") for job in chain]
+    assert len({process for process, *_ in marks}) == 1
+    for number, (_, *before) in enumerate(marks):
+        assert {"zero", "one", "two"} & set(before) == set(("zero", "one", "two")[:number])
+    assert "marks, 4 runs: 100%" in tmp_path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
 _PARENT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_engine import Job, Mark, run_jobs, sleep
+from test_engine import Job, Mark, run_chains, sleep
 if __name__ == "__main__":
     folder = Path(sys.argv[2])
-    run_jobs([Job(sleep, Mark(folder / name)) for name in "ab"], label="sleep", workers=2)
+    run_chains([[Job(sleep, Mark(folder / name))] for name in "ab"], label="sleep", workers=2)
 """
 
 
@@ -147,7 +166,7 @@ def test_the_number_of_workers_is_that_of_the_cores(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(engine, "_pool", watched)
     ran: list[int] = []
     for count in (2, 50):
-        run_jobs([Job(ran.append, number) for number in range(count)], label="numbers")
+        run_chains([[Job(ran.append, number)] for number in range(count)], label="numbers")
     assert sorted(ran) == sorted([*range(2), *range(50)])
     cores = joblib.cpu_count()
     assert asked == [workers for workers in (min(2, cores), min(50, cores)) if workers > 1]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
@@ -23,7 +23,7 @@ from rnnreport.experiments.transfer import training as transfer_training
 from rnnreport.names import PARTS, PartName
 from rnnreport.runs import store
 from rnnreport.runs.definitions import code_fingerprint, hash_of
-from rnnreport.runs.engine import Experiment, Job, run_jobs
+from rnnreport.runs.engine import Chain, Experiment, Job, run_chains
 from rnnreport.runs.store import Request
 
 __all__ = ["Plan", "Runs", "code_of", "do", "plan", "runs_of"]
@@ -43,12 +43,16 @@ class Runs:
         The configuration of each.
     stage : int
         They begin when the runs of all lower stages have ended, whose results they may need.
+    chained : bool
+        Whether they and other chained runs of their part and stage follow each other in one
+        process, which remembers what they share.
     """
 
     label: str
     experiment: Experiment
     configs: tuple[Any, ...]
     stage: int = 0
+    chained: bool = False
 
     @property
     def requests(self) -> list[Request]:
@@ -157,14 +161,27 @@ def do(plans: Sequence[Plan], *, workers: int | None = None) -> Iterator[str]:
     Exception
         What a run raises. All that was stored before is kept.
     """
-    missing = [runs for each in plans for runs in each.missing]
-    for stage in sorted({runs.stage for runs in missing}):
-        groups = [runs for runs in missing if runs.stage == stage]
-        jobs = [[Job(runs.experiment.run, config) for config in runs.configs] for runs in groups]
-        # Runs of one kind wait for the same data: begin with one of each.
-        mixed = [job for job in chain.from_iterable(zip_longest(*jobs)) if job is not None]
-        label = ", ".join(runs.label for runs in groups)
-        run_jobs(mixed, label=label, workers=workers)
+    for stage in sorted({runs.stage for each in plans for runs in each.missing}):
+        chains: list[list[Job]] = []
+        kinds: list[list[Chain]] = []
+        labels: list[str] = []
+        for each in plans:
+            chain: list[Job] = []
+            for runs in each.missing:
+                if runs.stage != stage:
+                    continue
+                labels.append(runs.label)
+                jobs = [Job(runs.experiment.run, config) for config in runs.configs]
+                if runs.chained:
+                    chain += jobs
+                else:
+                    kinds.append([[job] for job in jobs])
+            chains.append(chain)
+        # The longest first. Runs of one kind wait for the same data: begin with one of each.
+        mixed = filter(None, itertools.chain.from_iterable(itertools.zip_longest(*kinds)))
+        longest = sorted(filter(None, chains), key=len, reverse=True)
+        label = ", ".join(labels)
+        run_chains([*longest, *mixed], label=label, workers=workers)
         yield label
 
 
@@ -208,9 +225,14 @@ def _transfer(profile: ResolvedProfile) -> tuple[Runs, ...]:
     finetuning = transfer_training.default_config("finetuned", profile=profile)
     rates = transfer_training.rate_config(finetuning)
     return (
-        Runs("settings of the new layer", choice, (rates.choice,)),
-        Runs("settings of fine-tuning", rate, (rates,), stage=1),
-        Runs("ants and bees", transfer_training, tuple(transfer_study.configs(profile)), stage=2),
+        Runs("settings of the new layer", choice, (rates.choice,), chained=True),
+        Runs("settings of fine-tuning", rate, (rates,), chained=True),
+        Runs(
+            "ants and bees",
+            transfer_training,
+            tuple(transfer_study.configs(profile)),
+            chained=True,
+        ),
     )
 
 

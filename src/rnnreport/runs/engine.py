@@ -22,7 +22,7 @@ from rnnreport.progress import track
 from rnnreport.runs import store
 from rnnreport.runs.store import Request, Result
 
-__all__ = ["Experiment", "Job", "results", "run_jobs"]
+__all__ = ["Chain", "Experiment", "Job", "results", "run_chains"]
 
 
 class Experiment(Protocol):
@@ -54,6 +54,10 @@ class Job(NamedTuple):
     config: Any
 
 
+Chain = Sequence[Job]
+"""Runs that follow each other in one process, which remembers what they share."""
+
+
 def results(
     experiment: Experiment, configs: Sequence[Any], *, label: str, workers: int | None = None
 ) -> list[Result]:
@@ -81,17 +85,17 @@ def results(
         What the first run raises that fails.
     """
     missing = [config for config in configs if store.get(experiment.request(config)) is None]
-    run_jobs([Job(experiment.run, config) for config in missing], label=label, workers=workers)
+    run_chains([[Job(experiment.run, config)] for config in missing], label=label, workers=workers)
     return [experiment.run(config) for config in configs]
 
 
-def run_jobs(jobs: Sequence[Job], *, label: str, workers: int | None = None) -> None:
+def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = None) -> None:
     """Do runs side by side. Each computes in one thread, so that their number changes no bit.
 
     Parameters
     ----------
-    jobs
-        What to do, in the order in which it is begun; those that need a GPU go one by one.
+    chains
+        What to do, in the order in which it is begun; what needs a GPU goes one by one.
     label
         What stands before the progress bar.
     workers
@@ -102,8 +106,9 @@ def run_jobs(jobs: Sequence[Job], *, label: str, workers: int | None = None) -> 
     Exception
         What the first run raises that fails; the others end then.
     """
+    jobs = [job for chain in chains for job in chain]
     on_cpu = all(getattr(job.config, "device", "cpu") == "cpu" for job in jobs)
-    workers = min(workers or joblib.cpu_count(), len(jobs)) if on_cpu else 1
+    workers = min(workers or joblib.cpu_count(), len(chains)) if on_cpu else 1
     if workers <= 1:
         with _one_thread():
             for job in jobs:
@@ -111,9 +116,10 @@ def run_jobs(jobs: Sequence[Job], *, label: str, workers: int | None = None) -> 
         return
     settings = {name: value for name, value in os.environ.items() if name.startswith("RNNREPORT_")}
     settings["RNNREPORT_PROGRESS"] = os.devnull  # this process alone draws a bar
-    tasks = (joblib.delayed(_work)(job, settings, os.getpid()) for job in jobs)
+    tasks = (joblib.delayed(_work)(chain, settings, os.getpid()) for chain in chains)
     with _pool(workers) as pool:
-        for _ in track(pool(tasks), f"{label}, {len(jobs)} runs", total=len(jobs)):
+        finished = (None for length in pool(tasks) for _ in range(length))
+        for _ in track(finished, f"{label}, {len(jobs)} runs", total=len(jobs)):
             pass
 
 
@@ -132,15 +138,17 @@ def _pool(workers: int) -> Iterator[joblib.Parallel]:
 _BACKEND = "loky"
 
 
-def _work(job: Job, settings: Mapping[str, str], parent: int) -> None:
-    """Do a run in a worker, which may have been started under other settings."""
+def _work(chain: Chain, settings: Mapping[str, str], parent: int) -> int:
+    """Do runs in a worker, which may have been started under other settings; count them."""
     for name in [name for name in os.environ if name.startswith("RNNREPORT_")]:
         if name not in settings:
             del os.environ[name]
     os.environ.update(settings)
     _end_with(parent)
     with _one_thread():
-        job.run(job.config)
+        for job in chain:
+            job.run(job.config)
+    return len(chain)
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ def make_study(
         Image.new("RGB", (30 + k % 7, 24), (20 * (k % 12), 90, 120)) for k in range(len(labels))
     )
     data = TransferData(
-        profile, "pictures", pictures, pictures, torch.tensor(labels), torch.tensor(labels), (), "x"
+        profile, "pictures", pictures, pictures, torch.tensor(labels), torch.tensor(labels), ()
     )
     results: dict[Mode, tuple[Result, ...]] = {
         "frozen": runs("frozen", frozen),

@@ -58,6 +58,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
     few = functools.partial(generate_insects, size=48, train=(13, 11), val=(5, 6))
     monkeypatch.setattr(transfer_data, "generate_insects", few)
+    monkeypatch.setattr(transfer_data, "COUNTS", {"train": (13, 11), "val": (5, 6)})
     clear_caches()
     yield
     clear_caches()
@@ -176,7 +177,7 @@ def test_validation_images_choose_and_teach_nothing(
     first = run(config)
     tensors, table = load_tensors(first), all_results("transfer-choice")[0].details
     original = transfer_data.transfer_data("sample")
-    turned = replace(original, val_labels=1 - original.val_labels, fingerprint="turned")
+    turned = replace(original, val_labels=1 - original.val_labels)
     for module in (transfer, transfer_choice, transfer_rate):
         monkeypatch.setattr(module, "transfer_data", lambda *_: turned)
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "other"))

@@ -113,11 +113,8 @@ def request(config: ByHeartConfig) -> Request:
         If the profile is ``full`` and its data is not there.
     DataFormatError
         If a data file cannot be read.
-    ValueError
-        If there are fewer images than the configuration asks for.
     """
     images = _images(config)
-    train, val = _choose(images, config)
     about = images.about
     return Request(
         "captions-by-heart",
@@ -127,10 +124,10 @@ def request(config: ByHeartConfig) -> Request:
             "profile": config.profile,
             **about,
             "amount": (
-                f"{len(train)} images for training, {len(val)} for validation, "
+                f"{config.n_train} images for training, {config.n_val} for validation, "
                 f"of {about['n_images']}. Image features: {about['features']}"
             ),
-            "fingerprint": images.fingerprint([*train, *val]),
+            "fingerprint": images.fingerprint(),
         },
         seeds={"data": config.data_seed, "model": config.seed},
         device=describe_device(config.device),
@@ -158,6 +155,8 @@ def run(config: ByHeartConfig) -> Result:
 
     Raises
     ------
+    ValueError
+        If there are fewer images than the configuration asks for.
     FloatingPointError
         If the loss stops being finite.
     Exception

@@ -33,7 +33,7 @@ from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.data.weights import load_torchvision
 from rnnreport.progress import track
-from rnnreport.runs.definitions import code_fingerprint
+from rnnreport.runs.definitions import code_fingerprint, hash_of
 from rnnreport.runs.store import locked, store_folder
 from rnnreport.samples.scenes import Scenes, draw, generate
 
@@ -108,8 +108,8 @@ class CaptionSource(ABC):
         """What this is, for the reader of a result."""
 
     @abstractmethod
-    def fingerprint(self, names: Sequence[str] | None = None) -> str:
-        """Return a hash of these images, or of all, and of all that leads to their features."""
+    def fingerprint(self) -> str:
+        """Return a hash of all that decides the images, the captions and the features."""
 
     @abstractmethod
     def vocabulary(self, min_count: int) -> CaptionVocabulary:
@@ -196,8 +196,8 @@ class _Photographs(ImageSource):
             {name: self._data.captions[name] for name in val},
         )
 
-    def fingerprint(self, names: Sequence[str] | None = None) -> str:
-        paths = map(self._data.path, self._data.captions if names is None else names)
+    def fingerprint(self) -> str:
+        paths = map(self._data.path, self._data.captions)
         return fingerprint([self._data.captions_path, self._weights, *paths])
 
     @cached_property
@@ -269,7 +269,7 @@ class _DrawnScenes(ImageSource):
                 f"pixel features: mean colours on a {_GRID} × {_GRID} grid, or for attention in "
                 f"{_PLACES} × {_PLACES} places"
             ),
-            "n_images": len(self._scenes.names),
+            "n_images": sum(self._sizes),
         }
 
     def pools(self) -> tuple[Captions, Captions]:
@@ -277,10 +277,9 @@ class _DrawnScenes(ImageSource):
         n_train = self._sizes[0]
         return dict(captions[:n_train]), dict(captions[n_train:])
 
-    def fingerprint(self, names: Sequence[str] | None = None) -> str:  # noqa: ARG002
-        total = hashlib.sha256(self._scenes.images.numpy().tobytes())
-        total.update(repr(self._scenes.captions).encode())
-        return total.hexdigest()
+    def fingerprint(self) -> str:
+        # The code decides what is drawn; to draw it takes seconds.
+        return hash_of([code_fingerprint("rnnreport.samples.scenes"), self._sizes, self._seed])
 
     def features(self, names: Sequence[str], *, places: bool) -> Tensor:
         row = {name: number for number, name in enumerate(self._scenes.names)}
@@ -316,7 +315,7 @@ class _CocoFeatures(CaptionSource):
             "n_images": len(self._data.train.features) + len(self._data.val.features),
         }
 
-    def fingerprint(self, names: Sequence[str] | None = None) -> str:  # noqa: ARG002
+    def fingerprint(self) -> str:
         return fingerprint(self._data.paths)
 
     def image(self, name: str, size: int | None = None) -> Image.Image:  # noqa: ARG002

@@ -16,10 +16,15 @@ from rnnreport.data.hymenoptera import CLASSES, load_hymenoptera
 from rnnreport.data.pictures import read_picture
 from rnnreport.models.embedded import load_embedded
 from rnnreport.models.transfer import Backbone, BackboneName, load_backbone
-from rnnreport.samples.insects import generate_insects
+from rnnreport.runs.definitions import code_fingerprint, hash_of
+from rnnreport.samples.insects import COUNTS, generate_insects
 
-__all__ = ["CLASSES", "TransferData", "about", "backbone", "needs", "transfer_data"]
+__all__ = ["CLASSES", "TransferData", "about", "backbone", "transfer_data"]
 
+_NAMES: dict[ResolvedProfile, str] = {
+    "full": "photographs of ants and bees",
+    "sample": "drawn ants and bees",
+}
 _NETWORKS: dict[BackboneName, str] = {
     "resnet18": "ResNet-18, trained on ImageNet",
     "mobilenet_v2": "MobileNetV2, trained on ImageNet",
@@ -43,8 +48,6 @@ class TransferData:
         For each its place in :data:`CLASSES`.
     left_out
         Names of files that stand among the images and are none.
-    fingerprint
-        A hash of the pictures.
     """
 
     profile: ResolvedProfile
@@ -54,7 +57,6 @@ class TransferData:
     train_labels: Tensor
     val_labels: Tensor
     left_out: tuple[str, ...]
-    fingerprint: str
 
 
 @functools.lru_cache(maxsize=1)  # the same for all runs; the photographs fill 250 MB
@@ -79,33 +81,23 @@ def transfer_data(profile: ResolvedProfile, data_seed: int = 0) -> TransferData:
         files = load_hymenoptera(require("hymenoptera"))
         return TransferData(
             profile,
-            "photographs of ants and bees",
+            _NAMES[profile],
             tuple(map(read_picture, files.train)),
             tuple(map(read_picture, files.val)),
             torch.tensor(files.train_labels),
             torch.tensor(files.val_labels),
             tuple(path.name for path in files.left_out),
-            fingerprint(files.train + files.val),
         )
     drawn = generate_insects(generator=torch.Generator().manual_seed(data_seed))
-    total = hashlib.sha256()
-    for picture in drawn.train + drawn.val:
-        total.update(picture.tobytes())
     return TransferData(
         profile,
-        "drawn ants and bees",
+        _NAMES[profile],
         drawn.train,
         drawn.val,
         torch.tensor(drawn.train_labels),
         torch.tensor(drawn.val_labels),
         (),
-        total.hexdigest(),
     )
-
-
-def needs(name: BackboneName) -> tuple[str, ...]:
-    """Return the assets that the profile ``full`` needs with a network."""
-    return ("hymenoptera",) if name == "embedded" else ("hymenoptera", name)
 
 
 def backbone(name: BackboneName) -> Backbone:
@@ -143,24 +135,26 @@ def about(profile: ResolvedProfile, data_seed: int, name: BackboneName) -> dict[
     DataFormatError
         If a file cannot be read.
     """
-    if profile == "full":
-        for asset in needs(name):  # the pictures take long to read
-            require(asset)
-    data = transfer_data(profile, data_seed)
+    root = require("hymenoptera") if profile == "full" else None
     path = None if name == "embedded" else require(name)
-    mark = _hash_of_embedded() if path is None else fingerprint([path])
-    ants, bees = (torch.bincount(part, minlength=2).tolist() for part in (
-        data.train_labels, data.val_labels,
-    ))  # fmt: skip
+    if root is not None:
+        files = load_hymenoptera(root)
+        parts = files.train_labels, files.val_labels
+        train, val = ((part.count(0), part.count(1)) for part in parts)
+        pictures = fingerprint(files.train + files.val)
+    else:  # the code decides what is drawn; to draw it takes seconds
+        train, val = COUNTS["train"], COUNTS["val"]
+        pictures = hash_of([code_fingerprint("rnnreport.samples.insects"), data_seed])
+    network = _hash_of_embedded() if path is None else fingerprint([path])
     return {
-        "profile": data.profile,
-        "name": data.name,
+        "profile": profile,
+        "name": _NAMES[profile],
         "amount": (
-            f"{sum(ants)} for training ({ants[0]} ants, {ants[1]} bees), {sum(bees)} for "
-            f"validation ({bees[0]} ants, {bees[1]} bees). The network: {_NETWORKS[name]}"
+            f"{sum(train)} for training ({train[0]} ants, {train[1]} bees), {sum(val)} for "
+            f"validation ({val[0]} ants, {val[1]} bees). The network: {_NETWORKS[name]}"
             + (f" ({path.name})" if path else "")
         ),
-        "fingerprint": hashlib.sha256(f"{data.fingerprint} {mark}".encode()).hexdigest(),
+        "fingerprint": hashlib.sha256(f"{pictures} {network}".encode()).hexdigest(),
     }
 
 
