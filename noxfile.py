@@ -31,10 +31,14 @@ ONLY = BUILD / "only" / "html"  # pages by themselves
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; what follows -- goes to pytest."""
-    python = install(session)
-    # The workers share the cores, so each computes on one.
-    env = {"OMP_NUM_THREADS": "1"}
-    run(session, python, "-m", "pytest", "--numprocesses", "auto", *session.posargs, env=env)
+    run_tests(session, *session.posargs)
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Run the tests of the arithmetic: layers, proof, equations and nn."""
+    rooms = ("layers", "proof", "equations", "nn")
+    run_tests(session, *(f"tests/{room}" for room in rooms), *session.posargs)
 
 
 @nox.session
@@ -93,6 +97,13 @@ def bench(session: nox.Session) -> None:
     """Time the package against its peers; what follows -- goes to rnnreport.bench."""
     python = install(session)
     run(session, python, "-m", "rnnreport.bench", *session.posargs)
+
+
+def run_tests(session: nox.Session, *args: str) -> None:
+    """Run pytest; the workers share the cores, so each computes on one."""
+    python = install(session)
+    env = {"OMP_NUM_THREADS": "1"}
+    run(session, python, "-m", "pytest", "--numprocesses", "auto", *args, env=env)
 
 
 def install(session: nox.Session) -> Path:

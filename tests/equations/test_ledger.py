@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from html import escape
 from html.parser import HTMLParser
 from typing import Any
@@ -209,11 +210,22 @@ def without_dc_T(layer: Layer) -> Layer:
     return lambda dh, cache, **options: layer(dh, cache, **options | {"dc_T": None})
 
 
+@cache
+def random_problems() -> dict[str, tuple[Any, Tensor]]:
+    """Of each equation a problem and its left side, which no broken layer changes."""
+    return {
+        number: entry.draw(generator(0), entry.sizes(generator(0), False))
+        for number, entry in LEDGER.items()
+    }
+
+
 def failing() -> set[str]:
     """Numbers whose code fails; every formula must hold all the same."""
-    rows = table(LEDGER, draws=1).rows
-    assert max(row.equation for row in rows) <= BAR
-    return {row.number for row in rows if row.code > VISIBLE}
+    residuals = {
+        number: LEDGER[number].residual(*problem) for number, problem in random_problems().items()
+    }
+    assert max(residual.equation for residual in residuals.values()) <= BAR
+    return {number for number, residual in residuals.items() if residual.code > VISIBLE}
 
 
 @pytest.mark.parametrize(

@@ -351,16 +351,10 @@ def attention_lstm_forward(
     weights, entering = x.new_empty(T, N, P), x.new_empty(T, N, 2 * H)
 
     prev_h, prev_c = h0, c0
-    for z, fi, f, i, c_tilde, o, c_t, tanh_c_t, h_t, weights_t, entering_t in zip(
-        packed.unbind(0),
-        gates[:, :, :2].unbind(0),  # f and i side by side: one call serves both
-        *(gate.unbind(0) for gate in gates.unbind(2)),
-        c[1:].unbind(0),
-        tanh_c.unbind(0),
-        h.unbind(0),
-        weights.unbind(0),
-        entering.unbind(0),
-        strict=True,
+    fi = gates[:, :, :2]  # f and i side by side: one call serves both
+    by_step = (packed, fi, *gates.unbind(2), c[1:], tanh_c, h, weights, entering)
+    for z_t, fi_t, f, i, c_tilde, o, c_t, tanh_c_t, h_t, weights_t, entering_t in zip(
+        *(values.unbind(0) for values in by_step), strict=True
     ):
         # As a row: ten times as fast as the map times a column.
         torch.bmm(prev_h.unsqueeze(1), AT, out=weights_t.unsqueeze(1)).mul_(H**-0.5)  # (A1)
@@ -368,8 +362,8 @@ def attention_lstm_forward(
         weights_t.div_(weights_t.sum(1, keepdim=True))  # (A2)
         entering_t[:, :H] = prev_h
         entering_t[:, H:] = torch.bmm(weights_t.unsqueeze(1), A).squeeze(1)  # (A3)
-        z.addmm_(entering_t, W)  # (A4)
-        fi.sigmoid_()
+        z_t.addmm_(entering_t, W)  # (A4)
+        fi_t.sigmoid_()
         c_tilde.tanh_()
         o.sigmoid_()
         torch.mul(f, prev_c, out=c_t).addcmul_(i, c_tilde)
@@ -435,20 +429,13 @@ def attention_lstm_backward(
 
     direct = (torch.zeros_like(dc_T), *dh[:-1].unbind(0))  # of h_0, ..., h_{T-1}
     dnew_h, dnew_c = dh[-1], dc_T  # (34), (35)
-    for dc_t, cell_t, dprev_c_t, dzo_t, dz_t, dentering_t, weights_t, dscores_t, dh_t in zip(
-        reversed(dc.unbind(0)),
-        reversed(grads[:, :, :4].unbind(0)),  # all that c_t feeds back
-        reversed(dprev_c.unbind(0)),
-        reversed(dzo.unbind(0)),
-        reversed(dz.unbind(0)),
-        reversed(dentering.unbind(0)),
-        reversed(weights.unbind(0)),
-        reversed(dscores.unbind(0)),
-        reversed(direct),
-        strict=True,
+    dcell = grads[:, :, :4]  # all that c_t feeds back
+    by_step = (dc, dcell, dprev_c, dzo, dz, dentering, weights, dscores)
+    for dc_t, dcell_t, dprev_c_t, dzo_t, dz_t, dentering_t, weights_t, dscores_t, dh_t in zip(
+        *(reversed(values.unbind(0)) for values in by_step), reversed(direct), strict=True
     ):
         dc_t.mul_(dnew_h).add_(dnew_c)
-        cell_t.mul_(dc_t.unsqueeze(1))
+        dcell_t.mul_(dc_t.unsqueeze(1))
         dzo_t.mul_(dnew_h)
         dprev_h, dcontext = torch.mm(dz_t, WT, out=dentering_t).chunk(2, dim=1)
         torch.bmm(dcontext.unsqueeze(1), AT, out=dscores_t.unsqueeze(1))

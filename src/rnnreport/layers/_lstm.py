@@ -216,17 +216,13 @@ def lstm_forward(
     c = torch.cat([c0[None], x.new_empty(T, N, H)])
 
     prev_h, prev_c = h0, c0
-    for z, fi, f, i, c_tilde, o, c_t, tanh_c_t, h_t in zip(
-        packed.unbind(0),
-        gates[:, :, :2].unbind(0),  # f and i side by side: one call serves both
-        *(gate.unbind(0) for gate in gates.unbind(2)),
-        c[1:].unbind(0),
-        tanh_c.unbind(0),
-        h.unbind(0),
-        strict=True,
+    fi = gates[:, :, :2]  # f and i side by side: one call serves both
+    by_step = (packed, fi, *gates.unbind(2), c[1:], tanh_c, h)  # taken apart once, not in the loop
+    for z_t, fi_t, f, i, c_tilde, o, c_t, tanh_c_t, h_t in zip(
+        *(values.unbind(0) for values in by_step), strict=True
     ):
-        z.addmm_(prev_h, Wh)
-        fi.sigmoid_()
+        z_t.addmm_(prev_h, Wh)
+        fi_t.sigmoid_()
         c_tilde.tanh_()
         o.sigmoid_()
         torch.mul(f, prev_c, out=c_t).addcmul_(i, c_tilde)
@@ -301,17 +297,13 @@ def lstm_backward(
     dz = grads.view(T, N, 5 * H)[:, :, H:]
     direct = (torch.zeros_like(h0), *dh[:-1].unbind(0))  # of h_0, ..., h_{T-1}
     dnew_h, dnew_c = dh[-1], dc_T  # (34), (35)
-    for dc_t, cell_t, dprev_c_t, dzo_t, dz_t, dh_t in zip(
-        reversed(dc.unbind(0)),
-        reversed(grads[:, :, :4].unbind(0)),  # all that c_t feeds back
-        reversed(dprev_c.unbind(0)),
-        reversed(dzo.unbind(0)),
-        reversed(dz.unbind(0)),
-        reversed(direct),
-        strict=True,
+    dcell = grads[:, :, :4]  # all that c_t feeds back
+    by_step = (dc, dcell, dprev_c, dzo, dz)
+    for dc_t, dcell_t, dprev_c_t, dzo_t, dz_t, dh_t in zip(
+        *(reversed(values.unbind(0)) for values in by_step), reversed(direct), strict=True
     ):
         dc_t.mul_(dnew_h).add_(dnew_c)
-        cell_t.mul_(dc_t.unsqueeze(1))
+        dcell_t.mul_(dc_t.unsqueeze(1))
         dzo_t.mul_(dnew_h)
         dnew_h = torch.addmm(dh_t, dz_t, WhT)  # (32); (49) at the last turn
         dnew_c = dprev_c_t  # (33)
