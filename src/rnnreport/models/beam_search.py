@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from rnnreport._checks import check_at_least
+
 __all__ = ["beam_search"]
 
 
@@ -70,9 +72,7 @@ def beam_search(
     ValueError
         If `max_length` or `beam` is below 1 or `length_penalty` below 0.
     """
-    for name, number in (("max_length", max_length), ("beam", beam)):
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
+    check_at_least(1, max_length=max_length, beam=beam)
     if not 0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty must be a number from 0, got {length_penalty}")
 

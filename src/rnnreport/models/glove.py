@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_at_least
 from rnnreport.layers import cooccurrences, glove_loss
 from rnnreport.progress import track
 
@@ -86,9 +87,7 @@ def train_glove(
     FloatingPointError
         If the loss of an epoch is not finite: a smaller `learning_rate` helps.
     """
-    for name, value in (("dim", dim), ("epochs", epochs), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    check_at_least(1, dim=dim, epochs=epochs, batch_size=batch_size)
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be above 0 and finite, got {learning_rate}")
     rows, columns, counts = cooccurrences(words, lengths, n_words, window=window)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_at_least
 from rnnreport.draws import chance, pick, uniform
 
 __all__ = ["CLASSES", "COUNTS", "Insects", "draw_insects", "generate_insects"]
@@ -96,9 +97,7 @@ def generate_insects(
     ValueError
         If a number is below 1.
     """
-    for name, numbers in (("size", (size,)), ("train", train), ("val", val)):
-        if min(numbers) < 1:
-            raise ValueError(f"{name} must be at least 1, got {min(numbers)}")
+    check_at_least(1, size=size, train=min(train), val=min(val))
     parts = []
     for counts in (train, val):
         labels = tuple(label for label, count in enumerate(counts) for _ in range(count))

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Generator
 
+from rnnreport._checks import check_at_least
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.draws import chance, pick, uniform
 
@@ -48,7 +49,7 @@ def generate(count: int, *, generator: Generator) -> LabelledSentences:
     ValueError
         If `count` is below 1.
     """
-    _check(count=count)
+    check_at_least(1, count=count)
     return _generate(count, generator, frozenset())
 
 
@@ -74,17 +75,11 @@ def generate_splits(
     ValueError
         If a number is below 1.
     """
-    _check(n_train=n_train, n_dev=n_dev, n_test=n_test)
+    check_at_least(1, n_train=n_train, n_dev=n_dev, n_test=n_test)
     train = _generate(n_train, generator, frozenset())
     dev = _generate(n_dev, generator, frozenset(train.sentences))
     test = _generate(n_test, generator, frozenset(train.sentences + dev.sentences))
     return SentimentSplits(train, dev, test)
-
-
-def _check(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
 
 
 def _generate(count: int, generator: Generator, taken: frozenset[Sentence]) -> LabelledSentences:

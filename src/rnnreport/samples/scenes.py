@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_at_least
 from rnnreport.draws import chance, pick, uniform
 
 __all__ = [
@@ -190,13 +191,7 @@ def generate(
     ValueError
         If a number is below 1.
     """
-    for name, number in (
-        ("count", count),
-        ("size", size),
-        ("captions_per_scene", captions_per_scene),
-    ):
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
+    check_at_least(1, count=count, size=size, captions_per_scene=captions_per_scene)
     scenes, captions = [], []
     for _ in range(count):
         scene = random_scene(generator)

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from rnnreport._checks import check_numbers
 from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.features import project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
@@ -80,19 +81,11 @@ class ByHeartConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in (
-            "n_train",
-            "n_val",
-            "epochs",
-            "check_every",
-            "patience",
-            "batch_size",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "learning_rate_decay"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_numbers(
+            self,
+            at_least_1="n_train n_val epochs check_every patience batch_size",
+            positive="learning_rate learning_rate_decay",
+        )
 
 
 def configs(profile: ResolvedProfile) -> dict[CellType, ByHeartConfig]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_numbers
 from rnnreport.experiments.captioning import training as caption_training
 from rnnreport.experiments.captioning.data import Split, Words
 from rnnreport.experiments.captioning.settings import CaptionConfig
@@ -60,9 +61,7 @@ class GradientsConfig:
     def __post_init__(self) -> None:
         if self.training.cell_type == "attention":
             raise ValueError("training must be of a network without attention, got 'attention'")
-        for name in ("n_captions", "distance"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_numbers(self, at_least_1="n_captions distance")
 
 
 def request(config: GradientsConfig) -> Request:

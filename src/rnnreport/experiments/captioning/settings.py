@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from rnnreport._checks import check_numbers
 from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.captioning.data import Dataset
 from rnnreport.models.captioning import CellType
@@ -97,29 +98,14 @@ class CaptionConfig:
             raise ValueError(f"cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}")
         if self.dataset not in get_args(Dataset):
             raise ValueError(f"dataset must be 'flickr8k' or 'coco', got {self.dataset!r}")
-        for name in (
-            "n_train",
-            "n_val",
-            "wordvec_dim",
-            "hidden_dim",
-            "min_count",
-            "max_words",
-            "epochs",
-            "patience",
-            "batch_size",
-            "beam",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("feature_dropout", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        for name in ("learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("evidence_dim", "length_penalty"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        check_numbers(
+            self,
+            at_least_1="n_train n_val wordvec_dim hidden_dim min_count max_words epochs patience "
+            "batch_size beam",
+            at_least_0="evidence_dim length_penalty",
+            share="feature_dropout dropout",
+            positive="learning_rate clip_norm",
+        )
 
 
 SETTINGS: Mapping[CellType, Mapping[str, Any]] = {"attention": {"feature_dropout": 0.3}}

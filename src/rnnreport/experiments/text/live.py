@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport import nn
+from rnnreport._checks import check_numbers
 from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
@@ -67,14 +68,12 @@ class LiveConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("min_count", "wordvec_dim", "hidden_dim", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("embedding_dropout", "dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        check_numbers(
+            self,
+            at_least_1="min_count wordvec_dim hidden_dim epochs batch_size",
+            share="embedding_dropout dropout word_dropout",
+            positive="learning_rate",
+        )
 
 
 def default_config(profile: ResolvedProfile) -> LiveConfig:

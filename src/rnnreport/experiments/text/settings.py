@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from rnnreport._checks import check_at_least, check_numbers
 from rnnreport.data.assets import ResolvedProfile, find
 
 __all__ = ["MODELS", "SEEDS", "SETTINGS", "ModelName", "TextConfig", "default_config"]
@@ -75,17 +76,13 @@ class TextConfig:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, got {self.model!r}")
         if self.vectors not in ("file", "own", "none"):
             raise ValueError(f"vectors must be one of file, own, none, got {self.vectors!r}")
-        for name in ("hidden_dim", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("embedding_dropout", "dropout", "word_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        least = 1 if self.vectors == "none" else 0
-        if self.wordvec_dim < least:
-            raise ValueError(f"wordvec_dim must be at least {least}, got {self.wordvec_dim}")
+        check_numbers(
+            self,
+            at_least_1="hidden_dim epochs batch_size",
+            share="embedding_dropout dropout word_dropout",
+            positive="learning_rate",
+        )
+        check_at_least(1 if self.vectors == "none" else 0, wordvec_dim=self.wordvec_dim)
 
 
 SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {

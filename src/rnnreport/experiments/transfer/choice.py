@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from rnnreport._checks import check_at_least, check_numbers
 from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.data import about, backbone, transfer_data
@@ -65,11 +66,8 @@ class ChoiceConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("sizes", "decays"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must have at least one entry, got none")
-        if self.folds < 2:
-            raise ValueError(f"folds must be at least 2, got {self.folds}")
+        check_numbers(self, filled="sizes decays")
+        check_at_least(2, folds=self.folds)
 
 
 def request(config: ChoiceConfig) -> Request:

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from rnnreport._checks import check_at_least, check_numbers
 from rnnreport.data.views import random_view
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
@@ -71,10 +72,8 @@ class RateConfig:
     folds: int = 3
 
     def __post_init__(self) -> None:
-        if not self.rates:
-            raise ValueError("rates must have at least one entry, got none")
-        if self.folds < 2:
-            raise ValueError(f"folds must be at least 2, got {self.folds}")
+        check_numbers(self, filled="rates")
+        check_at_least(2, folds=self.folds)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from rnnreport._checks import check_numbers
 from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
@@ -110,12 +111,11 @@ class TransferConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        for name in ("epochs", "views", "view_size", "finetune_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "head_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        check_numbers(
+            self,
+            at_least_1="epochs views view_size finetune_epochs batch_size",
+            positive="learning_rate head_learning_rate",
+        )
 
 
 _SAMPLE: dict[str, Any] = {
