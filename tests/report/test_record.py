@@ -11,27 +11,27 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from rnnreport.asked import ASKED
 from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, MissingDataError
 from rnnreport.experiments.text import settings as text_settings
 from rnnreport.names import PARTS, PartName
 from rnnreport.report import overview, recording
 from rnnreport.report import recorded as recorded_figures
-from rnnreport.report.findings import Found
-from rnnreport.report.overview import ASKED
+from rnnreport.report.findings import Findings
 from rnnreport.report.parts import code_of
 from rnnreport.report.record import (
-    Curves,
     Finding,
     Painted,
     Record,
     Run,
-    TableData,
     load_record,
     record_folder,
     write_record,
 )
 from rnnreport.report.recorded import recorded_paintings, recorded_run
 from rnnreport.report.recording import configs_of
+from rnnreport.show.plots import Curves, Panel
+from rnnreport.show.tables import table
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def made(**changes: Any) -> Record:
         code="old",
         runs=[Run("paintings", {"side": 3}, {"left": 0.1}, 61.0), Run("more", {}, {}, 60.0)],
         findings={"painting-1": Finding("3 %", "", 1)},
-        tables=[TableData("What is left", ["", "Left"], [("A < B", ["3 %"])])],
-        curves=[Curves("steps", "loss", "It falls.", {"A": [[0.0, 1.0], [2.0, 1.0]]})],
+        tables=[table(["", "Left"], [("A < B", ["3 %"])], "What is left")],
+        curves=[Curves("steps", "loss", "It falls.", [Panel({"A": [[0.0, 1.0], [2.0, 1.0]]})])],
         paintings=[Painted("style-a.jpg", "After A", "A town, painted.")],
         weights="style-w.json",
     )
@@ -222,7 +222,7 @@ def test_the_recorded_text_classifiers_say_which_word_vectors_they_had() -> None
 
 @pytest.mark.usefixtures("recorded")
 def test_beside_real_data_it_is_folded_up() -> None:
-    assert recorded_run("style", "full").html.startswith('<details class="recorded" >')
+    assert recorded_run("style", "full").html.startswith('<details class="recorded">')
     alone = recorded_run("style", "full", only="What is left").html
     assert "A &lt; B" in alone
     assert "<img" not in alone
@@ -241,13 +241,13 @@ def test_paintings_have_words(recorded: Record) -> None:
 
 
 def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(part: PartName) -> Found:
+    def made_up(part: PartName) -> Findings:
         names = {asked.finding for asked in ASKED if asked.part == part}
         profile = "full" if part == "text" else "sample"
         answers = {name: Finding(f"our {part} {name}", "", 2) for name in names}
-        return Found(profile, f"the {profile} data", answers)
+        return Findings(profile, f"the {profile} data", answers)
 
-    monkeypatch.setattr(overview, "findings", found)
+    monkeypatch.setattr(overview, "findings", made_up)
     from rnnreport import equations
 
     shown = overview.overview(equations.table()).html

@@ -196,7 +196,7 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
     assert list(done.results) == list(CELLS)
     for results in done.results.values():
         assert [result.seeds["model"] for result in results] == [seed % 2 for seed in SEEDS]
-    assert done.source is image_source("sample", n_train=900, n_val=100)
+    assert done.data is image_source("sample", n_train=900, n_val=100)
 
 
 def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,8 +208,8 @@ def done() -> style_summary.Study:
 def test_a_study_and_its_figures(done: style_summary.Study) -> None:
     assert tuple(done.results) == DRAWN
     assert [run.config["settings"]["content"] for run in done.trade_off] == list(TRADE_OFFS)
-    assert len(done.every) == 3 + len(TRADE_OFFS)
-    assert provenance(*done.every).lines[0] == "Generated sample, not real data"
+    assert len(done.all_results) == 3 + len(TRADE_OFFS)
+    assert provenance(*done.all_results).lines[0] == "Generated sample, not real data"
 
     left = {name: share_text(result.metrics["style_left"]) for name, result in done.results.items()}
     table = style_figures.results_table(done).html
