@@ -134,6 +134,15 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
     assert record.seconds == 121
 
 
+def test_a_plot_comes_back_as_the_page_shows_it(tmp_path: Path) -> None:
+    lines = {"style": ([0.0, 1.0], [3.0, 0.5]), "content": ([0.0, 1.0], [1.0, 2.0])}
+    panel = Panel(lines, "A", rings={"best": ([1.0], [0.5])}, marks=(1.0,), limits=(0.1, None))
+    curves = Curves("step", "loss", "It falls.", (panel, panel), log=True)
+    write_record(made(curves=[curves]), FILES, tmp_path)
+    (recorded,) = load_record("style", tmp_path).curves
+    assert recorded.plot()._repr_html_() == curves.plot()._repr_html_()
+
+
 def test_old_files_go_and_others_stay(tmp_path: Path) -> None:
     for name in ("style-old.jpg", "text-old.jpg", "notes.txt"):
         (tmp_path / name).touch()
@@ -175,6 +184,8 @@ def test_a_missing_record_names_the_command(tmp_path: Path) -> None:
         load_record("text", tmp_path)
     with pytest.raises(ValueError, match=r"part must be one of captioning, .* got 'songs'"):
         load_record("songs", tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(MissingDataError, match=r"no records in .*: they come with the repository"):
+        load_record("text", tmp_path / "site-packages")
 
 
 def test_recording_needs_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

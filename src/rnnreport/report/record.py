@@ -273,4 +273,8 @@ def write_record(record: Record, files: Mapping[str, bytes], folder: Path | None
 
 
 def _curves(fields: Mapping[str, Json]) -> Curves:
-    return Curves(**{**fields, "panels": [Panel(**panel) for panel in fields["panels"]]})
+    panels = [
+        Panel(**panel | {name: tuple(panel[name]) for name in ("marks", "limits")})
+        for panel in fields["panels"]
+    ]
+    return Curves(**{**fields, "panels": panels})

@@ -18,7 +18,6 @@ from rnnreport.experiments.captioning import study as captioning
 from rnnreport.experiments.style import figures as style_figures
 from rnnreport.experiments.style import study as style
 from rnnreport.experiments.text import figures as text_figures
-from rnnreport.experiments.text import live, word_vectors
 from rnnreport.experiments.text import study as text
 from rnnreport.experiments.text.live_figure import LiveLSTM
 from rnnreport.experiments.transfer import figures as transfer_figures
@@ -151,9 +150,9 @@ def _captions(study: captioning.Study) -> Table:
 
 def _text() -> _Page:
     study = text.study("full")
-    vectors = word_vectors.run(word_vectors.WordVectorsConfig("full"))
-    tables = [text_figures.results_table(study), text_figures.neighbours_table(vectors)]
-    weights = LiveLSTM.of(live.run(live.default_config("full"))).to_json().encode()
+    vectors = text_figures.neighbours_table(text.own_vectors("full"))
+    tables = [text_figures.results_table(study), vectors]
+    weights = LiveLSTM.of(text.small_lstm("full")).to_json().encode()
     plots = [text_figures.learning_curves(study)]
     return _Page(tables, plots, weights=_WEIGHTS, files={_WEIGHTS: weights})
 

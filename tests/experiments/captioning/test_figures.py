@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from drawing import axes_of
 from PIL import Image
 
 from rnnreport.experiments.captioning import figures as caption_figures
@@ -32,7 +32,7 @@ from rnnreport.experiments.captioning.gradients import run as measure_gradients
 from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study, study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
-from rnnreport.show.figures import Figure, overlay
+from rnnreport.show.figures import overlay
 from rnnreport.show.html import Html
 
 
@@ -88,19 +88,6 @@ class _Page(HTMLParser):
 
     def alts(self) -> list[str]:
         return [attrs["alt"] or "" for tag, attrs in self.tags if tag == "img"]
-
-
-def axes_of(figure: Figure) -> Any:
-    """Return what a figure draws on."""
-    seen: list[Any] = []
-
-    def draw(fig: Any, ax: Any) -> None:
-        figure.draw(fig, ax)
-        seen.append(ax)
-
-    Figure(draw, figure.alt, figure.figsize, figure.subplots).svg("dark")
-    (axes,) = seen
-    return axes
 
 
 def test_results_tables(done: Study) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from drawing import axes_of
 from stored import store_result
 from torch import Tensor
 
@@ -41,7 +42,6 @@ from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig
 from rnnreport.experiments.text.study import NAMES, Row, Study, study
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.runs.store import Outcome, Result
-from rnnreport.show.figures import Figure
 from rnnreport.show.html import Html
 from rnnreport.show.tables import p_text, table
 
@@ -148,19 +148,6 @@ class _Page(HTMLParser):
 
     def classed(self, name: str) -> list[dict[str, str | None]]:
         return [attrs for _, attrs in self.tags if name in (attrs.get("class") or "").split()]
-
-
-def axes_of(figure: Figure) -> Any:
-    """Return what a figure draws on."""
-    seen: list[Any] = []
-
-    def draw(fig: Any, ax: Any) -> None:
-        figure.draw(fig, ax)
-        seen.append(ax)
-
-    Figure(draw, figure.alt, figure.figsize, figure.subplots).svg("light")
-    (axes,) = seen
-    return axes
 
 
 # Statistics
@@ -315,7 +302,7 @@ def test_a_study_groups_the_runs_by_model(monkeypatch: pytest.MonkeyPatch) -> No
         runs = make_study(data, {m: [[0.9, 0.1]] * 4 for m in ("lstm", "bag")}).results
         return [runs[config.model][config.seed] for config in configs]
 
-    monkeypatch.setattr(text_summary, "results", pretend)
+    monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
     monkeypatch.setattr(text_summary, "text_data", lambda profile, seed: (data, profile, seed))
     done = study(models=("lstm", "bag"), profile="sample", seeds=(3, 1, 2))
     assert {config.profile for config in asked} == {"sample"}

@@ -21,9 +21,9 @@ from rnnreport.experiments.transfer import study as transfer_summary
 from rnnreport.experiments.transfer.data import TransferData
 from rnnreport.experiments.transfer.figures import (
     accuracy_figure,
-    grad_cam_gallery,
     choice_table,
     confusion_table,
+    grad_cam_gallery,
     learning_curves,
     mistakes,
     predictions,
@@ -48,7 +48,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_result(
-    mode: Mode, seed: int, wrong: Sequence[int], best: float, labels: Sequence[int]
+    mode: Mode,
+    seed: int,
+    wrong: Sequence[int],
+    best: float,
+    labels: Sequence[int],
+    profile: ResolvedProfile = "sample",
 ) -> Result:
     """Store a run that gets some images wrong, with a certainty of 0.6 and more by their place."""
     count = len(labels)
@@ -63,7 +68,13 @@ def make_result(
     return store_result(
         "rnnreport.experiments.transfer.training",
         TransferConfig(mode=mode, seed=seed, profile="sample"),
-        data={"fingerprint": "x", "wrong": list(wrong), "best": best, "labels": len(labels)},
+        data={
+            "profile": profile,
+            "fingerprint": "x",
+            "wrong": list(wrong),
+            "best": best,
+            "labels": len(labels),
+        },
         seeds={"model": seed},
         device="CPU",
         compute=lambda: Outcome(
@@ -90,7 +101,7 @@ def make_study(
 ) -> Study:
     def runs(mode: Mode, wrong: Sequence[Sequence[int]]) -> tuple[Result, ...]:
         return tuple(
-            make_result(mode, k, w, 1 - len(w) / 2 / len(labels), labels)
+            make_result(mode, k, w, 1 - len(w) / 2 / len(labels), labels, profile)
             for k, w in enumerate(wrong)
         )
 
@@ -279,9 +290,7 @@ def test_maps_are_shown_by_rule() -> None:
 def test_what_speaks_is_brighter() -> None:
     attention: Tensor = torch.zeros(3, 3)
     attention[0, 2] = 5.0
-    picture = overlay(
-        Image.new("RGB", (30, 30), (120, 120, 120)), attention, grey=0.45, tint=0.28
-    )
+    picture = overlay(Image.new("RGB", (30, 30), (120, 120, 120)), attention, grey=0.45, tint=0.28)
     assert sum(picture.getpixel((27, 2))) > 1.8 * sum(picture.getpixel((2, 27)))  # type: ignore[arg-type]
     nothing = overlay(Image.new("RGB", (30, 30)), torch.zeros(3, 3), grey=0.45, tint=0.28)
     assert nothing.size == (30, 30)
@@ -295,7 +304,7 @@ def test_a_study_runs_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.extend((config.mode, config.seed) for config in configs)
         return [make_result(config.mode, config.seed, (), 1.0, LABELS) for config in configs]
 
-    monkeypatch.setattr(transfer_summary, "results", pretend)
+    monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
     for module in (transfer_choice, transfer_rate):
         monkeypatch.setattr(module, "run", lambda _: make_result("frozen", 9, (), 1.0, LABELS))
     monkeypatch.setattr(transfer_summary, "transfer_data", lambda *_: make_study().data)

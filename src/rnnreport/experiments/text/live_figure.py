@@ -244,8 +244,8 @@ def live_figure(models: Mapping[str, LiveLSTM]) -> Html:
  autocomplete="off" aria-describedby="live-lstm-hint" disabled>{html.escape(first)}</textarea>
 {_choice(list(models)) if len(models) > 1 else ""}
 <p id="live-lstm-hint"><span class="live-size">The network knows
-<span class="live-known">{n_words:,}</span> words.</span> English, on a restaurant, a hotel or a shop.
-Point at a word below for its numbers. Some sentences to begin with:</p>
+<span class="live-known">{n_words:,}</span> words.</span> English, on a restaurant, a hotel or a
+shop. Point at a word below for its numbers. Some sentences to begin with:</p>
 <div class="live-examples" role="group" aria-label="Example sentences">{buttons}</div>
 </div>
 <p class="live-fixed">Scripts are switched off: here is a fixed example.</p>

@@ -15,9 +15,10 @@ from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.study import results_by
-from rnnreport.experiments.text import training
+from rnnreport.experiments.text import live, training, word_vectors
 from rnnreport.experiments.text.data import TextData, text_data
 from rnnreport.experiments.text.settings import MODELS, SEEDS, ModelName, TextConfig, default_config
+from rnnreport.runs.store import Result
 
 __all__ = [
     "NAMES",
@@ -27,6 +28,8 @@ __all__ = [
     "configs",
     "order_configs",
     "order_study",
+    "own_vectors",
+    "small_lstm",
     "study",
 ]
 
@@ -180,3 +183,14 @@ def study(
 def order_study() -> Study:
     """Train and test three models on the generated sentences, where the order of words decides."""
     return study("sample", models=ORDER_MODELS)
+
+
+def own_vectors(profile: Profile = "auto") -> Result:
+    """Train word vectors on the training sentences, or give back how that went."""
+    resolved = resolve(profile, *NEEDS["text"])
+    return word_vectors.run(word_vectors.WordVectorsConfig(resolved))
+
+
+def small_lstm(profile: Profile = "auto") -> Result:
+    """Train the LSTM of the live figure, or give back how that went."""
+    return live.run(live.default_config(resolve(profile, *NEEDS["text"])))
