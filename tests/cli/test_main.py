@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from stored import store_result
 
+from rnnreport.asked import TEXT_ACCURACY
 from rnnreport.cli.main import main
 from rnnreport.data.assets import ASSETS, DataFormatError
 from rnnreport.data.vocabulary import Vocabulary
@@ -31,7 +32,7 @@ from rnnreport.experiments.distillation.training import Distillation
 from rnnreport.experiments.style import study as style_summary
 from rnnreport.experiments.text import study as text_summary
 from rnnreport.experiments.text.settings import TextConfig
-from rnnreport.experiments.text.study import NAMES, SOURCE, Row
+from rnnreport.experiments.text.study import NAMES, Row
 from rnnreport.experiments.transfer import study as transfer_summary
 from rnnreport.experiments.transfer import training as transfer
 from rnnreport.models import style as models_style
@@ -116,7 +117,7 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
             deviation=0.0141,
             interval=(0.8765, 0.9432),
             p_bag=None if model == "bag" else 0.03,
-            source=SOURCE.get(model),
+            source=TEXT_ACCURACY.get(model),
             source_interval=None,
             p_source=None,
         )
@@ -133,7 +134,7 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
                 model: [SimpleNamespace(wall_time=20.0), SimpleNamespace(wall_time=22.0)]
                 for model in MODELS
             },
-            rows=lambda: rows,
+            rows=rows,
         )
 
     monkeypatch.setattr(text_summary, "study", pretend)
@@ -206,7 +207,7 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         return SimpleNamespace(
             data=SimpleNamespace(name="pretended ants", profile="full", left_out=("x.gif",)),
             results={mode: [run, run] for mode in modes},
-            rows=lambda: rows,
+            rows=rows,
         )
 
     monkeypatch.setattr(transfer_summary, "study", pretend)
@@ -246,7 +247,8 @@ def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
                 profile="full" if profile == "full" else "sample",
                 paintings={"the_scream": SimpleNamespace(title="The Scream")},
             ),
-            results={"the_scream": run},
+            results={"the_scream": (run,)},
+            first=run,
         )
 
     monkeypatch.setattr(style_summary, "study", pretend)

@@ -11,27 +11,27 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from rnnreport.asked import ASKED
 from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, MissingDataError
 from rnnreport.experiments.text import settings as text_settings
 from rnnreport.names import PARTS, PartName
 from rnnreport.report import overview, recording
 from rnnreport.report import recorded as recorded_figures
-from rnnreport.report.findings import Found
-from rnnreport.report.overview import ASKED
+from rnnreport.report.findings import Findings
 from rnnreport.report.parts import code_of
 from rnnreport.report.record import (
-    Curves,
     Finding,
     Painted,
     Record,
     Run,
-    TableData,
     load_record,
     record_folder,
     write_record,
 )
 from rnnreport.report.recorded import recorded_paintings, recorded_run
 from rnnreport.report.recording import configs_of
+from rnnreport.show.plots import Curves, Panel
+from rnnreport.show.tables import table
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def made(**changes: Any) -> Record:
         code="old",
         runs=[Run("paintings", {"side": 3}, {"left": 0.1}, 61.0), Run("more", {}, {}, 60.0)],
         findings={"painting-1": Finding("3 %", "", 1)},
-        tables=[TableData("What is left", ["", "Left"], [("A < B", ["3 %"])])],
-        curves=[Curves("steps", "loss", "It falls.", {"A": [[0.0, 1.0], [2.0, 1.0]]})],
+        tables=[table(["", "Left"], [("A < B", ["3 %"])], "What is left")],
+        curves=[Curves("steps", "loss", "It falls.", [Panel({"A": [[0.0, 1.0], [2.0, 1.0]]})])],
         paintings=[Painted("style-a.jpg", "After A", "A town, painted.")],
         weights="style-w.json",
     )
@@ -132,6 +132,15 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
         "style.json",
     ]
     assert record.seconds == 121
+
+
+def test_a_plot_comes_back_as_the_page_shows_it(tmp_path: Path) -> None:
+    lines = {"style": ([0.0, 1.0], [3.0, 0.5]), "content": ([0.0, 1.0], [1.0, 2.0])}
+    panel = Panel(lines, "A", rings={"best": ([1.0], [0.5])}, marks=(1.0,), limits=(0.1, None))
+    curves = Curves("step", "loss", "It falls.", (panel, panel), log=True)
+    write_record(made(curves=[curves]), FILES, tmp_path)
+    (recorded,) = load_record("style", tmp_path).curves
+    assert recorded.plot()._repr_html_() == curves.plot()._repr_html_()
 
 
 def test_old_files_go_and_others_stay(tmp_path: Path) -> None:
@@ -175,6 +184,8 @@ def test_a_missing_record_names_the_command(tmp_path: Path) -> None:
         load_record("text", tmp_path)
     with pytest.raises(ValueError, match=r"part must be one of captioning, .* got 'songs'"):
         load_record("songs", tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(MissingDataError, match=r"no records in .*: they come with the repository"):
+        load_record("text", tmp_path / "site-packages")
 
 
 def test_recording_needs_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +233,7 @@ def test_the_recorded_text_classifiers_say_which_word_vectors_they_had() -> None
 
 @pytest.mark.usefixtures("recorded")
 def test_beside_real_data_it_is_folded_up() -> None:
-    assert recorded_run("style", "full").html.startswith('<details class="recorded" >')
+    assert recorded_run("style", "full").html.startswith('<details class="recorded">')
     alone = recorded_run("style", "full", only="What is left").html
     assert "A &lt; B" in alone
     assert "<img" not in alone
@@ -241,13 +252,13 @@ def test_paintings_have_words(recorded: Record) -> None:
 
 
 def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(part: PartName) -> Found:
+    def made_up(part: PartName) -> Findings:
         names = {asked.finding for asked in ASKED if asked.part == part}
         profile = "full" if part == "text" else "sample"
         answers = {name: Finding(f"our {part} {name}", "", 2) for name in names}
-        return Found(profile, f"the {profile} data", answers)
+        return Findings(profile, f"the {profile} data", answers)
 
-    monkeypatch.setattr(overview, "findings", found)
+    monkeypatch.setattr(overview, "findings", made_up)
     from rnnreport import equations
 
     shown = overview.overview(equations.table()).html

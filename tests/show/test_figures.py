@@ -4,18 +4,17 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from rnnreport.show import figures
-from rnnreport.show.figures import PALETTES, Figure, gallery, line_plot, loss_curves
+from rnnreport.show.figures import PALETTES, Figure, gallery
+from rnnreport.show.plots import line_plot, loss_curves
 
 PAGE = {"light": "#ffffff", "dark": "#14181e"}
 
@@ -48,19 +47,6 @@ def _payload(attrs: dict[str, str | None]) -> bytes:
 def _line(_: Any, ax: Any) -> None:
     ax.plot([1, 2, 3], [1, 4, 9])
     ax.set_xlabel("x")
-
-
-def _axes(figure: Figure) -> Any:
-    """Return what a figure draws on one axes."""
-    seen: list[Any] = []
-
-    def draw(fig: Any, ax: Any) -> None:
-        figure.draw(fig, ax)
-        seen.append(ax)
-
-    Figure(draw, figure.alt, figure.figsize, figure.subplots).svg("light")
-    (ax,) = seen
-    return ax
 
 
 def _luminance(colour: str) -> float:
@@ -113,7 +99,7 @@ def test_matplotlib_is_imported_late_and_pyplot_never() -> None:
     code = (
         "import sys, rnnreport.show.figures as f\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "f.loss_curves({'a': [3.0, 1.0]}, alt='falls').svg('light')\n"
+        "f.Figure(lambda fig, ax: ax.plot([3.0, 1.0]), 'falls').svg('light')\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -158,104 +144,6 @@ def test_bad_figure_arguments() -> None:
         Figure(_line, "a curve", (0, 3))
     with pytest.raises(ValueError, match="style"):
         Figure(_line, "a curve").svg("sepia")  # type: ignore[arg-type]
-
-
-def test_loss_curves_are_logarithmic_labelled_and_named() -> None:
-    figure = loss_curves(
-        {"RNN": [10, 1, 0.1], "LSTM": [8, 2, 0.11]}, alt="both fall", ylabel="nats"
-    )
-    ax = _axes(figure)
-    assert ax.get_yscale() == "log"
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "nats")
-    assert [t.get_text() for t in ax.texts] == ["RNN", "LSTM"]
-    colours = [line.get_color() for line in ax.lines]
-    assert len(set(colours)) == 2
-    assert [t.get_color() for t in ax.texts] == colours
-    assert len({line.get_linestyle() for line in ax.lines}) == 2
-    # The ends are close, their names are not.
-    heights = sorted(np.log(t.xyann[1]) for t in ax.texts)
-    assert heights[1] - heights[0] > 0.3
-
-
-@pytest.mark.parametrize("values", [[3.0], [1.0, 0.0, 2.0], [2.0, float("nan")], [5.0, 5.0]])
-def test_loss_curves_with_odd_values(values: list[float]) -> None:
-    assert "<svg" in loss_curves({"a": values}, alt="odd").svg("light")
-
-
-@pytest.mark.parametrize(
-    ("histories", "message"),
-    [
-        ({}, "1 to 4"),
-        ({str(i): [1.0] for i in range(5)}, "1 to 4"),
-        ({"a": []}, "no positive"),
-        ({"a": [0.0, -1.0]}, "no positive"),
-        ({"a": [[1.0]]}, "one row"),
-    ],
-)
-def test_bad_histories(histories: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        loss_curves(histories, alt="nothing")
-
-
-@pytest.mark.parametrize("markers", [False, True])
-def test_line_plots_are_linear_labelled_and_named(markers: bool) -> None:
-    curves = {"RNN": ([1, 2, 4], [-10.0, 0.0, 5.0]), "LSTM": ([1, 3], [-20.0, 5.1])}
-    figure = line_plot(curves, alt="both rise", xlabel="epoch", ylabel="%", markers=markers)
-    assert figure.alt == "both rise"
-    ax = _axes(figure)
-    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "linear")
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "%")
-    for line, (places, values) in zip(ax.lines, curves.values(), strict=True):
-        assert line.get_xdata().tolist() == places
-        assert line.get_ydata().tolist() == values
-        assert line.get_marker() == ("o" if markers else "")
-    assert [t.get_text() for t in ax.texts] == ["RNN", "LSTM"]
-    assert [t.xy for t in ax.texts] == [(4, 5.0), (3, 5.1)]
-    colours = [line.get_color() for line in ax.lines]
-    assert len(set(colours)) == 2
-    assert [t.get_color() for t in ax.texts] == colours
-    assert len({line.get_linestyle() for line in ax.lines}) == 2
-    # The ends are close, their names are not; the higher end has the higher name.
-    low, high = (t.xyann[1] for t in ax.texts)
-    assert high - low > 1
-    assert figure.svg("light") == line_plot(
-        curves, alt="both rise", xlabel="epoch", ylabel="%", markers=markers
-    ).svg("light")
-
-
-@pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [5.0, -5.0, 5.0]])
-def test_line_plots_with_odd_values(values: list[float]) -> None:
-    figure = line_plot({"a": (range(len(values)), values)}, alt="odd", xlabel="x", ylabel="y")
-    (line,) = _axes(figure).lines
-    assert line.get_marker() == ("o" if len(values) == 1 else "")
-
-
-@pytest.mark.parametrize(
-    ("curves", "message"),
-    [
-        ({}, "1 to 4 lines, got 0"),
-        ({str(i): ([1.0], [1.0]) for i in range(5)}, "1 to 4 lines, got 5"),
-        ({"a": ([], [])}, r"curves\['a'\] must be two rows of equal length"),
-        ({"a": ([1.0], [1.0]), "b": ([1.0, 2.0], [1.0])}, r"curves\['b'\] .*got \(2,\) and \(1,\)"),
-        ({"a": ([[1.0]], [[1.0]])}, "two rows"),
-        ({"a": ([1.0, 2.0], [1.0, float("nan")])}, r"curves\['a'\] must be finite"),
-        ({"a": ([1.0, float("inf")], [1.0, 2.0])}, "must be finite"),
-    ],
-)
-def test_bad_curves(curves: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        line_plot(curves, alt="nothing", xlabel="x", ylabel="y")
-
-
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=4), st.floats(0.01, 2))
-def test_spread_keeps_order_and_distance(values: list[float], gap: float) -> None:
-    spots = figures._spread(values, gap, -5, 5)
-    for i, j in combinations(range(len(values)), 2):
-        assert abs(spots[i] - spots[j]) >= gap * (1 - 1e-9)
-        if values[i] != values[j]:
-            assert (spots[i] < spots[j]) == (values[i] < values[j])
-    assert min(spots) >= -5 - 1e-9
-    assert max(spots) <= 5 + 1e-9
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 6, 4)])

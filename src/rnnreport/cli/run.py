@@ -114,7 +114,7 @@ def _text(profile: ResolvedProfile) -> None:
     data = summary.data
     print(f"text, on {data.name} (profile {data.profile}): {data.about['amount']}")
     print(f"  {'':<26}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")
-    for row in summary.rows():
+    for row in summary.rows:
         interval = f"{row.interval[0]:.4f} {row.interval[1]:.4f}"
         p_bag = "" if row.p_bag is None else f"{row.p_bag:.1g}"
         source = "" if row.source is None else f"{row.source:.3f}"
@@ -136,7 +136,7 @@ def _transfer(profile: ResolvedProfile) -> None:
     if data.left_out:
         print(f"  left out    {', '.join(data.left_out)}")
     print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")
-    for row in summary.rows():
+    for row in summary.rows:
         low, high = row.last_interval
         source = "" if row.source is None else f"{row.source:.4f}"
         seconds = sum(result.wall_time for result in summary.results[row.mode])
@@ -151,10 +151,10 @@ def _style(profile: ResolvedProfile) -> None:
     from rnnreport.experiments.style.study import study
 
     summary = study(profile)
-    network = next(iter(summary.results.values())).config["network"]
+    network = summary.first.config["network"]
     print(f"style, on {summary.data.name} (profile {summary.data.profile}), {network}")
     print(f"  {'':<18}{'left':>8}{'content':>10}{'style':>10}{'variation':>11}{'MiB':>7}{'s':>7}")
-    for name, result in summary.results.items():
+    for name, (result,) in summary.results.items():
         last = [result.history[part][-1] for part in ("content", "style", "variation")]
         memory = f"{result.metrics.get('peak_memory', 0) / 2**20:.0f}"
         print(

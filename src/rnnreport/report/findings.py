@@ -1,101 +1,95 @@
-"""What this build found, in the few numbers that answer the source's."""
+"""The findings of this build: the few numbers that answer the source's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from rnnreport.data.assets import NEEDS, Profile, resolve
-from rnnreport.experiments.captioning import by_heart as captioning
-from rnnreport.experiments.captioning import study as caption_summary
-from rnnreport.experiments.style import study as style_summary
-from rnnreport.experiments.text import study as text_summary
-from rnnreport.experiments.transfer import study as transfer_summary
-from rnnreport.names import PartName
+from rnnreport.experiments.captioning import study as captioning
+from rnnreport.experiments.study import Study
+from rnnreport.experiments.style import study as style
+from rnnreport.experiments.text import study as text
+from rnnreport.experiments.transfer import study as transfer
+from rnnreport.names import PartName, Profile
 from rnnreport.report.record import Finding
 from rnnreport.show.tables import interval_text, share_text
 
-__all__ = ["Found", "findings"]
+__all__ = ["Findings", "findings"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the runs of one part found.
+class Findings:
+    """The findings of one part.
 
     Attributes
     ----------
     profile : str
         ``"full"`` or ``"sample"``.
     data : str
-        What they ran on, in words.
-    findings : mapping of str to Finding
-        By name.
+        What the runs rest on, in words.
+    by_name : mapping of str to Finding
+        The findings.
     """
 
     profile: str
     data: str
-    findings: Mapping[str, Finding]
+    by_name: Mapping[str, Finding]
 
 
-def findings(part: PartName, profile: Profile = "auto") -> Found:
-    """Return what the runs of one part found; what is not stored yet is run.
-
-    Parameters
-    ----------
-    part
-        One of :data:`~rnnreport.names.PARTS`.
-    profile
-        On which data.
-    """
-    return _FINDINGS[part](profile)
+def findings(part: PartName, profile: Profile = "auto") -> Findings:
+    """Return the findings of one part; what is not stored yet is run."""
+    study, by_name = _FINDINGS[part](profile)
+    return Findings(study.profile, study.data_name, by_name)
 
 
-def _captioning(profile: Profile) -> Found:
-    found = {}
-    for cell, config in captioning.configs(resolve(profile, *NEEDS["captioning"])).items():
-        exact = captioning.run(config).metrics
-        told = f"{exact['exact']:.0f} of {exact['n_train']:.0f} exact"
-        found[f"heart-{cell}"] = Finding(told, "", 1)
-    study = caption_summary.study(profile)
+_Answer = tuple[Study[Any, Any], dict[str, Finding]]
+
+
+def _captioning(profile: Profile) -> _Answer:
+    by_name = {}
+    for cell, result in captioning.by_heart(profile).items():
+        value = f"{result.metrics['exact']:.0f} of {result.metrics['n_train']:.0f} exact"
+        by_name[f"heart-{cell}"] = Finding(value, "", 1)
+    study = captioning.study(profile)
     for cell, results in study.results.items():
         row = study.row(cell, "beam")
         value = f"CIDEr {row.scores.cider:.3f}"
-        found[f"unseen-{cell}"] = Finding(value, _95(row.intervals["cider"], 3), len(results))
-    return Found(study.profile, str(study.first.data["name"]), found)
+        by_name[f"unseen-{cell}"] = Finding(value, _95(row.intervals["cider"], 3), len(results))
+    return study, by_name
 
 
-def _text(profile: Profile) -> Found:
-    study = text_summary.study(profile=profile)
-    found: dict[str, Finding] = {}
-    for row in study.rows():
+def _text(profile: Profile) -> _Answer:
+    study = text.study(profile)
+    by_name: dict[str, Finding] = {}
+    for row in study.rows:
         note = _95(row.interval)
         if row.model == "glove-fixed":  # their size decides what vectors that stay fixed can say
             note += f", {study.results[row.model][0].data['vectors_dim']} numbers a word"
-        found[row.model] = Finding(f"{row.mean:.4f}", note, len(row.accuracies))
-    return Found(study.data.profile, study.data.name, found)
+        by_name[row.model] = Finding(f"{row.mean:.4f}", note, len(row.accuracies))
+    return study, by_name
 
 
-def _transfer(profile: Profile) -> Found:
-    study = transfer_summary.study(profile=profile)
-    found: dict[str, Finding] = {
+def _transfer(profile: Profile) -> _Answer:
+    study = transfer.study(profile)
+    return study, {
         row.mode: Finding(f"{row.best_mean:.4f}", _95(row.best_interval), len(row.best))
-        for row in study.rows()
+        for row in study.rows
     }
-    return Found(study.data.profile, study.data.name, found)
 
 
-def _style(profile: Profile) -> Found:
-    study = style_summary.study(profile=profile)
-    found = {}
-    for k, (name, result) in enumerate(study.results.items(), 1):
+def _style(profile: Profile) -> _Answer:
+    study = style.study(profile)
+    by_name = {}
+    for k, (name, (result,)) in enumerate(study.results.items(), 1):
         left = share_text(result.metrics["style_left"])
         drawn = f"drawn: {study.data.paintings[name].title}"
-        note = drawn if study.data.profile == "sample" else ""
-        found[f"painting-{k}"] = Finding(f"{left} of its loss left", note, 1)
-    return Found(study.data.profile, study.data.name, found)
+        note = drawn if study.profile == "sample" else ""
+        by_name[f"painting-{k}"] = Finding(f"{left} of its loss left", note, 1)
+    return study, by_name
 
 
-_FINDINGS: Mapping[PartName, Callable[[Profile], Found]] = {
+_FINDINGS: Mapping[PartName, Callable[[Profile], _Answer]] = {
     "captioning": _captioning,
     "text": _text,
     "transfer": _transfer,

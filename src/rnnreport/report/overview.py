@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from itertools import groupby
 
+from rnnreport.asked import ASKED, Asked
 from rnnreport.equations import SOURCE_NUMBERS, LedgerTable, number_text
-from rnnreport.names import PARTS, PartName
-from rnnreport.report.findings import Found, findings
+from rnnreport.names import PartName
+from rnnreport.report.findings import Findings, findings
 from rnnreport.report.record import Finding, Record, load_record
-from rnnreport.show.figures import Html
+from rnnreport.show.html import Html, Markup, joined, tag
 
-__all__ = ["ASKED", "Asked", "overview"]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A figure of the source, or a question that it leaves open.
-
-    Attributes
-    ----------
-    part : str
-        Which part answers it.
-    finding : str
-        The name of the answer.
-    name : str
-        What it is about.
-    source : str
-        What the source gives; nothing where it leaves the question open.
-    """
-
-    part: PartName
-    finding: str
-    name: str
-    source: str
-
-
-ASKED: tuple[Asked, ...] = (
-    Asked("transfer", "finetuned", "All weights trained on", "0.934641"),
-    Asked("transfer", "frozen", "A new last layer alone", "0.954248"),
-    Asked("style", "painting-1", "Composition VII", "a picture and a curve"),
-    Asked("style", "painting-2", "The Scream", "a picture and a curve"),
-    Asked("style", "painting-3", "The Starry Night", "a picture and a curve"),
-    Asked("captioning", "heart-rnn", "RNN, learned by heart", "captions and a curve"),
-    Asked("captioning", "heart-lstm", "LSTM, learned by heart", "captions and a curve"),
-    Asked("captioning", "heart-attention", "LSTM with attention, learned by heart", ""),
-    Asked("captioning", "unseen-rnn", "RNN, unseen images", ""),
-    Asked("captioning", "unseen-lstm", "LSTM, unseen images", ""),
-    Asked("captioning", "unseen-attention", "LSTM with attention, unseen images", ""),
-    Asked("text", "bag", "Bag of words", "0.953"),
-    Asked("text", "average", "Embedding, average", "0.950"),
-    Asked("text", "glove-fixed", "GloVe fixed, average", "0.932, 300 numbers a word"),
-    Asked("text", "glove", "GloVe trained on, average", ""),
-    Asked("text", "rnn", "GloVe, RNN", "0.922"),
-    Asked("text", "lstm", "GloVe, LSTM", "0.937"),
-    Asked("text", "bilstm", "LSTM in two directions", ""),
-)
-"""All figures of the source but its equations, in its order, and what it leaves open."""
+__all__ = ["overview"]
 
 _TITLES: Mapping[PartName, str] = {
     "transfer": "Ants from bees: validation accuracy",
@@ -70,91 +25,86 @@ _TITLES: Mapping[PartName, str] = {
 def overview(ledger: LedgerTable) -> Html:
     """Lay out every figure of the source beside this build's and the recorded run's.
 
-    Parameters
-    ----------
-    ledger
-        Of the equations.
-
-    Returns
-    -------
-    Html
-        A table in which answers on generated samples look different from those on real data.
-
-    Raises
-    ------
-    MissingDataError
-        If a part has no record.
+    Answers on generated samples look different from those on real data.
     """
-    found = {part: findings(part) for part in PARTS}
-    records = {part: load_record(part) for part in PARTS}
     rows = [_equations(ledger)]
-    order = dict.fromkeys(asked.part for asked in ASKED)
-    for part in order:
-        rows.append(_group(part, found[part], records[part]))
-        rows += [_row(asked, found[part], records[part]) for asked in ASKED if asked.part == part]
+    for part, asked in groupby(ASKED, lambda each: each.part):
+        ours, record = findings(part), load_record(part)
+        rows.append(_group(part, ours, record))
+        rows += [_row(each, ours, record) for each in asked]
+    titles = ("", "The source", "This build", "Recorded run, real data")
+    head = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in titles)))
     label = "Every figure of the source, this build and the recorded run"
-    head = "".join(
-        f'<th scope="col">{title}</th>'
-        for title in ("", "The source", "This build", "Recorded run, real data")
+    table = tag("table", head, *rows, class_="table")
+    frame = tag(
+        "div",
+        table,
+        class_="table-scroll overview",
+        tabindex=0,
+        role="region",
+        aria_label=label,
     )
-    return Html(
-        f'<div class="table-scroll overview" tabindex="0" role="region" aria-label="{label}">'
-        f'<table class="table"><thead><tr>{head}</tr></thead>{"".join(rows)}</table></div>',
-        label,
-    )
+    return Html(frame, label)
 
 
-def _equations(ledger: LedgerTable) -> str:
+def _equations(ledger: LedgerTable) -> Markup:
     proven = sum(row.ok for row in ledger.rows)
     count = len(SOURCE_NUMBERS)
     faulty = sum(row.verdict != "right" for row in ledger.rows)
-    answer = (
-        f"<b>{proven} proven</b>, {faulty} of them corrected or bound to a condition"
-        f"<small>relative residual of at most {number_text(ledger.worst)}</small>"
+    answer = joined(
+        tag("b", f"{proven} proven"),
+        f", {faulty} of them corrected or bound to a condition",
+        tag("small", f"relative residual of at most {number_text(ledger.worst)}"),
     )
-    return (
-        "<tbody>"
-        f"{_heading('ledger', 'The derivation', 'needs no data', 'needs no data')}"
-        f'<tr><th scope="row">Equations (1) to ({count})</th>{_cell(f"{count} printed", "source")}'
-        f"{_cell(answer, 'full')}{_cell('as in this build', 'none')}</tr></tbody>"
+    row = tag(
+        "tr",
+        tag("th", f"Equations (1) to ({count})", scope="row"),
+        _cell(f"{count} printed", "source"),
+        _cell(answer, "full"),
+        _cell("as in this build", "none"),
     )
+    heading = _heading("ledger", "The derivation", "needs no data", "needs no data")
+    return tag("tbody", heading, row)
 
 
-def _group(part: PartName, found: Found, record: Record) -> str:
-    real = found.profile == "full"
-    here = f"{'real data' if real else 'sample, not real data'}: {found.data}"
-    there = (
-        f"{html.escape(record.data['name'])}, "
-        f'<span class="overview-date">{html.escape(record.date[:10])}</span>'
-    )
-    return _heading(part, _TITLES[part], html.escape(here), there, found.profile)
-
-
-def _heading(page: str, title: str, here: str, there: str, profile: str = "full") -> str:
-    return (
-        f'<tr class="overview-group"><th scope="rowgroup" colspan="2"><a href="{page}.html">{title}'
-        f'</a></th><td class="overview-{profile}"><small>{here}</small></td>'
-        f"<td><small>{there}</small></td></tr>"
+def _group(part: PartName, ours: Findings, record: Record) -> Markup:
+    real = ours.profile == "full"
+    here = f"{'real data' if real else 'sample, not real data'}: {ours.data}"
+    date = tag("span", record.date[:10], class_="overview-date")
+    return _heading(
+        part, _TITLES[part], here, joined(record.data["name"], ", ", date), ours.profile
     )
 
 
-def _row(asked: Asked, found: Found, record: Record) -> str:
-    return (
-        f'<tr><th scope="row">{asked.name}</th>{_cell(asked.source or "–", "source")}'
-        f"{_cell(_answer(found.findings.get(asked.finding)), found.profile)}"
-        f"{_cell(_answer(record.findings.get(asked.finding)), 'full')}</tr>"
+def _heading(page: str, title: str, here: str, there: str, profile: str = "full") -> Markup:
+    link = tag("a", title, href=f"{page}.html")
+    return tag(
+        "tr",
+        tag("th", link, scope="rowgroup", colspan=2),
+        tag("td", tag("small", here), class_=f"overview-{profile}"),
+        tag("td", tag("small", there)),
+        class_="overview-group",
+    )
+
+
+def _row(asked: Asked, ours: Findings, record: Record) -> Markup:
+    return tag(
+        "tr",
+        tag("th", asked.name, scope="row"),
+        _cell(asked.source or "–", "source"),
+        _cell(_answer(ours.by_name.get(asked.finding)), ours.profile),
+        _cell(_answer(record.findings.get(asked.finding)), "full"),
     )
 
 
 def _answer(finding: Finding | None) -> str:
     if finding is None:
         return "–"
-    more: Iterable[str] = filter(
-        None, (finding.note, f"{finding.runs}\u00a0seeds" if finding.runs > 1 else "one run")
-    )
-    return f"<b>{html.escape(finding.value)}</b><small>{html.escape(', '.join(more))}</small>"
+    runs = f"{finding.runs}\u00a0seeds" if finding.runs > 1 else "one run"
+    notes = ", ".join(filter(None, (finding.note, runs)))
+    return joined(tag("b", finding.value), tag("small", notes))
 
 
-def _cell(content: str, kind: str) -> str:
-    mark = '<span class="overview-mark">sample</span>' if kind == "sample" else ""
-    return f'<td class="overview-{kind}">{mark}{content}</td>'
+def _cell(content: str, kind: str) -> Markup:
+    mark = tag("span", "sample", class_="overview-mark") if kind == "sample" else ""
+    return tag("td", mark, content, class_=f"overview-{kind}")

@@ -237,10 +237,9 @@ def _transfer(profile: ResolvedProfile) -> tuple[Runs, ...]:
 
 
 def _style(profile: ResolvedProfile) -> tuple[Runs, ...]:
-    paintings, trade_off = style_study.configs(profile)
     return (
-        Runs("paintings", painting, paintings),
-        Runs("content against style", painting, trade_off),
+        Runs("paintings", painting, tuple(style_study.configs(profile))),
+        Runs("content against style", painting, style_study.weight_configs(profile)),
     )
 
 

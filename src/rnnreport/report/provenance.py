@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 from rnnreport.runs.store import Result
+from rnnreport.show.html import tag
 
 __all__ = ["Provenance", "provenance"]
 
@@ -44,26 +44,17 @@ class Provenance:
         return ". ".join(self.lines)
 
     def _repr_html_(self) -> str:
-        heading, text = (html.escape(line) for line in self.lines)
-        kind = self.results[0].data["profile"]
-        return (
-            f'<div class="admonition note provenance provenance-{kind}">'
-            f'<p class="admonition-title">{heading}</p><p>{text}</p></div>'
+        heading, text = self.lines
+        return tag(
+            "div",
+            tag("p", heading, class_="admonition-title"),
+            tag("p", text),
+            class_=f"admonition note provenance provenance-{self.results[0].data['profile']}",
         )
 
 
 def provenance(*results: Result) -> Provenance:
     """Say what some results of one experiment rest on.
-
-    Parameters
-    ----------
-    *results : Result
-        At least one, all on the same data.
-
-    Returns
-    -------
-    Provenance
-        Shows itself as a note in a page.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Records: what a full run on real data gave, in files that travel with the pages.
+"""Records: the results of a full run on real data, in files that travel with the pages.
 
 A record is plain data: numbers, curves, captions that our networks wrote, pictures that they
 painted, the weights of a small one, and the configurations that led there. It holds no photograph,
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,14 @@ from typing import Any
 from rnnreport._files import write_whole
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.names import PARTS, PartName
+from rnnreport.show.plots import Curves, Panel
+from rnnreport.show.tables import Table, table
 
 __all__ = [
-    "Curves",
     "Finding",
     "Painted",
     "Record",
     "Run",
-    "TableData",
-    "lines_of",
     "load_record",
     "record_folder",
     "write_record",
@@ -41,9 +40,9 @@ class Finding:
     Attributes
     ----------
     value : str
-        As it is to be read.
+        As a reader sees it.
     note : str
-        Its 95 % interval, or what else there is to say of it.
+        Its 95 % interval, or another remark.
     runs : int
         From how many seeds.
     """
@@ -51,45 +50,6 @@ class Finding:
     value: str
     note: str
     runs: int
-
-
-@dataclass(frozen=True)
-class TableData:
-    """A table in plain text.
-
-    Attributes
-    ----------
-    label : str
-        What it shows.
-    head : list of str
-        Titles of the columns, that of the names included.
-    lines : list of (str, list of str)
-        Names and cells.
-    """
-
-    label: str
-    head: list[str]
-    lines: list[tuple[str, list[str]]]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Lines over one axis.
-
-    Attributes
-    ----------
-    xlabel, ylabel : str
-        Names of the axes.
-    alt : str
-        What they show, in words.
-    lines : dict of str to list of list of float
-        Places and values of each, by name.
-    """
-
-    xlabel: str
-    ylabel: str
-    alt: str
-    lines: dict[str, list[list[float]]]
 
 
 @dataclass(frozen=True)
@@ -156,10 +116,10 @@ class Record:
         All runs.
     findings : dict of str to Finding
         What the front page shows, by name.
-    tables : list of TableData
-        What the part's page shows.
+    tables : list of Table
+        Those of the part's page.
     curves : list of Curves
-        Of learning.
+        Those of the part's page.
     paintings : list of Painted
         Pictures.
     weights : str
@@ -175,7 +135,7 @@ class Record:
     code: str
     runs: list[Run]
     findings: dict[str, Finding]
-    tables: list[TableData]
+    tables: list[Table]
     curves: list[Curves]
     paintings: list[Painted]
     weights: str = ""
@@ -198,7 +158,10 @@ class Record:
         ValueError
             If a number is not finite.
         """
-        return json.dumps(dataclasses.asdict(self), allow_nan=False, indent=1, ensure_ascii=False)
+        values = dataclasses.asdict(self)
+        for each in values["tables"]:
+            del each["html"]  # follows from the rest
+        return json.dumps(values, allow_nan=False, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Record:
@@ -219,15 +182,8 @@ class Record:
             parts = {
                 "runs": [Run(**run) for run in fields["runs"]],
                 "findings": {name: Finding(**each) for name, each in fields["findings"].items()},
-                "tables": [
-                    TableData(
-                        each["label"],
-                        each["head"],
-                        [(name, cells) for name, cells in each["lines"]],
-                    )
-                    for each in fields["tables"]
-                ],
-                "curves": [Curves(**each) for each in fields["curves"]],
+                "tables": [table(**each) for each in fields["tables"]],
+                "curves": [_curves(each) for each in fields["curves"]],
                 "paintings": [Painted(**each) for each in fields["paintings"]],
             }
             return cls(**fields | parts)
@@ -236,13 +192,7 @@ class Record:
 
 
 def record_folder() -> Path:
-    """Return the folder of records, which lies beside the pages.
-
-    Returns
-    -------
-    Path
-        ``docs/recorded`` of the checkout that this package is installed from.
-    """
+    """Return the folder of records: ``docs/recorded`` of a checkout; a wheel has none."""
     return Path(__file__).parents[3] / "docs" / "recorded"
 
 
@@ -267,7 +217,13 @@ def load_record(part: PartName, folder: Path | None = None) -> Record:
     """
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
-    path = (folder or record_folder()) / f"{part}.json"
+    folder = folder or record_folder()
+    path = folder / f"{part}.json"
+    if not folder.is_dir():
+        raise MissingDataError(
+            f"there are no records in {folder}: they come with the repository, and this package is "
+            "not installed from a checkout of it"
+        )
     try:
         return Record.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -316,22 +272,9 @@ def write_record(record: Record, files: Mapping[str, bytes], folder: Path | None
     return path
 
 
-def lines_of(values: Sequence[float], first: int = 1, digits: int = 5) -> list[list[float]]:
-    """Return places and values of a curve, one value a place.
-
-    Parameters
-    ----------
-    values
-        The values.
-    first
-        The place of the first.
-    digits
-        How many digits to keep.
-
-    Returns
-    -------
-    list of two lists of float
-        The places and the values.
-    """
-    places = [float(first + k) for k in range(len(values))]
-    return [places, [float(f"{value:.{digits}g}") for value in values]]
+def _curves(fields: Mapping[str, Json]) -> Curves:
+    panels = [
+        Panel(**panel | {name: tuple(panel[name]) for name in ("marks", "limits")})
+        for panel in fields["panels"]
+    ]
+    return Curves(**{**fields, "panels": panels})

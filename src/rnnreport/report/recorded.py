@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import html
-
 from PIL import Image
 
+from rnnreport.data.assets import DataFormatError
+from rnnreport.experiments.text.live_figure import LiveLSTM
 from rnnreport.names import PartName
 from rnnreport.report.parts import code_of
-from rnnreport.report.record import Curves, Record, TableData, load_record, record_folder
-from rnnreport.show.figures import Figure, Html, gallery, line_plot
-from rnnreport.show.tables import table
+from rnnreport.report.record import Record, load_record, record_folder
+from rnnreport.runs.store import Result
+from rnnreport.show.figures import gallery
+from rnnreport.show.html import Html, Markup, joined, tag
 
-__all__ = ["recorded_paintings", "recorded_run"]
+__all__ = ["readers", "recorded_paintings", "recorded_run"]
 
 
 def recorded_run(part: PartName, profile: str, *, only: str | None = None) -> Html:
-    """Lay out the recorded run of a part: what it ran on, where and when, and what it gave.
+    """Lay out the recorded run of a part: its data, place and date, and its results.
 
     Parameters
     ----------
@@ -27,61 +28,58 @@ def recorded_run(part: PartName, profile: str, *, only: str | None = None) -> Ht
         real data it is folded up.
     only
         The label of the one table to show; everything if not given.
-
-    Returns
-    -------
-    Html
-        A box that can be folded.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no record.
-    DataFormatError
-        If it cannot be read.
     """
     record = load_record(part)
-    pieces = [f"<p>{html.escape(_told(record, code_of(part)))}</p>"]
-    pieces += [_table(each) for each in record.tables if only in (None, each.label)]
+    pieces = [tag("p", _description(record, code_of(part)))]
+    pieces += [
+        joined(tag("p", table.label, class_="recorded-title"), table)
+        for table in record.tables
+        if only in (None, table.label)
+    ]
     if only is None:
-        pieces += [_curves(each)._repr_html_() for each in record.curves]
-    if only is None and record.paintings:
-        pieces.append(recorded_paintings(record).html)
+        pieces += [Markup(curves.plot()._repr_html_()) for curves in record.curves]
+        if record.paintings:
+            pieces.append(joined(recorded_paintings(record)))
     title = f"Recorded run on real data: {record.data['name']}, {record.date[:10]}"
-    return Html(
-        f'<details class="recorded" {"open" if profile == "sample" else ""}>'
-        f"<summary>{html.escape(title)}</summary>{''.join(pieces)}</details>",
-        title,
+    box = tag(
+        "details", tag("summary", title), *pieces, class_="recorded", open=profile == "sample"
     )
+    return Html(box, title)
 
 
 def recorded_paintings(record: Record | None = None) -> Html:
-    """Show the pictures that were painted in the recorded run.
-
-    Parameters
-    ----------
-    record
-        Of style transfer; the one in the folder of records if not given.
-
-    Returns
-    -------
-    Html
-        Pictures with captions.
-    """
+    """Show the pictures that were painted in the recorded run of style transfer."""
     record = record or load_record("style")
-    images = [Image.open(record_folder() / painted.file) for painted in record.paintings]
     pictures = gallery(
-        images,
+        [Image.open(record_folder() / painted.file) for painted in record.paintings],
         [painted.caption for painted in record.paintings],
         [painted.alt for painted in record.paintings],
         label="Paintings of the recorded run",
         encoding="jpeg",
         max_side=None,
     )
-    return Html(f'<div class="gallery-three">{pictures.html}</div>', pictures.label)
+    return Html(tag("div", pictures, class_="gallery-three"), pictures.label)
 
 
-def _told(record: Record, code: str) -> str:
+def readers(result: Result) -> dict[str, LiveLSTM]:
+    """Return what reads in the live figure, by what it was trained on.
+
+    That is the network of a result of :mod:`rnnreport.experiments.text.live`, and after one that
+    was trained on a sample, that of the recorded run.
+    """
+    networks = {f"{result.data['name']}, in this build": LiveLSTM.of(result)}
+    if result.config["profile"] == "sample":
+        record = load_record("text")
+        path = record_folder() / record.weights
+        try:
+            recorded = LiveLSTM.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataFormatError(f"{path}: {error}") from error
+        networks[f"{record.data['name']}, in the recorded run of {record.date[:10]}"] = recorded
+    return networks
+
+
+def _description(record: Record, code: str) -> str:
     versions = ", ".join(
         f"{name} {record.versions[name]}" for name in ("python", "torch", "torchvision", "numpy")
     )
@@ -92,28 +90,14 @@ def _told(record: Record, code: str) -> str:
         vectors = (
             f" Word vectors: {record.data['vectors_dim']} numbers each, {record.data['vectors']}."
         )
-    told = (
+    text = (
         f"{amount[:1].upper()}{amount[1:]}.{vectors} {runs} on {record.machine}; last run "
         f"{record.date[:16].replace('T', ' ')} UTC; {versions}. Command: {record.command}."
     )
     if code != record.code:
-        told += " The code that computes it has changed since then; its settings have not."
-    return told
+        text += " The code that computes it has changed since then; its settings have not."
+    return text
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
-
-
-def _table(data: TableData) -> str:
-    shown = table(data.head, data.lines, data.label)
-    return f'<p class="recorded-title">{html.escape(data.label)}</p>{shown.html}'
-
-
-def _curves(curves: Curves) -> Figure:
-    return line_plot(
-        {name: (places, values) for name, (places, values) in curves.lines.items()},
-        xlabel=curves.xlabel,
-        ylabel=curves.ylabel,
-        alt=curves.alt,
-    )

@@ -7,37 +7,34 @@ import io
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from rnnreport.experiments.captioning import by_heart as captioning
 from rnnreport.experiments.captioning import figures as caption_figures
-from rnnreport.experiments.captioning import study as caption_summary
+from rnnreport.experiments.captioning import study as captioning
 from rnnreport.experiments.style import figures as style_figures
-from rnnreport.experiments.style import study as style_summary
+from rnnreport.experiments.style import study as style
 from rnnreport.experiments.text import figures as text_figures
-from rnnreport.experiments.text import live as live_lstm
-from rnnreport.experiments.text import study as text_summary
-from rnnreport.experiments.text import word_vectors
+from rnnreport.experiments.text import study as text
 from rnnreport.experiments.text.live_figure import LiveLSTM
 from rnnreport.experiments.transfer import figures as transfer_figures
-from rnnreport.experiments.transfer import study as transfer_summary
+from rnnreport.experiments.transfer import study as transfer
 from rnnreport.names import PartName
 from rnnreport.report.findings import findings
 from rnnreport.report.parts import code_of, runs_of
-from rnnreport.report.record import Curves, Painted, Record, Run, TableData, lines_of
+from rnnreport.report.record import Painted, Record, Run
 from rnnreport.runs import engine
-from rnnreport.runs.store import load_tensors, mean_history
+from rnnreport.runs.store import load_tensors
+from rnnreport.show.plots import Curves, Line, LinePlot
 from rnnreport.show.tables import Table, share_text, table
 
 __all__ = ["configs_of", "record"]
 
 _DATA = ("name", "amount", "fingerprint", "vectors", "vectors_dim")
 _WEIGHTS = "text-live-lstm.json"
-_NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
 
 
 def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
@@ -72,7 +69,7 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
         )
     ]
     real = [result for _, _, result in results if result.data["profile"] == "full"]
-    shown = _SHOWN[part]()
+    page = _PAGES[part]()
     return (
         Record(
             part=part,
@@ -86,13 +83,13 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
                 Run(label, _plain(config), _plain(result.metrics), round(result.wall_time, 1))
                 for label, config, result in results
             ],
-            findings=dict(findings(part, "full").findings),
-            tables=[_data_of(each) for each in shown.tables],
-            curves=shown.curves,
-            paintings=shown.paintings,
-            weights=shown.weights,
+            findings=dict(findings(part, "full").by_name),
+            tables=page.tables,
+            curves=[_rounded(plot.curves) for plot in page.plots],
+            paintings=page.paintings,
+            weights=page.weights,
         ),
-        shown.files,
+        page.files,
     )
 
 
@@ -113,89 +110,63 @@ def configs_of(part: PartName) -> list[dict[str, Any]]:
 
 
 @dataclasses.dataclass
-class _Shown:
-    """What the page of a part shows of its runs."""
+class _Page:
+    """What a record keeps of the page of a part."""
 
-    tables: Sequence[Table]
-    curves: list[Curves] = dataclasses.field(default_factory=list)
+    tables: list[Table]
+    plots: list[LinePlot]
     paintings: list[Painted] = dataclasses.field(default_factory=list)
     weights: str = ""
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
 
-def _captioning() -> _Shown:
-    study = caption_summary.study("full")
-    heart = {
-        caption_summary.NAMES[cell]: captioning.run(config)
-        for cell, config in captioning.configs("full").items()
-    }
-    by_heart = table(
-        ["", "Repeated exactly", "Passes", "Last loss"],
-        [
-            (
-                name,
-                [
-                    f"{result.metrics['exact']:.0f} of {result.metrics['n_train']:.0f}",
-                    f"{result.metrics['epochs']:.0f}",
-                    f"{result.metrics['last_loss']:.2g}",
-                ],
-            )
-            for name, result in heart.items()
-        ],
-        "Captions learned by heart",
-    )
+def _captioning() -> _Page:
+    study = captioning.study("full")
+    tables = [
+        caption_figures.results_table(study),
+        caption_figures.differences_table(study),
+        caption_figures.by_heart_table(captioning.by_heart("full")),
+        _captions(study),
+    ]
+    return _Page(tables, [caption_figures.learning_curves(study)])
+
+
+def _captions(study: captioning.Study) -> Table:
+    """Lay out captions without their images, which may not travel with the pages."""
     order = study.order("attention", "beam")
     middle = len(order) // 2
     rows = [*order[:2], *order[middle - 1 : middle + 1], *order[-2:]]
     written = {cell: study.captions(cell, "beam")[0] for cell in study.results}
-    captions = table(
-        ["Image", *(caption_summary.NAMES[cell] for cell in written)],
+    return table(
+        ["Image", *(captioning.NAMES[cell] for cell in written)],
         [
-            (study.names("val")[row], [" ".join(each[row]) for each in written.values()])
+            (study.names("val")[row], [" ".join(captions[row]) for captions in written.values()])
             for row in rows
         ],
         "What the networks say of six validation images: two of the best, two around the median, "
         "two of the worst by the CIDEr of attention",
     )
-    losses = {
-        caption_summary.NAMES[cell]: mean_history(results, "val_loss")
-        for cell, results in study.results.items()
-    }
-    curves = _curves(losses, "passes over the training captions", "validation loss of a caption")
-    tables = (caption_figures.results_table(study), caption_figures.differences_table(study))
-    return _Shown((*tables, by_heart, captions), [curves])
 
 
-def _text() -> _Shown:
-    study = text_summary.study(profile="full")
-    accuracy = {
-        text_summary.NAMES[model]: _percent(mean_history(study.results[model], "dev_accuracy"))
-        for model in ("bag", "average", "rnn", "lstm")
-    }
-    curves = _curves(accuracy, "passes over the training sentences", "accuracy on dev, %")
-    vectors = word_vectors.run(word_vectors.WordVectorsConfig(profile="full"))
-    neighbours = text_figures.neighbours_table(vectors, _NEIGHBOURS_OF)
-    weights = LiveLSTM.of(live_lstm.run(live_lstm.default_config("full"))).to_json().encode()
-    tables = (text_figures.results_table(study), neighbours)
-    return _Shown(tables, [curves], weights=_WEIGHTS, files={_WEIGHTS: weights})
+def _text() -> _Page:
+    study = text.study("full")
+    vectors = text_figures.neighbours_table(text.own_vectors("full"))
+    tables = [text_figures.results_table(study), vectors]
+    weights = LiveLSTM.of(text.small_lstm("full")).to_json().encode()
+    plots = [text_figures.learning_curves(study)]
+    return _Page(tables, plots, weights=_WEIGHTS, files={_WEIGHTS: weights})
 
 
-def _transfer() -> _Shown:
-    study = transfer_summary.study(profile="full")
-    accuracy = {
-        transfer_summary.NAMES[mode]: _percent(mean_history(results, "val_accuracy"))
-        for mode, results in study.results.items()
-    }
-    curves = _curves(accuracy, "epoch", "validation accuracy, %")
-    return _Shown((transfer_figures.results_table(study),), [curves])
+def _transfer() -> _Page:
+    study = transfer.study("full")
+    return _Page([transfer_figures.results_table(study)], [transfer_figures.learning_curves(study)])
 
 
-def _style() -> _Shown:
-    study = style_summary.study(profile="full")
-    losses, paintings, files = {}, [], {}
-    for name, result in study.results.items():
+def _style() -> _Page:
+    study = style.study("full")
+    paintings, files = [], {}
+    for name, (result,) in study.results.items():
         painting = study.data.paintings[name]
-        losses[painting.title] = result.history["style"]
         left = share_text(result.metrics["style_left"])
         file = f"style-{name.replace('_', '-')}.jpg"
         buffer = io.BytesIO()
@@ -209,11 +180,11 @@ def _style() -> _Shown:
                 f"{study.data.content_title} painted after {painting.title} by {painting.origin}.",
             )
         )
-    curves = _curves(losses, "steps", "weighted style loss", first=0)
-    return _Shown((style_figures.results_table(study),), [curves], paintings, files=files)
+    tables, plots = [style_figures.results_table(study)], [style_figures.loss_figure(study)]
+    return _Page(tables, plots, paintings, files=files)
 
 
-_SHOWN: Mapping[PartName, Callable[[], _Shown]] = {
+_PAGES: Mapping[PartName, Callable[[], _Page]] = {
     "captioning": _captioning,
     "text": _text,
     "transfer": _transfer,
@@ -221,23 +192,21 @@ _SHOWN: Mapping[PartName, Callable[[], _Shown]] = {
 }
 
 
-def _curves(
-    lines: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, first: int = 1
-) -> Curves:
-    told = "; ".join(
-        f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, values in lines.items()
-    )
-    kept = {name: lines_of(values, first) for name, values in lines.items()}
-    return Curves(xlabel, ylabel, f"{ylabel.capitalize()} over {xlabel}: {told}.", kept)
+def _rounded(curves: Curves, digits: int = 5) -> Curves:
+    """Return curves with fewer digits, which nobody sees and a file need not hold."""
 
+    def line(numbers: Line) -> Line:
+        return [[float(f"{value:.{digits}g}") for value in row] for row in numbers]
 
-def _percent(shares: Sequence[float]) -> list[float]:
-    return [100 * share for share in shares]
-
-
-def _data_of(shown: Table) -> TableData:
-    lines = [(name, list(cells)) for name, cells in shown.lines]
-    return TableData(shown.label, list(shown.head), lines)
+    panels = [
+        dataclasses.replace(
+            panel,
+            lines={name: line(each) for name, each in panel.lines.items()},
+            rings={name: line(each) for name, each in panel.rings.items()},
+        )
+        for panel in curves.panels
+    ]
+    return dataclasses.replace(curves, panels=panels)
 
 
 def _plain(value: Any) -> Any:

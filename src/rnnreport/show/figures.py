@@ -7,21 +7,21 @@ Every figure says in words what it shows: an empty ``alt`` is refused.
 from __future__ import annotations
 
 import base64
-import html
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rnnreport.show.html import Html, Markup, joined, tag
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MplFigure
     from PIL.Image import Image
+    from torch import Tensor
 
-__all__ = ["PALETTES", "Figure", "Gallery", "Html", "gallery", "line_plot", "loss_curves"]
+__all__ = ["PALETTES", "WIDTH", "Figure", "Gallery", "gallery", "overlay", "type_size"]
 
 Style = Literal["light", "dark"]
 Caption = str | Mapping[str, str]
@@ -38,9 +38,10 @@ _INK: Mapping[Style, tuple[str, str, str]] = {
     "light": ("#222832", "#48566b", "#d1d5da"),
     "dark": ("#ced6dd", "#9ca4af", "#364150"),
 }
+_LIGHT = (255.0, 176.0, 40.0)  # the colour of large weights in an overlay
 # A column of a phone is about 340 CSS pixels wide. Type of 12 points in a figure of 5.4 inches is
 # 10.5 pixels there and 16 on a desk; a wider figure is shrunk more and gets larger type.
-_WIDTH, _POINTS = 5.4, 12.0
+WIDTH, _POINTS = 5.4, 12.0
 
 
 def _require_alt(alt: Any, name: str = "alt") -> str:
@@ -49,8 +50,9 @@ def _require_alt(alt: Any, name: str = "alt") -> str:
     return " ".join(alt.split())
 
 
-def _points(width: float) -> float:
-    return _POINTS * max(1.0, width / _WIDTH)
+def type_size(width: float) -> float:
+    """Return the size of the type in a figure of a width in inches, in points."""
+    return _POINTS * max(1.0, width / WIDTH)
 
 
 def _rc(style: Style, width: float) -> dict[Any, Any]:
@@ -68,7 +70,7 @@ def _rc(style: Style, width: float) -> dict[Any, Any]:
         "axes.spines.top": False,
         "axes.titlesize": "medium",
         "figure.facecolor": "none",
-        "font.size": _points(width),
+        "font.size": type_size(width),
         "grid.color": grid,
         "grid.linewidth": 0.6,
         "image.cmap": "cividis",
@@ -113,7 +115,7 @@ class Figure:
 
     draw: Callable[[MplFigure, Any], None]
     alt: str
-    figsize: tuple[float, float] = (_WIDTH, 3.3)
+    figsize: tuple[float, float] = (WIDTH, 3.3)
     subplots: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -154,14 +156,13 @@ class Figure:
         return buffer.getvalue()
 
     def _repr_html_(self) -> str:
-        alt = html.escape(self.alt, quote=True)
-
-        def image(style: Style, hidden: str) -> str:
+        def image(style: Style, *, hidden: bool) -> Markup:
             src = _data_uri(self.svg(style).encode(), "svg+xml")
-            return f'<img class="only-{style}"{hidden} alt="{alt}" src="{src}">'
+            return tag("img", class_=f"only-{style}", hidden=hidden, alt=self.alt, src=src)
 
         # "hidden" keeps the dark copy out of sight where the page's style sheet is missing.
-        return f'<div class="two-tone">{image("light", "")}{image("dark", " hidden")}</div>'
+        both = (image("light", hidden=False), image("dark", hidden=True))
+        return tag("div", *both, class_="two-tone")
 
     def __repr__(self) -> str:
         return f"Figure({self.alt!r})"
@@ -169,182 +170,6 @@ class Figure:
 
 def _data_uri(data: bytes, subtype: str) -> str:
     return f"data:image/{subtype};base64,{base64.b64encode(data).decode()}"
-
-
-def loss_curves(
-    histories: Mapping[str, Sequence[float]],
-    *,
-    alt: str,
-    xlabel: str = "step",
-    ylabel: str = "loss",
-    figsize: tuple[float, float] = (_WIDTH, 3.3),
-) -> Figure:
-    """Plot losses on a logarithmic axis, each line named at its end.
-
-    Parameters
-    ----------
-    histories
-        One to four lines by name, each a sequence of numbers, one a step.
-    alt
-        What the curves show, in words; never empty.
-    xlabel, ylabel
-        Names of the axes.
-    figsize
-        Width and height in inches.
-
-    Returns
-    -------
-    Figure
-        To be shown as a cell's last value.
-
-    Raises
-    ------
-    ValueError
-        If ``alt`` is empty, there is no line or there are more than four, or a line has no positive
-        finite value. Other values that are not positive and finite leave a gap.
-    """
-    lines = {}
-    _check_count("histories", histories)
-    for name, series in histories.items():
-        values = np.asarray(series, dtype=np.float64)
-        if values.ndim != 1:
-            raise ValueError(f"histories[{name!r}] must be one row of numbers, got {values.shape}")
-        good = np.isfinite(values) & (values > 0)
-        if not good.any():
-            raise ValueError(f"histories[{name!r}] has no positive finite value")
-        lines[name] = (np.arange(1, len(values) + 1), np.where(good, values, np.nan))
-    return _named_lines(lines, alt, xlabel, ylabel, figsize, log=True)
-
-
-def line_plot(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    *,
-    alt: str,
-    xlabel: str,
-    ylabel: str,
-    markers: bool = False,
-    figsize: tuple[float, float] = (_WIDTH, 3.3),
-) -> Figure:
-    """Plot lines on linear axes, each named at its end.
-
-    Parameters
-    ----------
-    curves
-        One to four lines by name, each as its places along the x-axis and its values.
-    alt
-        What the curves show, in words; never empty.
-    xlabel, ylabel
-        Names of the axes.
-    markers
-        Whether to mark each point.
-    figsize
-        Width and height in inches.
-
-    Returns
-    -------
-    Figure
-        To be shown as a cell's last value.
-
-    Raises
-    ------
-    ValueError
-        If ``alt`` is empty, there is no line or there are more than four, or a line is empty, has
-        not as many places as values or holds a number that is not finite.
-    """
-    _check_count("curves", curves)
-    lines = {}
-    for name, (places, values) in curves.items():
-        x, y = np.asarray(places, dtype=np.float64), np.asarray(values, dtype=np.float64)
-        if x.shape != y.shape or x.ndim != 1 or not len(x):
-            raise ValueError(
-                f"curves[{name!r}] must be two rows of equal length, got {x.shape} and {y.shape}"
-            )
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise ValueError(f"curves[{name!r}] must be finite, got other numbers")
-        lines[name] = (x, y)
-    return _named_lines(lines, alt, xlabel, ylabel, figsize, log=False, markers=markers)
-
-
-def _check_count(name: str, lines: Mapping[str, object]) -> None:
-    limit = len(PALETTES["light"])
-    if not 1 <= len(lines) <= limit:
-        raise ValueError(f"{name} must hold 1 to {limit} lines, got {len(lines)}")
-
-
-def _named_lines(
-    lines: Mapping[str, tuple[Any, Any]],
-    alt: str,
-    xlabel: str,
-    ylabel: str,
-    figsize: tuple[float, float],
-    *,
-    log: bool,
-    markers: bool = False,
-) -> Figure:
-    """Plot lines with their names at their ends; a value may be missing, all of a line may not."""
-
-    def draw(_: MplFigure, ax: Axes) -> None:
-        ends = {}
-        for i, (name, (places, values)) in enumerate(lines.items()):
-            single = np.isfinite(values).sum() == 1
-            ax.plot(places, values, color=f"C{i}", marker="o" if markers or single else "", ms=5)
-            last = int(np.flatnonzero(np.isfinite(values))[-1])
-            ends[name] = (float(places[last]), float(values[last]), f"C{i}")
-        if log:
-            ax.set_yscale("log")
-        ax.set_xlabel(xlabel)
-        ax.set_ylabel(ylabel)
-        ax.margins(x=0.02)
-        to, back = (math.log, math.exp) if log else (float, float)
-        low, high = (to(v) for v in ax.get_ylim())
-        # One label a line of text: closer ends are pushed apart.
-        gap = 1.5 * _points(figsize[0]) / 72 / figsize[1] * (high - low)
-        spots = _spread([to(y) for _, y, _ in ends.values()], gap, low, high)
-        for (name, (x, y, colour)), spot in zip(ends.items(), spots, strict=True):
-            ax.annotate(
-                name,
-                (x, y),
-                xytext=(1.02, back(spot)),
-                textcoords=("axes fraction", "data"),
-                color=colour,
-                fontweight="bold",
-                va="center",
-                annotation_clip=False,
-            )
-
-    return Figure(draw, alt, figsize)
-
-
-def _spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move positions apart to at least ``gap``, in order, between ``low`` and ``high``."""
-    order = sorted(range(len(values)), key=lambda i: (values[i], -i))
-    spots = [values[i] for i in order]
-    for i in range(1, len(spots)):
-        spots[i] = max(spots[i], spots[i - 1] + gap)
-    if spots[-1] > high:
-        spots[-1] = max(high, values[order[-1]])
-    for i in range(len(spots) - 1, 0, -1):
-        spots[i - 1] = min(spots[i - 1], spots[i] - gap)
-    if spots[0] < low:
-        spots = [s + low - spots[0] for s in spots]
-    result = [0.0] * len(spots)
-    for i, spot in zip(order, spots, strict=True):
-        result[i] = spot
-    return result
-
-
-@dataclass(frozen=True, repr=False)
-class Html:
-    """A piece of a page that shows itself; `label` is what it says in plain text."""
-
-    html: str
-    label: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.label!r})"
 
 
 class Gallery(Html):
@@ -413,25 +238,49 @@ def gallery(
             picture.convert("RGB").save(buffer, "JPEG", quality=85)
         else:
             picture.save(buffer, "PNG", optimize=True)
-        words = html.escape(_require_alt(text, f"alt[{i}]"), quote=True)
-        figures.append(
-            f'<figure><img src="{_data_uri(buffer.getvalue(), encoding)}" alt="{words}" '
-            f'width="{picture.width}" height="{picture.height}">'
-            f"<figcaption>{_caption_html(caption)}</figcaption></figure>"
+        shown = tag(
+            "img",
+            src=_data_uri(buffer.getvalue(), encoding),
+            alt=_require_alt(text, f"alt[{i}]"),
+            width=picture.width,
+            height=picture.height,
         )
+        figures.append(tag("figure", shown, tag("figcaption", _caption(caption))))
     kind = "gallery gallery-uniform" if len(shapes) == 1 else "gallery"
-    return Gallery(
-        f'<div class="{kind}" role="group" aria-label="{html.escape(label, quote=True)}">'
-        f"{''.join(figures)}</div>",
-        label,
-    )
+    return Gallery(tag("div", *figures, class_=kind, role="group", aria_label=label), label)
 
 
-def _caption_html(caption: Caption) -> str:
+def _caption(caption: Caption) -> str:
     if isinstance(caption, str):
-        return html.escape(caption)
-    rows = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in caption.items())
-    return f"<dl>{''.join(rows)}</dl>"
+        return caption
+    terms = (joined(tag("dt", term), tag("dd", text)) for term, text in caption.items())
+    return tag("dl", *terms)
+
+
+def overlay(picture: Image, weights: Tensor, *, grey: float, tint: float) -> Image:
+    """Lay weights over a picture: dim and grey where they are small, tinted where they are large.
+
+    Parameters
+    ----------
+    picture
+        In any mode that becomes RGB.
+    weights : Tensor, (h, w)
+        At least 0; only their ratio to the largest counts.
+    grey
+        How bright the picture is where a weight is 0.
+    tint
+        How strong the colour is where a weight is largest.
+    """
+    import torch
+    from PIL import Image as PilImage
+
+    shares = torch.nn.functional.interpolate(
+        (weights / weights.max().clamp_min(1e-12))[None, None], picture.size[::-1], mode="bilinear"
+    )[0, 0].numpy()[:, :, None]
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float64)
+    dim = grey * pixels.mean(2, keepdims=True) + 12
+    lit = (1 - tint) * pixels + tint * np.array(_LIGHT)
+    return PilImage.fromarray(((1 - shares) * dim + shares * lit).clip(0, 255).astype(np.uint8))
 
 
 def _to_pil(image: Any, name: str) -> Image:

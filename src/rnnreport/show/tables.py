@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rnnreport.show.figures import Html
+from rnnreport.show.html import Html, Markup, joined, tag
 
-__all__ = ["Table", "framed", "interval_text", "p_text", "share_text", "table"]
+__all__ = ["Table", "framed", "interval_text", "p_text", "share_text", "span_text", "table"]
 
 _SENTENCE = 30  # a longer cell is broken into lines
 
 
 @dataclass(frozen=True, repr=False)
 class Table(Html):
-    """A table that can be read as data too; made by :func:`table`.
+    """A table that is data too, as a record keeps it; made by :func:`table`.
 
     Attributes
     ----------
@@ -29,7 +28,7 @@ class Table(Html):
     lines: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label: str) -> Table:
+def table(head: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]], label: str) -> Table:
     """Lay out lines of text, each with a name and its cells.
 
     Parameters
@@ -40,27 +39,17 @@ def table(head: Sequence[str], lines: Sequence[tuple[str, Sequence[str]]], label
         Names and cells, in plain text.
     label
         What the table shows.
-
-    Returns
-    -------
-    Table
-        The table.
     """
-    rows = (
-        f'<th scope="row">{html.escape(name)}</th>' + "".join(map(_cell, cells))
-        for name, cells in lines
-    )
-    framed_rows = framed(head, rows, label)
-    kept = tuple((name, tuple(cells)) for name, cells in lines)
-    return Table(framed_rows.html, label, tuple(head), kept)
+    data = tuple((name, tuple(cells)) for name, cells in lines)
+    rows = (joined(tag("th", name, scope="row"), *map(_cell, cells)) for name, cells in data)
+    return Table(framed(head, rows, label).html, label, tuple(head), data)
 
 
-def _cell(text: str) -> str:
-    kind = ' class="sentence"' if len(text) > _SENTENCE else ""
-    return f"<td{kind}>{html.escape(text)}</td>"
+def _cell(text: str) -> Markup:
+    return tag("td", text, class_="sentence" if len(text) > _SENTENCE else None)
 
 
-def framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:
+def framed(head: Sequence[str], rows: Iterable[Markup], label: str) -> Html:
     """Put rows of cells under a head and into a frame that scrolls.
 
     Parameters
@@ -68,28 +57,26 @@ def framed(head: Sequence[str], rows: Iterable[str], label: str) -> Html:
     head
         Titles of the columns.
     rows
-        The cells of each row, in HTML.
+        The cells of each row.
     label
         What the table shows.
-
-    Returns
-    -------
-    Html
-        The table.
     """
-    top = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in head)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return Html(
-        f'<div class="table-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}">'
-        f'<table class="table numbers"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-        "</div>",
-        label,
-    )
+    top = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in head)))
+    body = tag("tbody", *(tag("tr", row) for row in rows))
+    content = tag("table", top, body, class_="table numbers")
+    frame = tag("div", content, class_="table-scroll", tabindex=0, role="region", aria_label=label)
+    return Html(frame, label)
 
 
 def interval_text(interval: tuple[float, float], digits: int = 4) -> str:
     """Write an interval of shares or scores with so many digits."""
     return f"{interval[0]:.{digits}f} – {interval[1]:.{digits}f}"
+
+
+def span_text(numbers: Sequence[int], dash: str = "–") -> str:
+    """Write the smallest and the largest of some numbers, or the one that all of them are."""
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low}{dash}{high}"
 
 
 def p_text(p: float) -> str:

@@ -249,8 +249,8 @@ def test_the_real_photographs_are_learned_by_heart(cell: CellType) -> None:
 
 def test_gallery_shows_what_each_network_says_of_the_first_images() -> None:
     result = run(TINY)
-    shown = learned_gallery({"first": result, "second": result}, "val", 2)._repr_html_()
+    shown = learned_gallery({"rnn": result, "attention": result}, "val", 2)._repr_html_()
     assert shown.count("<figure>") == 2
     for record in result.details["val"][:2]:
         assert f'alt="A drawn scene: {record["truth"][0]}"' in shown
-    assert shown.count("<dt>first</dt>") == shown.count("<dt>second</dt>") == 2
+    assert shown.count("<dt>RNN</dt>") == shown.count("<dt>attention</dt>") == 2

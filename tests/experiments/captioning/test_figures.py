@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from drawing import axes_of
 from PIL import Image
 
 from rnnreport.experiments.captioning import figures as caption_figures
@@ -32,7 +32,8 @@ from rnnreport.experiments.captioning.gradients import run as measure_gradients
 from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study, study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
-from rnnreport.show.figures import Figure, Html
+from rnnreport.show.figures import overlay
+from rnnreport.show.html import Html
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +90,6 @@ class _Page(HTMLParser):
         return [attrs["alt"] or "" for tag, attrs in self.tags if tag == "img"]
 
 
-def axes_of(figure: Figure) -> Any:
-    """Return what a figure draws on."""
-    seen: list[Any] = []
-
-    def draw(fig: Any, ax: Any) -> None:
-        figure.draw(fig, ax)
-        seen.append(ax)
-
-    Figure(draw, figure.alt, figure.figsize, figure.subplots).svg("dark")
-    (axes,) = seen
-    return axes
-
-
 def test_results_tables(done: Study) -> None:
     head, *lines = _Page(results_table(done)).rows
     assert head == ["", "CIDEr", "95 % interval", "BLEU-4", "95 % interval", "CIDEr of each seed"]
@@ -143,7 +131,7 @@ def test_differences(done: Study) -> None:
         Difference("attention", "lstm", "beam", -0.1, (-0.2, -0.01), 0.5),
         Difference("lstm", "rnn", "greedy", 0.1, (-0.05, 0.2), 1.2),
     )
-    other = Study(done.source, done.results)
+    other = Study(done.data, done.results)
     vars(other)["differences"] = made_up  # where the property keeps them
     assert verdict(other).label == (
         "Greedy: the LSTM and the RNN cannot be told apart. "
@@ -187,7 +175,7 @@ def test_seeds_that_end_earlier_end_the_curve(done: Study) -> None:
     for k, result in enumerate(done.results["rnn"]):
         history = {name: values[: 2 + k] for name, values in result.history.items()}
         shorter.append(replace(result, history=history))
-    axes = axes_of(learning_curves(Study(done.source, {"rnn": tuple(shorter)})))
+    axes = axes_of(learning_curves(Study(done.data, {"rnn": tuple(shorter)})))
     assert len(axes.lines[0].get_xdata()) == 2
 
 
@@ -212,7 +200,7 @@ def test_attention_maps(done: Study) -> None:
     page = _Page(shown)
     assert len(page.alts()) == sum(len(said[k]) + 1 for k in rows)
     captioner = TrainedCaptioner(done.results["attention"][0])
-    picture = done.source.image(done.names("val")[rows[0]])
+    picture = done.data.image(done.names("val")[rows[0]])
     captions = captioner.vocabulary.encode([said[rows[0]]], 42)
     weights = captioner.model.trace(captioner.features([picture]), captions).weights
     assert weights is not None
@@ -224,14 +212,15 @@ def test_attention_maps(done: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("place", "words"),
     [(0, "top left"), (5, "top right"), (21, "middle centre"), (35, "bottom right")],
 )
-def test_where_attention_is(place: int, told: str) -> None:
+def test_where_attention_is(place: int, words: str) -> None:
     weights = torch.full((36,), 0.01)
     weights[place] = 0.65
-    assert caption_figures._where(weights) == f"the largest weight, 0.65, is at the {told}"
-    lit = np.asarray(caption_figures._lit(Image.new("RGB", (150, 150), "blue"), weights), float)
+    assert caption_figures._where(weights) == f"the largest weight, 0.65, is at the {words}"
+    picture = Image.new("RGB", (150, 150), "blue")
+    lit = np.asarray(overlay(picture, caption_figures._on_grid(weights), grey=0.4, tint=0.4), float)
     colour = lit[..., 2] - lit[..., 1]  # what is dimmed is grey
     down, across = np.unravel_index(colour.argmax(), colour.shape)
     assert (down // 25, across // 25) == divmod(place, 6)
@@ -244,7 +233,7 @@ def test_gates_figure(done: Study) -> None:
     assert f"“{' '.join(words)}”" in figure.alt
     top, bottom = axes_of(figure)
     captioner = TrainedCaptioner(done.results["lstm"][0])
-    features = captioner.features([done.source.image(done.names("val")[row])])
+    features = captioner.features([done.data.image(done.names("val")[row])])
     gates = captioner.model.trace(
         features, captioner.vocabulary.encode([words], len(words) + 2)
     ).gates

@@ -187,7 +187,7 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
         asked.extend(configs)
         return [make_result("lstm", config.seed % 2) for config in configs]
 
-    monkeypatch.setattr(caption_summary, "results", pretend)
+    monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
     done = study("sample")
     assert [(config.cell_type, config.seed) for config in asked] == [
         (cell, seed) for cell in CELLS for seed in SEEDS
@@ -196,7 +196,7 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
     assert list(done.results) == list(CELLS)
     for results in done.results.values():
         assert [result.seeds["model"] for result in results] == [seed % 2 for seed in SEEDS]
-    assert done.source is image_source("sample", n_train=900, n_val=100)
+    assert done.data is image_source("sample", n_train=900, n_val=100)
 
 
 def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

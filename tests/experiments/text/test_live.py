@@ -27,9 +27,10 @@ from rnnreport.experiments.text import data as text_data
 from rnnreport.experiments.text import fitting as text_training
 from rnnreport.experiments.text import live as live_lstm
 from rnnreport.experiments.text.live import LiveConfig, default_config, run
-from rnnreport.experiments.text.live_figure import EXAMPLES, LiveLSTM, live_figure, readers
+from rnnreport.experiments.text.live_figure import EXAMPLES, LiveLSTM, live_figure
 from rnnreport.models.text import RecurrentClassifier
 from rnnreport.report.record import load_record, record_folder
+from rnnreport.report.recorded import readers
 from rnnreport.runs.definitions import definitions
 from rnnreport.runs.store import Result, load_tensors
 

@@ -12,9 +12,11 @@ from typing import Any, cast
 
 import pytest
 import torch
+from drawing import axes_of
 from stored import store_result
 from torch import Tensor
 
+from rnnreport.asked import TEXT_ACCURACY
 from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
@@ -37,10 +39,10 @@ from rnnreport.experiments.text.figures import (
     words_figure,
 )
 from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig
-from rnnreport.experiments.text.study import NAMES, SOURCE, Row, Study, study
+from rnnreport.experiments.text.study import NAMES, Row, Study, study
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.runs.store import Outcome, Result
-from rnnreport.show.figures import Figure, Html
+from rnnreport.show.html import Html
 from rnnreport.show.tables import p_text, table
 
 
@@ -148,19 +150,6 @@ class _Page(HTMLParser):
         return [attrs for _, attrs in self.tags if name in (attrs.get("class") or "").split()]
 
 
-def axes_of(figure: Figure) -> Any:
-    """Return what a figure draws on."""
-    seen: list[Any] = []
-
-    def draw(fig: Any, ax: Any) -> None:
-        figure.draw(fig, ax)
-        seen.append(ax)
-
-    Figure(draw, figure.alt, figure.figsize, figure.subplots).svg("light")
-    (axes,) = seen
-    return axes
-
-
 # Statistics
 
 
@@ -231,7 +220,7 @@ BAG = [answering(LABELS, range(12)), answering(LABELS, range(10), 0.8)]
 
 def test_rows() -> None:
     lstm = [answering(LABELS, range(2)), answering(LABELS, range(5))]
-    rows = make_study(make_data(LABELS), {"bag": BAG, "lstm": lstm, "bilstm": [BAG[0]] * 2}).rows()
+    rows = make_study(make_data(LABELS), {"bag": BAG, "lstm": lstm, "bilstm": [BAG[0]] * 2}).rows
     assert [(row.model, row.name) for row in rows] == [
         ("bag", "Bag of words"),
         ("lstm", "GloVe, LSTM"),
@@ -259,7 +248,7 @@ def test_rows_are_compared_with_the_source_on_its_own_data() -> None:
         "lstm": [answering(labels, range(10))],
         "glove": [answering(labels, range(500))],
     }
-    rows = make_study(data, models).rows()
+    rows = make_study(data, models).rows
     same, better, unknown = rows
     assert (same.source, better.source, unknown.source) == (0.953, 0.937, None)
     assert same.source_interval == wilson(953, 1000)
@@ -268,8 +257,8 @@ def test_rows_are_compared_with_the_source_on_its_own_data() -> None:
     assert better.p_source < 1e-8
     assert (unknown.p_source, unknown.source_interval) == (None, None)
     assert same.deviation == 0
-    assert set(SOURCE) == set(MODELS) - {"glove", "bilstm"}
-    sampled = make_study(replace(data, profile="sample"), models).rows()
+    assert set(TEXT_ACCURACY) == set(MODELS) - {"glove", "bilstm"}
+    sampled = make_study(replace(data, profile="sample"), models).rows
     assert [row.source for row in sampled] == [None] * 3
 
 
@@ -292,7 +281,7 @@ def test_committee() -> None:
         },
     )
     assert done.labels.tolist() == [True, False, True, True]
-    assert done.probabilities("rnn").shape == (2, 4)
+    assert done.probabilities["rnn"].shape == (2, 4)
     assert done.right("rnn").tolist() == [[True, True, False, False], [False, True, True, False]]
     assert done.committee("rnn").tolist() == pytest.approx([0.7, 0.3, 0.6, 0.3])
     assert done.committee("rnn", "lstm").tolist() == pytest.approx([0.4, 0.2, 0.75, 0.55])
@@ -313,7 +302,7 @@ def test_a_study_groups_the_runs_by_model(monkeypatch: pytest.MonkeyPatch) -> No
         runs = make_study(data, {m: [[0.9, 0.1]] * 4 for m in ("lstm", "bag")}).results
         return [runs[config.model][config.seed] for config in configs]
 
-    monkeypatch.setattr(text_summary, "results", pretend)
+    monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
     monkeypatch.setattr(text_summary, "text_data", lambda profile, seed: (data, profile, seed))
     done = study(models=("lstm", "bag"), profile="sample", seeds=(3, 1, 2))
     assert {config.profile for config in asked} == {"sample"}
@@ -443,7 +432,7 @@ def test_what_can_be_scrolled_has_a_name() -> None:
 
 
 def row(model: ModelName, mean: float, **fields: Any) -> Row:
-    known: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "accuracies": (mean, mean),
         "deviation": 0.0,
         "interval": (mean - 0.01, mean + 0.01),
@@ -452,7 +441,7 @@ def row(model: ModelName, mean: float, **fields: Any) -> Row:
         "source_interval": None,
         "p_source": None,
     }
-    return Row(model=model, name=NAMES[model], mean=mean, **(known | fields))
+    return Row(model=model, name=NAMES[model], mean=mean, **(usual | fields))
 
 
 ROWS = (
@@ -465,17 +454,15 @@ ROWS = (
 )
 
 
-class Told(Study):
-    """A study whose rows are made up."""
-
-    told: tuple[Row, ...] = ROWS
-
-    def rows(self) -> list[Row]:
-        return list(self.told)
+def study_of(n_sentences: int, *rows: Row) -> Study:
+    """Return a study whose rows are made up."""
+    made_up = Study(make_data((1,) * n_sentences), {})
+    vars(made_up)["rows"] = rows  # where the property keeps them
+    return made_up
 
 
 def test_verdict() -> None:
-    shown = verdict(Told(make_data((1,) * 1234), {}))
+    shown = verdict(study_of(1234, *ROWS))
     first = (
         "On the same 1,234 test sentences, with p < 0.01 for every seed: "
         "“GloVe, LSTM” and “LSTM in two directions” are better than bag of words; "
@@ -492,9 +479,8 @@ def test_verdict() -> None:
     assert page.text == first + second
 
 
-def test_verdict_leaves_out_what_does_not_occur(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Told, "told", (row("bag", 0.6), row("lstm", 0.9, p_bag=1e-9)))
-    shown = verdict(Told(make_data((1,)), {}))
+def test_verdict_leaves_out_what_does_not_occur() -> None:
+    shown = verdict(study_of(1, row("bag", 0.6), row("lstm", 0.9, p_bag=1e-9)))
     assert shown.label == (
         "On the same 1 test sentences, with p < 0.01 for every seed: "
         "“GloVe, LSTM” is better than bag of words."
@@ -614,9 +600,9 @@ def test_accuracy_figure() -> None:
     assert shares[0] >= 0.9
     assert 0.95 in shares
     ours = [line for line in ax.lines if line.get_marker() == "o"]
-    assert [line.get_xdata()[0] for line in ours] == [0.9, 0.945, 0.953, 0.96, 0.97, 0.99]
+    assert [line.get_xdata()[0] for line in ours] == [0.99, 0.97, 0.96, 0.953, 0.945, 0.9]
     sources = [line for line in ax.lines if line.get_marker() == "D"]
-    assert [line.get_xdata()[0] for line in sources] == [0.922, 0.953, 0.95, 0.937]
+    assert [line.get_xdata()[0] for line in sources] == [0.937, 0.95, 0.953, 0.922]
     assert {line.get_color() for line in ours} == {"C0"}
     assert {line.get_color() for line in sources} == {"C1"}
 

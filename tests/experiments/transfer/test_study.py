@@ -21,9 +21,9 @@ from rnnreport.experiments.transfer import study as transfer_summary
 from rnnreport.experiments.transfer.data import TransferData
 from rnnreport.experiments.transfer.figures import (
     accuracy_figure,
-    attention_gallery,
     choice_table,
     confusion_table,
+    grad_cam_gallery,
     learning_curves,
     mistakes,
     predictions,
@@ -34,7 +34,8 @@ from rnnreport.experiments.transfer.figures import (
 from rnnreport.experiments.transfer.study import Study, least_difference
 from rnnreport.experiments.transfer.training import Mode, TransferConfig
 from rnnreport.runs.store import Outcome, Result
-from rnnreport.show.figures import Html
+from rnnreport.show.figures import overlay
+from rnnreport.show.html import Html
 
 LABELS = (0,) * 5 + (1,) * 5
 
@@ -47,7 +48,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_result(
-    mode: Mode, seed: int, wrong: Sequence[int], best: float, labels: Sequence[int]
+    mode: Mode,
+    seed: int,
+    wrong: Sequence[int],
+    best: float,
+    labels: Sequence[int],
+    profile: ResolvedProfile = "sample",
 ) -> Result:
     """Store a run that gets some images wrong, with a certainty of 0.6 and more by their place."""
     count = len(labels)
@@ -62,7 +68,13 @@ def make_result(
     return store_result(
         "rnnreport.experiments.transfer.training",
         TransferConfig(mode=mode, seed=seed, profile="sample"),
-        data={"fingerprint": "x", "wrong": list(wrong), "best": best, "labels": len(labels)},
+        data={
+            "profile": profile,
+            "fingerprint": "x",
+            "wrong": list(wrong),
+            "best": best,
+            "labels": len(labels),
+        },
         seeds={"model": seed},
         device="CPU",
         compute=lambda: Outcome(
@@ -89,7 +101,7 @@ def make_study(
 ) -> Study:
     def runs(mode: Mode, wrong: Sequence[Sequence[int]]) -> tuple[Result, ...]:
         return tuple(
-            make_result(mode, k, w, 1 - len(w) / 2 / len(labels), labels)
+            make_result(mode, k, w, 1 - len(w) / 2 / len(labels), labels, profile)
             for k, w in enumerate(wrong)
         )
 
@@ -122,7 +134,7 @@ def cells(shown: Html) -> list[list[str]]:
 
 
 def test_rows_by_hand() -> None:
-    frozen, finetuned = make_study().rows()
+    frozen, finetuned = make_study().rows
     assert (frozen.mode, finetuned.mode) == ("frozen", "finetuned")
     assert frozen.last == pytest.approx((0.7, 0.8))
     assert frozen.best == pytest.approx((0.85, 0.9))
@@ -136,11 +148,11 @@ def test_rows_by_hand() -> None:
 
 def test_the_source_stands_only_beside_its_own_images() -> None:
     labels = (0,) * 70 + (1,) * 83
-    assert make_study(profile="full").rows()[0].source is None  # ten images are not the source's
-    assert make_study(labels=labels).rows()[0].source is None
+    assert make_study(profile="full").rows[0].source is None  # ten images are not the source's
+    assert make_study(labels=labels).rows[0].source is None
     frozen, finetuned = make_study(
         [range(8), range(4)], [range(30)], labels=labels, profile="full"
-    ).rows()
+    ).rows
     assert frozen.source == 146 / 153
     assert finetuned.source == 143 / 153
     assert finetuned.source_interval == wilson(143, 153)
@@ -149,8 +161,8 @@ def test_the_source_stands_only_beside_its_own_images() -> None:
 
 def test_right_and_wrong() -> None:
     study = make_study()
-    assert study.probabilities("frozen").shape == (2, 10, 2)
-    assert study.attention("finetuned").shape == (3, 10, 3, 3)
+    assert study.probabilities["frozen"].shape == (2, 10, 2)
+    assert study.grad_cam["finetuned"].shape == (3, 10, 3, 3)
     assert study.right("frozen").sum(1).tolist() == [7, 8]
     assert study.wrong_counts("frozen").tolist() == [2, 1, 1, 0, 0, 0, 0, 1, 0, 0]
     assert study.confusion("frozen").tolist() == [[3.0, 2.0], [0.5, 4.5]]
@@ -158,7 +170,7 @@ def test_right_and_wrong() -> None:
     first, second = study.p_of_ways()  # as many as both have seeds
     assert first == mcnemar(study.right("frozen")[0], study.right("finetuned")[0]) == 0.5
     assert second == 0.5
-    assert len(study.every) == 7
+    assert len(study.all_results) == 7
 
 
 def test_the_least_difference() -> None:
@@ -226,7 +238,7 @@ def test_tables_mark_what_was_chosen() -> None:
 def test_figures_are_drawn_and_told(profile: ResolvedProfile) -> None:
     labels = (0,) * 70 + (1,) * 83 if profile == "full" else LABELS
     study = make_study(labels=labels, profile=profile)
-    accuracy = accuracy_figure(study.rows())
+    accuracy = accuracy_figure(study.rows)
     assert ("the source 95.4 (90.9 to 97.8)" in accuracy.alt) == (profile == "full")
     assert "Frozen, last epoch 7" in accuracy.alt or profile == "full"
     curves = learning_curves(study)
@@ -256,9 +268,9 @@ def test_mistakes_come_by_how_many_runs_make_them() -> None:
     assert "No run gets" in mistakes(make_study([()], [()]), 9).html
 
 
-def test_attention_is_shown_by_rule() -> None:
+def test_maps_are_shown_by_rule() -> None:
     study = make_study()
-    shown = captions(attention_gallery(study))
+    shown = captions(grad_cam_gallery(study))
     assert [caption[0] for caption in shown] == [
         "ant (most certain hit)",
         "ant (least certain hit)",
@@ -271,18 +283,17 @@ def test_attention_is_shown_by_rule() -> None:
     assert [caption[1] for caption in shown] == [
         "ant, 0.72", "ant, 0.66", "bee, 0.63", "bee, 0.87", "bee, 0.75", "ant, 0.81",
     ]  # fmt: skip
-    without = captions(attention_gallery(make_study([()], [()])))
+    without = captions(grad_cam_gallery(make_study([()], [()])))
     assert not any("mistake" in caption[0] for caption in without)
 
 
 def test_what_speaks_is_brighter() -> None:
-    from rnnreport.experiments.transfer.figures import _overlay
-
     attention: Tensor = torch.zeros(3, 3)
     attention[0, 2] = 5.0
-    picture = _overlay(Image.new("RGB", (30, 30), (120, 120, 120)), attention)
+    picture = overlay(Image.new("RGB", (30, 30), (120, 120, 120)), attention, grey=0.45, tint=0.28)
     assert sum(picture.getpixel((27, 2))) > 1.8 * sum(picture.getpixel((2, 27)))  # type: ignore[arg-type]
-    assert _overlay(Image.new("RGB", (30, 30)), torch.zeros(3, 3)).size == (30, 30)
+    nothing = overlay(Image.new("RGB", (30, 30)), torch.zeros(3, 3), grey=0.45, tint=0.28)
+    assert nothing.size == (30, 30)
 
 
 def test_a_study_runs_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +304,7 @@ def test_a_study_runs_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.extend((config.mode, config.seed) for config in configs)
         return [make_result(config.mode, config.seed, (), 1.0, LABELS) for config in configs]
 
-    monkeypatch.setattr(transfer_summary, "results", pretend)
+    monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
     for module in (transfer_choice, transfer_rate):
         monkeypatch.setattr(module, "run", lambda _: make_result("frozen", 9, (), 1.0, LABELS))
     monkeypatch.setattr(transfer_summary, "transfer_data", lambda *_: make_study().data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -20,16 +19,19 @@ from rnnreport.experiments.captioning.settings import WAYS
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.models.captioning import CellType, Trace
-from rnnreport.runs.store import Result, mean_history
-from rnnreport.show.figures import Figure, Gallery, Html, gallery
-from rnnreport.show.tables import Table, interval_text, table
+from rnnreport.runs.store import Result
+from rnnreport.show.figures import Figure, Gallery, gallery, overlay
+from rnnreport.show.html import Html, tag
+from rnnreport.show.plots import Curves, Interval, LinePlot, Panel, interval_plot, loss_curves
+from rnnreport.show.tables import Table, interval_text, span_text, table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MplFigure
 
 __all__ = [
     "attention_maps",
+    "by_heart_curves",
+    "by_heart_table",
     "captions_gallery",
     "cider_figure",
     "differences_table",
@@ -44,7 +46,6 @@ __all__ = [
 ]
 
 _GATES = ("forget", "input", "candidate", "output")  # as the layers pack them
-_LIGHT = (255.0, 176.0, 40.0)  # what is laid over places that attention reads
 _TILE = 150  # side of a picture with attention over it, in pixels
 _SHORT: Mapping[CellType, str] = {**NAMES, "attention": "Attention"}  # where a phone has no room
 _TITLES: Mapping[str, str] = {
@@ -58,18 +59,7 @@ _TITLES: Mapping[str, str] = {
 
 
 def results_table(study: Study) -> Table:
-    """Lay out the CIDEr and the BLEU-4 of each network and way of writing.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Table
-        A table, one line a network and way.
-    """
+    """Lay out the CIDEr and the BLEU-4 of each network and way of writing."""
     lines = [
         (
             f"{_SHORT[row.cell]}, {WAY_NAMES[row.way].lower()}",
@@ -88,44 +78,22 @@ def results_table(study: Study) -> Table:
 
 
 def measures_table(study: Study) -> Table:
-    """Lay out the other measures, and how many captions are not new.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Table
-        A table, one line a network and way.
-    """
-    shown = [name for name in MEASURES if name not in ("cider", "bleu_4")]
+    """Lay out the other measures, and how many captions are not new."""
+    others = [name for name in MEASURES if name not in ("cider", "bleu_4")]
     lines = [
         (
             f"{_SHORT[row.cell]}, {WAY_NAMES[row.way].lower()}",
-            [f"{getattr(row.scores, name):.3f}" for name in shown]
+            [f"{getattr(row.scores, name):.3f}" for name in others]
             + [f"{100 * row.in_training:.0f} %", f"{row.exact:.1f}"],
         )
         for row in study.rows
     ]
-    head = ["", *(_TITLES[name] for name in shown), "In training", "Exact"]
+    head = ["", *(_TITLES[name] for name in others), "In training", "Exact"]
     return table(head, lines, "The other measures on the validation images")
 
 
 def differences_table(study: Study) -> Table:
-    """Lay out how much better one network is than another, on the same images.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Table
-        A table, one line a pair of networks and a way.
-    """
+    """Lay out how much better one network is than another, on the same images."""
     lines = [
         (
             f"{_SHORT[each.better]} − {_SHORT[each.other]}, {WAY_NAMES[each.way].lower()}",
@@ -145,19 +113,8 @@ def differences_table(study: Study) -> Table:
 
 
 def verdict(study: Study) -> Html:
-    """Say in words which differences are more than chance in the choice of the images.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Html
-        One paragraph; empty where there is no pair of networks to compare.
-    """
-    ways: dict[str, list[str]] = {}  # those that tell the same stand together
+    """Say in words which differences are more than chance in the choice of the images."""
+    ways: dict[str, list[str]] = {}  # the ways of each finding
     for way in WAYS:
         parts = []
         for each in (each for each in study.differences if each.way == way):
@@ -170,23 +127,14 @@ def verdict(study: Study) -> Html:
                 parts.append(f"the {NAMES[above]} is better than the {NAMES[below]}")
         if parts:
             ways.setdefault("; ".join(parts), []).append(WAY_NAMES[way].lower())
-    text = " ".join(f"{', '.join(names).capitalize()}: {told}." for told, names in ways.items())
-    return Html(f"<p>{html.escape(text)}</p>", text or "Nothing to compare")
+    text = " ".join(
+        f"{', '.join(names).capitalize()}: {finding}." for finding, names in ways.items()
+    )
+    return Html(tag("p", text), text or "Nothing to compare")
 
 
 def settings_table(study: Study) -> Html:
-    """Lay out how large each network is and how it was trained.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Html
-        A table, one line a network.
-    """
+    """Lay out how large each network is and how it was trained."""
     lines = []
     for cell, results in study.results.items():
         best = sorted(int(result.metrics["best_epoch"]) for result in results)
@@ -203,50 +151,9 @@ def settings_table(study: Study) -> Html:
 
 
 def cider_figure(study: Study) -> Figure:
-    """Plot the CIDEr of each network and way: its seeds, and the interval of their mean.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Figure
-        A group of lines a network, a line a way.
-    """
+    """Plot the CIDEr of each network and way: its seeds, and the interval of their mean."""
     cells = list(study.results)
-    places = {
-        (cell, way): (len(WAYS) + 1) * (len(cells) - 1 - k) + len(WAYS) - 1 - j
-        for k, cell in enumerate(cells)
-        for j, way in enumerate(WAYS)
-    }
-
-    def draw(_: MplFigure, ax: Axes) -> None:
-        for row in study.rows:
-            y, colour = places[row.cell, row.way], f"C{cells.index(row.cell)}"
-            ax.plot(row.intervals["cider"], [y, y], color=colour, linestyle="-", lw=2)
-            ax.plot(row.ciders, [y] * len(row.ciders), "|", color=colour, ms=10)
-            ax.plot([row.scores.cider], [y], "o", color=colour, ms=6)
-        for cell in cells:
-            top = places[cell, WAYS[0]]
-            ax.text(
-                0.0,
-                top + 0.45,
-                NAMES[cell],
-                color=f"C{cells.index(cell)}",
-                fontweight="bold",
-                transform=ax.get_yaxis_transform(),
-                va="bottom",
-            )
-        ax.set_yticks(
-            list(places.values()), [WAY_NAMES[way].lower() for _, way in places], fontsize="medium"
-        )
-        ax.set_ylim(-0.6, max(places.values()) + 1.2)
-        ax.grid(visible=False, axis="y")
-        ax.set_xlabel("CIDEr on the validation images")
-
-    told = "; ".join(
+    numbers = "; ".join(
         f"{NAMES[cell]}: "
         + ", ".join(
             f"{WAY_NAMES[row.way].lower()} {row.scores.cider:.2f} "
@@ -256,129 +163,125 @@ def cider_figure(study: Study) -> Figure:
         )
         for cell in cells
     )
-    return Figure(
-        draw,
-        f"CIDEr with 95 % intervals over images, means of the seeds. {told}.",
-        figsize=(5.4, 1.35 * len(cells) + 0.8),
+    return interval_plot(
+        [
+            Interval(
+                WAY_NAMES[row.way].lower(),
+                row.scores.cider,
+                row.intervals["cider"],
+                row.ciders,
+                colour=f"C{cells.index(row.cell)}",
+                group=row.name,
+            )
+            for row in study.rows
+        ],
+        xlabel="CIDEr on the validation images",
+        alt=f"CIDEr with 95 % intervals over images, means of the seeds. {numbers}.",
     )
 
 
-def learning_curves(study: Study) -> Figure:
-    """Plot the loss of each network by epoch, in training and on the validation images.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Figure
-        A panel a network; means of the seeds, as long as all of them are being trained.
-    """
+def learning_curves(study: Study) -> LinePlot:
+    """Plot the loss of each network by epoch, in training and on the validation images."""
     curves = {
-        (cell, part): mean_history(results, f"{part}_loss")
-        for cell, results in study.results.items()
-        for part in ("train", "val")
+        cell: {
+            "training": study.mean_curve(cell, "train_loss"),
+            "validation": study.mean_curve(cell, "val_loss"),
+        }
+        for cell in study.results
     }
     best = {
-        cell: [(int(r.metrics["best_epoch"]), float(r.metrics["val_loss"])) for r in results]
+        cell: (
+            [int(result.metrics["best_epoch"]) for result in results],
+            [float(result.metrics["val_loss"]) for result in results],
+        )
         for cell, results in study.results.items()
     }
     # The first epoch is far above the rest, which is where the curves part.
-    late = [value for values in curves.values() for value in values[1:] or values]
+    late = [
+        value
+        for lines in curves.values()
+        for _, line in lines.values()
+        for value in line[1:] or line
+    ]
     low, high = min(late), max(late)
-
-    def draw(fig: MplFigure, axes: Any) -> None:
-        panels = np.atleast_1d(axes)
-        for ax, cell in zip(panels, study.results, strict=True):
-            for k, (part, name) in enumerate((("train", "training"), ("val", "validation"))):
-                values = curves[cell, part]
-                ax.plot(range(1, len(values) + 1), values, color=f"C{k}", label=name)
-            epochs, losses = zip(*best[cell], strict=True)
-            ax.plot(epochs, losses, "o", color="C1", ms=6, mfc="none", label="best epoch of a seed")
-            ax.set_title(NAMES[cell], loc="left")
-            ax.set_ylabel("loss of a caption")
-        panels[0].set_ylim(low - 0.05 * (high - low) - 0.1, high + 0.15 * (high - low) + 0.1)
-        panels[-1].set_xlabel("passes over the training captions")
-        handles, names = panels[0].get_legend_handles_labels()
-        fig.legend(handles, names, loc="outside upper center", ncols=2)
-
-    told = "; ".join(
-        f"{NAMES[cell]}: training {curves[cell, 'train'][0]:.1f} to "
-        f"{curves[cell, 'train'][-1]:.1f}, validation {curves[cell, 'val'][0]:.1f} to "
-        f"{curves[cell, 'val'][-1]:.1f}, smallest "
-        f"{statistics.fmean(loss for _, loss in best[cell]):.2f} after "
-        f"{_span([epoch for epoch, _ in best[cell]])} epochs"
-        for cell in study.results
+    limits = (low - 0.05 * (high - low) - 0.1, high + 0.15 * (high - low) + 0.1)
+    panels = [
+        Panel(lines, NAMES[cell], rings={"best epoch of a seed": best[cell]}, limits=limits)
+        for cell, lines in curves.items()
+    ]
+    numbers = "; ".join(
+        f"{NAMES[cell]}: "
+        + ", ".join(f"{name} {line[0]:.1f} to {line[-1]:.1f}" for name, (_, line) in lines.items())
+        + f", smallest {statistics.fmean(best[cell][1]):.2f} after "
+        f"{span_text(best[cell][0], ' to ')} epochs"
+        for cell, lines in curves.items()
     )
-    count = len(study.results)
-    return Figure(
-        draw,
-        f"Loss of a caption by epoch, means of the seeds. {told}.",
-        figsize=(5.4, 2.0 * count + 0.9),
-        subplots={"nrows": count, "sharex": True, "sharey": True},
+    return Curves(
+        "passes over the training captions",
+        "loss of a caption",
+        f"Loss of a caption by epoch, means of the seeds. {numbers}.",
+        panels,
+    ).plot()
+
+
+def by_heart_table(results: Mapping[CellType, Result]) -> Table:
+    """Lay out how networks learned captions by heart, from the study of this subject."""
+    runs = results.values()
+    lines = [
+        ("Parameters", [f"{r.metrics['num_parameters']:,}" for r in runs]),
+        ("Passes over the captions", [f"{r.metrics['epochs']}" for r in runs]),
+        ("Steps of Adam", [f"{r.metrics['iterations']}" for r in runs]),
+        ("Loss at the first step", [f"{r.history['loss'][0]:.2f}" for r in runs]),
+        ("Loss at the last step", [f"{r.metrics['last_loss']:.2g}" for r in runs]),
+        (
+            "Captions repeated exactly",
+            [f"{r.metrics['exact']} of {r.metrics['n_train']}" for r in runs],
+        ),
+    ]
+    return table(["", *map(NAMES.__getitem__, results)], lines, "Captions learned by heart")
+
+
+def by_heart_curves(results: Mapping[CellType, Result]) -> LinePlot:
+    """Plot the loss of networks that learned captions by heart, step by step."""
+    numbers = " ".join(
+        f"{NAMES[cell]}: from {r.history['loss'][0]:.0f} to {r.metrics['last_loss']:.1g} in "
+        f"{r.metrics['iterations']} steps."
+        for cell, r in results.items()
+    )
+    return loss_curves(
+        {NAMES[cell].replace("LSTM with ", ""): r.history["loss"] for cell, r in results.items()},
+        xlabel="step of Adam",
+        ylabel="loss of a caption",
+        alt=f"Training loss of the networks on a logarithmic axis. {numbers}",
     )
 
 
-def learned_gallery(results: Mapping[str, Result], split: str, count: int) -> Gallery:
-    """Show the first images of a split with what networks say that learned captions by heart.
-
-    Parameters
-    ----------
-    results
-        From :func:`rnnreport.experiments.captioning.by_heart.run`, by the name of the network;
-        at least one, all on the same images.
-    split
-        ``"train"`` or ``"val"``.
-    count
-        How many images, from the first one on.
-
-    Returns
-    -------
-    Gallery
-        Pictures with a true caption, for a training image the learned one, and the networks'.
-    """
+def learned_gallery(results: Mapping[CellType, Result], split: str, count: int) -> Gallery:
+    """Show the first images of a split with the captions of networks that learned by heart."""
     first = next(iter(results.values()))
-    shown = first.details[split][:count]
+    records = first.details[split][:count]
     real = first.data["profile"] == "full"
+    names = {cell: NAMES[cell].replace("LSTM with attention", "attention") for cell in results}
     return gallery(
-        images(first, [record["image"] for record in shown], size=240),
+        images(first, [record["image"] for record in records], size=240),
         [
             {"truth": record["truth"][0]}
             | {
-                name: result.details[split][k]["caption"] or "(nothing)"
-                for name, result in results.items()
+                names[cell]: result.details[split][k]["caption"] or "(nothing)"
+                for cell, result in results.items()
             }
-            for k, record in enumerate(shown)
+            for k, record in enumerate(records)
         ],
-        [("A photograph: " if real else "A drawn scene: ") + r["truth"][0] for r in shown],
-        label=f"Images ({split}) with a true caption and those of {', '.join(results)}",
+        [("A photograph: " if real else "A drawn scene: ") + r["truth"][0] for r in records],
+        label=f"Images ({split}) with a true caption and those of {', '.join(names.values())}",
         encoding="jpeg" if real else "png",
     )
 
 
 def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "beam") -> Gallery:
-    """Show images with a true caption and what the first run of each network says.
-
-    Parameters
-    ----------
-    study
-        All runs.
-    split
-        ``"val"`` or ``"train"``.
-    rows
-        Which images, by their places in :meth:`Study.names`.
-    way
-        How the networks write.
-
-    Returns
-    -------
-    Gallery
-        Pictures with captions. On validation images, the CIDEr of each caption stands behind it.
-    """
+    """Show images with a reference caption and that of each network's first run."""
     names, references = study.names(split), study.references(split)
-    said = {cell: study.captions(cell, way, split)[0] for cell in study.results}
+    written = {cell: study.captions(cell, way, split)[0] for cell in study.results}
     scores = {cell: study.ciders(cell, way, split) for cell in study.results}
     real = study.profile == "full"
     captions, alts = [], []
@@ -387,14 +290,14 @@ def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "
         captions.append(
             {"truth": truth}
             | {
-                _SHORT[cell]: (" ".join(said[cell][k]) or "(nothing)")
+                _SHORT[cell]: (" ".join(written[cell][k]) or "(nothing)")
                 + (f" ({scores[cell][k]:.2f})" if split == "val" else "")
-                for cell in said
+                for cell in written
             }
         )
         alts.append(("A photograph: " if real else "A drawn scene: ") + truth)
     return gallery(
-        [study.source.image(names[k], 240) for k in rows],
+        [study.data.image(names[k], 240) for k in rows],
         captions,
         alts,
         label=f"Images ({split}) with a true caption and those of the networks",
@@ -403,35 +306,21 @@ def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "
 
 
 def attention_maps(study: Study, rows: Sequence[int]) -> Html:
-    """Show where the network with attention looks as it chooses each word.
-
-    Parameters
-    ----------
-    study
-        With that network; its first run and its beam captions are shown.
-    rows
-        Which validation images, by their places in :meth:`Study.names`.
-
-    Returns
-    -------
-    Html
-        For each image a grid: the image, then for each word the same with the weights laid over
-        it, and how large the largest of them is.
-    """
+    """Show where the first network with attention looks as it chooses each word."""
     captioner = TrainedCaptioner(study.results["attention"][0])
-    said = study.captions("attention", "beam")[0]
+    written = study.captions("attention", "beam")[0]
     blocks = []
     for k in rows:
-        picture = study.source.image(study.names("val")[k])
-        trace = _read(captioner, picture, said[k])
+        picture = study.data.image(study.names("val")[k])
+        trace = _read(captioner, picture, written[k])
         if trace.weights is None:
             raise ValueError("study must hold a network with attention, got one without")
-        seen = picture.copy()
-        seen.thumbnail((_TILE, _TILE))
-        sentence = " ".join(said[k])
-        images, captions, alts = [seen], ["the image"], [f"What the network captions: {sentence}"]
-        for word, weights in zip(said[k], trace.weights[:, 0], strict=False):
-            images.append(_lit(seen, weights))
+        tile = picture.copy()
+        tile.thumbnail((_TILE, _TILE))
+        sentence = " ".join(written[k])
+        images, captions, alts = [tile], ["the image"], [f"What the network captions: {sentence}"]
+        for word, weights in zip(written[k], trace.weights[:, 0], strict=False):
+            images.append(overlay(tile, _on_grid(weights), grey=0.4, tint=0.4))
             captions.append(f"{word} {float(weights.max()):.2f}")
             alts.append(f"“{word}”: {_where(weights)}")
         blocks.append(
@@ -441,33 +330,19 @@ def attention_maps(study: Study, rows: Sequence[int]) -> Html:
                 alts,
                 label=f"Where the network looks as it says: {sentence}",
                 encoding="jpeg",
-            ).html
+            )
         )
     return Html(
-        f'<div class="gallery-words">{"".join(blocks)}</div>',
+        tag("div", *blocks, class_="gallery-words"),
         f"Attention word by word over {len(blocks)} images",
     )
 
 
 def gates_figure(study: Study, row: int) -> Figure:
-    """Plot the gates of the LSTM's first run as it reads its own caption of an image.
-
-    Parameters
-    ----------
-    study
-        With that network.
-    row
-        Which validation image, by its place in :meth:`Study.names`.
-
-    Returns
-    -------
-    Figure
-        Above the mean of each gate over the units, word by word; below how the forget gates of
-        the units are spread.
-    """
+    """Plot the gates of the LSTM's first run as it reads its own caption of an image."""
     captioner = TrainedCaptioner(study.results["lstm"][0])
     words = study.captions("lstm", "beam")[0][row]
-    trace = _read(captioner, study.source.image(study.names("val")[row]), words)
+    trace = _read(captioner, study.data.image(study.names("val")[row]), words)
     if trace.gates is None:
         raise ValueError("study must hold an LSTM, got a network without gates")
     gates = trace.gates[:, 0].abs()  # (T, 4, H); only the candidate has a sign
@@ -500,14 +375,14 @@ def gates_figure(study: Study, row: int) -> Figure:
         bottom.set_xlabel("word that is read")
         bottom.set_xticks(places, read, rotation=60, ha="right", rotation_mode="anchor")
 
-    said = ", ".join(
+    spans = ", ".join(
         f"{name} {float(means[g].min()):.2f} to {float(means[g].max()):.2f}"
         for g, name in enumerate(_GATES)
     )
     return Figure(
         draw,
         f"Gates of the LSTM as it reads “{' '.join(words)}”. Means over the units along the "
-        f"caption: {said}. The middle half of the forget gates lies between "
+        f"caption: {spans}. The middle half of the forget gates lies between "
         f"{float(forget[1].mean()):.2f} and {float(forget[3].mean()):.2f} on average.",
         figsize=(5.4, 5.2),
         subplots={"nrows": 2, "sharex": True, "height_ratios": (1, 1.2)},
@@ -515,19 +390,7 @@ def gates_figure(study: Study, row: int) -> Figure:
 
 
 def gradients_figure(results: Sequence[Result]) -> Figure:
-    """Plot how much of an earlier state is left in the last one, by their distance.
-
-    Parameters
-    ----------
-    results
-        From :func:`rnnreport.experiments.captioning.gradients.run`, of networks of different kinds.
-
-    Returns
-    -------
-    Figure
-        A panel before training and one after; geometric means over captions, and bands from the
-        10th to the 90th percentile.
-    """
+    """Plot how much of an earlier state is left in the last one, by their distance."""
     names = {"h": "∂h_T/∂h_t", "c": "∂h_T/∂c_t"}
     curves: dict[tuple[str, str], dict[str, Tensor]] = {}
     for result in results:
@@ -561,7 +424,7 @@ def gradients_figure(results: Sequence[Result]) -> Figure:
         handles, labels = axes[0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside upper center", ncols=2)
 
-    told = ". ".join(
+    numbers = ". ".join(
         f"{when.capitalize()} training: "
         + "; ".join(
             f"{name} {names[state]} from {_geometric(norms[when][0]):.2g} to "
@@ -574,7 +437,7 @@ def gradients_figure(results: Sequence[Result]) -> Figure:
     return Figure(
         draw,
         f"Largest singular value of the Jacobian of the last state by an earlier one, at a "
-        f"distance from 1 to {steps:.0f} words. {told}.",
+        f"distance from 1 to {steps:.0f} words. {numbers}.",
         figsize=(5.4, 6.2),
         subplots={"nrows": 2, "sharex": True, "sharey": True},
     )
@@ -587,11 +450,6 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def _span(numbers: Sequence[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
 def _geometric(logs: Tensor) -> float:
     return float(10 ** logs.mean())
 
@@ -602,16 +460,10 @@ def _read(captioner: TrainedCaptioner, picture: Image.Image, words: Sequence[str
     return captioner.model.trace(captioner.features([picture]), captions)
 
 
-def _lit(picture: Image.Image, weights: Tensor) -> Image.Image:
-    """Lay weights of places over a picture: dim and grey where small, tinted where large."""
+def _on_grid(weights: Tensor) -> Tensor:
+    """Give the weights of an image's places the form of the image."""
     side = math.isqrt(len(weights))
-    share = torch.nn.functional.interpolate(
-        (weights / weights.max()).view(1, 1, side, side), picture.size[::-1], mode="bilinear"
-    )[0, 0].numpy()[:, :, None]
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.float64)
-    dim = 0.4 * pixels.mean(2, keepdims=True) + 12
-    lit = 0.6 * pixels + 0.4 * np.array(_LIGHT)
-    return Image.fromarray(((1 - share) * dim + share * lit).clip(0, 255).astype(np.uint8))
+    return weights.view(side, side)
 
 
 def _where(weights: Tensor) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Generator
 
 from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.experiments import study as study_of_runs
+from rnnreport.experiments.captioning import by_heart as learning
 from rnnreport.experiments.captioning import training
-from rnnreport.experiments.captioning.data import CaptionSource, ImageSource, Words
+from rnnreport.experiments.captioning.data import ImageSource, Words
 from rnnreport.experiments.captioning.measures import (
     MEASURES,
     Scores,
@@ -31,11 +34,12 @@ from rnnreport.experiments.captioning.settings import (
     default_config,
 )
 from rnnreport.experiments.captioning.training import images_of
+from rnnreport.experiments.study import results_by
 from rnnreport.models.captioning import CellType
 from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result
 
-__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "configs", "study"]
+__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "by_heart", "configs", "study"]
 
 NAMES: Mapping[CellType, str] = {
     "rnn": "RNN",
@@ -112,72 +116,21 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Study:
-    """All runs of one profile.
-
-    Attributes
-    ----------
-    source : ImageSource
-        The images and what people say of them.
-    results : mapping of str to tuple of Result
-        The runs of each network, one for each seed, all on the same images.
-    """
-
-    source: ImageSource
-    results: Mapping[CellType, tuple[Result, ...]]
-
-    @property
-    def profile(self) -> str:
-        """``"full"`` or ``"sample"``."""
-        return str(self.first.data["profile"])
-
-    @property
-    def first(self) -> Result:
-        """The first run of the first network."""
-        return next(iter(self.results.values()))[0]
+class Study(study_of_runs.Study[ImageSource, CellType]):
+    """The runs of each network, all on the same images."""
 
     def names(self, split: str) -> list[str]:
-        """Return the images of a split that are captioned.
-
-        Parameters
-        ----------
-        split
-            ``"val"`` or ``"train"``.
-        """
+        """Return the images of a split that are captioned, ``"val"`` or ``"train"``."""
         return [record["image"] for record in self.first.details[split]]
 
     def references(self, split: str) -> list[tuple[Words, ...]]:
-        """Return what people say of the images of a split, in their own words.
-
-        Parameters
-        ----------
-        split
-            ``"val"`` or ``"train"``.
-
-        Returns
-        -------
-        list of tuples of captions
-            In the order of :meth:`names`.
-        """
+        """Return the reference captions of a split, in the order of :meth:`names`."""
         return [
             tuple(tuple(words) for words in record["truth"]) for record in self.first.details[split]
         ]
 
     def captions(self, cell: CellType, way: str, split: str = "val") -> list[list[Words]]:
-        """Return what the runs of a network say.
-
-        Parameters
-        ----------
-        cell, way
-            Which network, and how it writes.
-        split
-            ``"val"`` or ``"train"``.
-
-        Returns
-        -------
-        list of lists of captions
-            For each seed the caption of each image, in the order of :meth:`names`.
-        """
+        """Return the captions of a network: for each seed one per image, as in :meth:`names`."""
         return [
             [tuple(record[way]) for record in result.details[split]]
             for result in self.results[cell]
@@ -186,33 +139,12 @@ class Study:
     def ciders(self, cell: CellType, way: str, split: str = "val") -> list[float]:
         """Return the CIDEr of each image for the first run of a network.
 
-        Parameters
-        ----------
-        cell, way
-            Which network, and how it writes.
-        split
-            ``"val"`` or ``"train"``; how rare an n-gram is, is counted in the split's references.
-
-        Returns
-        -------
-        list of float
-            In the order of :meth:`names`.
+        How rare an n-gram is, is counted in the references of the split.
         """
         return ciders(self.captions(cell, way, split)[0], self.references(split))
 
     def order(self, cell: CellType, way: str) -> list[int]:
-        """Return the validation images by the CIDEr of a network's first run, best first.
-
-        Parameters
-        ----------
-        cell, way
-            Which network, and how it writes.
-
-        Returns
-        -------
-        list of int
-            Places in :meth:`names`; images with equal scores in their own order.
-        """
+        """Return places in :meth:`names` by the CIDEr of a network's first run, best first."""
         values = self.ciders(cell, way)
         return sorted(range(len(values)), key=lambda k: -values[k])
 
@@ -231,21 +163,15 @@ class Study:
             for way in WAYS
         )
 
-    def row(self, cell: CellType, way: str) -> Row:
-        """Return what one network reached in one way."""
-        if (cell, way) not in self._rows:
-            self._rows[cell, way] = self._row(cell, way)
-        return self._rows[cell, way]
-
     @cached_property
-    def _rows(self) -> dict[tuple[CellType, str], Row]:
-        """The rows that were asked for."""
-        return {}
+    def row(self) -> Callable[[CellType, str], Row]:
+        """What one network reached in one way; computed once, when it is asked for."""
+        return functools.cache(self._row)
 
     @cached_property
     def _training(self) -> list[Words]:
         """All captions that were trained on."""
-        return [words for of_one in self.source.pools()[0].values() for words in of_one]
+        return [words for captions in self.data.pools()[0].values() for words in captions]
 
     def _row(self, cell: CellType, way: str) -> Row:
         captions, references = self.captions(cell, way), self.references("val")
@@ -276,13 +202,7 @@ class Study:
 
 
 def configs(profile: ResolvedProfile) -> list[CaptionConfig]:
-    """Return the runs of the report's study, network by network.
-
-    Parameters
-    ----------
-    profile
-        As :func:`~rnnreport.experiments.captioning.training.default_config` has it.
-    """
+    """Return the runs of the study, network by network."""
     return [default_config(cell, profile=profile, seed=seed) for cell in CELLS for seed in SEEDS]
 
 
@@ -292,34 +212,31 @@ def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None =
     Parameters
     ----------
     profile
-        As :func:`~rnnreport.experiments.captioning.training.default_config` has it.
+        On which data.
     chosen
-        What to do instead: configurations with a resolved profile, on the same images, for each
-        network as many seeds. Each network's first one is the run that figures show.
-
-    Returns
-    -------
-    Study
-        All results, and the images that they rest on.
+        What to do instead: configurations on the same images, for each network as many seeds. Each
+        network's first one is the run that figures show.
 
     Raises
     ------
     ValueError
         If a configuration's images are not at hand as pictures.
-    Exception
-        What :func:`~rnnreport.experiments.captioning.training.run` raises.
     """
     if chosen is None:
         chosen = configs(resolve(profile, *NEEDS["captioning"]))
-    source: CaptionSource = images_of(chosen[0])
-    if not isinstance(source, ImageSource):
+    data = images_of(chosen[0])
+    if not isinstance(data, ImageSource):
         raise ValueError(
-            f"configs must be on images that are at hand, got dataset={chosen[0].dataset!r}"
+            f"chosen must be on images that are at hand, got dataset={chosen[0].dataset!r}"
         )
-    runs: dict[CellType, list[Result]] = {}
-    for config, result in zip(chosen, results(training, chosen, label="captions"), strict=True):
-        runs.setdefault(config.cell_type, []).append(result)
-    return Study(source, {cell: tuple(those) for cell, those in runs.items()})
+    return Study(data, results_by("cell_type", training, chosen, label="captions"))
+
+
+def by_heart(profile: Profile = "auto") -> dict[CellType, Result]:
+    """Let each network learn a few captions by heart, or give back how that went."""
+    planned = learning.configs(resolve(profile, *NEEDS["captioning"]))
+    runs = results(learning, list(planned.values()), label="learning captions by heart")
+    return dict(zip(planned, runs, strict=True))
 
 
 def _mean(scores: Sequence[Scores]) -> Scores:

@@ -1,29 +1,21 @@
-"""Figures and tables of the training of the embedded network, from what is recorded of it."""
+"""Figures and tables of the training of the embedded network.
+
+They show what :func:`~rnnreport.models.embedded.training_record` says of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from rnnreport.show.figures import Figure, Html, loss_curves
-from rnnreport.show.tables import share_text, table
+from rnnreport.show.plots import LinePlot, loss_curves
+from rnnreport.show.tables import Table, share_text, table
 
 __all__ = ["errors_table", "judged_table", "training_figure"]
 
 
-def errors_table(record: Mapping[str, Any]) -> Html:
-    """Lay out how well the network follows VGG-19 on photographs that it has not seen.
-
-    Parameters
-    ----------
-    record
-        From :func:`~rnnreport.models.embedded.training_record`.
-
-    Returns
-    -------
-    Html
-        A table, one line a map.
-    """
+def errors_table(record: Mapping[str, Any]) -> Table:
+    """Lay out how well the network follows VGG-19 on photographs that it has not seen."""
     lines = [
         (name, [share_text(errors["features"]), share_text(errors["gram"])])
         for name, errors in record["maps"].items()
@@ -35,19 +27,8 @@ def errors_table(record: Mapping[str, Any]) -> Html:
     )
 
 
-def judged_table(record: Mapping[str, Any]) -> Html:
-    """Lay out how VGG-19 judges pictures that three networks have made.
-
-    Parameters
-    ----------
-    record
-        From :func:`~rnnreport.models.embedded.training_record`.
-
-    Returns
-    -------
-    Html
-        A table, one line a painting.
-    """
+def judged_table(record: Mapping[str, Any]) -> Table:
+    """Lay out how VGG-19 judges pictures that three networks have made."""
     lines = [
         (
             row["painting"],
@@ -65,33 +46,22 @@ def judged_table(record: Mapping[str, Any]) -> Html:
     )
 
 
-def training_figure(record: Mapping[str, Any]) -> Figure:
-    """Plot how the errors fall, of the maps that are not followed exactly.
-
-    Parameters
-    ----------
-    record
-        From :func:`~rnnreport.models.embedded.training_record`.
-
-    Returns
-    -------
-    Figure
-        One curve a map.
-    """
+def training_figure(record: Mapping[str, Any]) -> LinePlot:
+    """Plot how the errors fall, of the maps that are not followed exactly."""
     history, forced = record["history"], record["config"]["forced_steps"]
     curves = {
         name: [entry[name]["features"] for entry in history]
         for name, last in record["maps"].items()
         if last["features"] > 1e-6
     }
-    told = "; ".join(
+    numbers = "; ".join(
         f"{name} from {share_text(curve[0])} to {share_text(curve[-1])}"
         for name, curve in curves.items()
     )
     apart = history[0]["step"]
     return loss_curves(
         curves,
-        alt=f"The errors on unseen photographs, every {apart} steps: {told}. They fall steeply "
+        alt=f"The errors on unseen photographs, every {apart} steps: {numbers}. They fall steeply "
         f"once the stages are chained, after step {forced}.",
         xlabel=f"steps / {apart}",
         ylabel="error of the features",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +12,12 @@ from rnnreport.experiments.text.settings import ModelName
 from rnnreport.experiments.text.study import NAMES, Row, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.runs.store import Result, load_tensors
-from rnnreport.show.figures import Figure, Html, line_plot
-from rnnreport.show.tables import Table, framed, interval_text, p_text, table
+from rnnreport.show.figures import Figure
+from rnnreport.show.html import Html, joined, tag
+from rnnreport.show.plots import Interval, LinePlot, interval_plot, line_plot
+from rnnreport.show.tables import Table, framed, interval_text, p_text, span_text, table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as MplFigure
 
 __all__ = [
@@ -38,29 +37,21 @@ __all__ = [
     "words_figure",
 ]
 
-# Where two stand too close together, the earlier one is kept.
-_TICKS = (0.5, 0.9, 0.99, 0.95, 0.98, 0.8, 0.97, 0.7, 0.96, 0.6, 0.93, 0.85, 0.995, 0.999)
+_SHORT_LIST: tuple[ModelName, ...] = ("bag", "average", "rnn", "lstm")  # no more lines in a plot
+_NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
 
 def results_table(study: Study) -> Table:
     """Lay out what each model reached, with the source's numbers where the data is the source's.
 
-    Parameters
-    ----------
-    study
-        Runs of all models.
-
-    Returns
-    -------
-    Table
-        A table, one line a model, and one for the average of the LSTMs of all seeds.
+    The last line is the average of the LSTMs of all seeds.
     """
-    compared = study.data.profile == "full"
+    compared = study.profile == "full"
     head = ["", "Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
     head += ["The source", "p against it"] if compared else []
     lines = []
-    for row in study.rows():
+    for row in study.rows:
         cells = [
             f"{row.mean:.4f}",
             f"{row.deviation:.4f}",
@@ -80,18 +71,7 @@ def results_table(study: Study) -> Table:
 
 
 def settings_table(study: Study) -> Html:
-    """Lay out how large each model is and how it was trained.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Html
-        A table, one line a model.
-    """
+    """Lay out how large each model is and how it was trained."""
     head = ["", "Parameters trained", "Learning rate", "Best epoch", "Time of a run"]
     lines = []
     for model, results in study.results.items():
@@ -101,33 +81,15 @@ def settings_table(study: Study) -> Html:
         cells = [
             f"{first.metrics['num_parameters']:,}",
             f"{first.config['learning_rate']:g}",
-            f"{_span(epochs)} of {first.config['epochs']}",
+            f"{span_text(epochs)} of {first.config['epochs']}",
             f"{seconds:.0f} s",
         ]
         lines.append((NAMES[model], cells))
     return table(head, lines, "Size and training of each model")
 
 
-def _span(numbers: Sequence[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return f"{low}" if low == high else f"{low}–{high}"
-
-
 def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
-    """Lay out the test accuracy for each construction of the generated sentences.
-
-    Parameters
-    ----------
-    study
-        Of the sample.
-    models
-        Some of its models.
-
-    Returns
-    -------
-    Html
-        A table, one line a construction.
-    """
+    """Lay out the test accuracy for each construction of the generated sentences."""
     kinds = accuracy_by_kind(study, models)
     names = [NAMES[model] for model in models]
     lines = [
@@ -138,19 +100,8 @@ def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
 
 
 def verdict(study: Study) -> Html:
-    """Say in words which differences are more than chance.
-
-    Parameters
-    ----------
-    study
-        All runs.
-
-    Returns
-    -------
-    Html
-        One paragraph or two.
-    """
-    rows = study.rows()
+    """Say in words which differences are more than chance."""
+    rows = study.rows
     (bag,) = (row for row in rows if row.model == "bag")
     others = [row for row in rows if row.p_bag is not None]
     groups = {
@@ -162,7 +113,7 @@ def verdict(study: Study) -> Html:
     }
     text = (
         f"On the same {len(study.labels):,} test sentences, with p < {_CERTAIN} for every seed: "
-        f"{_told(groups)}."
+        f"{_in_words(groups)}."
     )
     paragraphs = [text]
     sourced = [row for row in rows if row.source is not None]
@@ -176,15 +127,15 @@ def verdict(study: Study) -> Html:
             ],
             "cannot be told apart from it": [row for row in sourced if not _beyond(row.p_source)],
         }
-        paragraphs.append(f"Against the source, with p < {_CERTAIN}: {_told(groups)}.")
-    return Html("".join(f"<p>{html.escape(p)}</p>" for p in paragraphs), " ".join(paragraphs))
+        paragraphs.append(f"Against the source, with p < {_CERTAIN}: {_in_words(groups)}.")
+    return Html(joined(*(tag("p", text) for text in paragraphs)), " ".join(paragraphs))
 
 
 def _beyond(p: float | None) -> bool:
     return p is not None and p < _CERTAIN
 
 
-def _told(groups: Mapping[str, Sequence[Row]]) -> str:
+def _in_words(groups: Mapping[str, Sequence[Row]]) -> str:
     """Say which rows stand in which group, leaving out groups without rows."""
     return "; ".join(
         f"{' and '.join(f'“{row.name}”' for row in rows)} "
@@ -195,102 +146,47 @@ def _told(groups: Mapping[str, Sequence[Row]]) -> str:
 
 
 def accuracy_figure(rows: Sequence[Row]) -> Figure:
-    """Plot the test accuracy of each model: its seeds, the interval of their mean, the source's.
-
-    Parameters
-    ----------
-    rows
-        From :meth:`~rnnreport.experiments.text.study.Study.rows`.
-
-    Returns
-    -------
-    Figure
-        One line a model, the best at the top.
-    """
-    ordered = sorted(rows, key=lambda row: row.mean)
-
-    def draw(_: MplFigure, ax: Axes) -> None:
-        ends = []
-        for y, row in enumerate(ordered):
-            ax.plot(row.interval, [y, y], color="C0", linestyle="-", lw=2)
-            ax.plot(row.accuracies, [y] * len(row.accuracies), "|", color="C0", ms=9)
-            ax.plot([row.mean], [y], "o", color="C0", ms=6)
-            ends += [*row.interval, *row.accuracies]
-            if row.source is not None and row.source_interval is not None:
-                ax.plot(row.source_interval, [y - 0.28] * 2, color="C1", linestyle="-", lw=1.2)
-                ax.plot([row.source], [y - 0.28], "D", color="C1", ms=5, mfc="none")
-                ends += row.source_interval
-        # On a logit axis the step from 95 to 97 % is as wide as that from 5 to 3 % of errors.
-        ax.set_xscale("logit")
-        low, high = max(min(ends), 0.0001), min(max(ends), 0.9999)
-        ticks = _ticks(low, high)
-        ax.set_xticks(ticks, [f"{100 * t:.3g}" for t in ticks])
-        ax.set_xticks([], minor=True)
-        ax.set_xlim(1 / (1 + (1 / low - 1) * 1.15), 1 / (1 + (1 / high - 1) / 1.15))
-        ax.set_yticks(range(len(ordered)), [row.name for row in ordered])
-        ax.set_ylim(-0.7, len(ordered) - 0.4)
-        ax.grid(visible=False, axis="y")
-        ax.set_xlabel("test accuracy, % (logit scale)")
-
-    told = "; ".join(
+    """Plot the test accuracy of each model: its seeds, the interval of their mean, the source's."""
+    ordered = sorted(rows, key=lambda row: row.mean)[::-1]
+    numbers = "; ".join(
         f"{row.name} {100 * row.mean:.1f}"
         + (f" (the source: {100 * row.source:.1f})" if row.source is not None else "")
-        for row in reversed(ordered)
+        for row in ordered
     )
     compared = any(row.source is not None for row in rows)
-    return Figure(
-        draw,
-        f"Test accuracy in per cent with 95 % intervals, best first: {told}."
+    return interval_plot(
+        [
+            Interval(
+                row.name,
+                row.mean,
+                row.interval,
+                row.accuracies,
+                reference=(row.source, row.source_interval)
+                if row.source is not None and row.source_interval is not None
+                else None,
+            )
+            for row in ordered
+        ],
+        xlabel="test accuracy, % (logit scale)",
+        alt=f"Test accuracy in per cent with 95 % intervals, best first: {numbers}."
         + (
             " The source's numbers are drawn below each line with their own intervals."
             if compared
             else ""
         ),
-        figsize=(5.4, 0.52 * len(ordered) + 0.9),
+        row_height=0.52,
+        logit=True,
     )
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Choose ticks of a logit axis whose labels do not touch."""
-    start, span = _logit(low), _logit(high) - _logit(low) or 1.0
-    places: dict[float, float] = {}
-    for tick in _TICKS:
-        place = (_logit(tick) - start) / span
-        if 0 <= place <= 1 and all(abs(place - other) > 0.08 for other in places.values()):
-            places[tick] = place
-    return sorted(places) or [low, high]
-
-
-def _logit(p: float) -> float:
-    return math.log(p / (1 - p))
-
-
-def learning_curves(study: Study, models: Sequence[ModelName]) -> Figure:
-    """Plot the accuracy on dev after each epoch, the mean of the seeds.
-
-    Parameters
-    ----------
-    study
-        What to plot of.
-    models
-        One to four of its models.
-
-    Returns
-    -------
-    Figure
-        One line a model.
-    """
-    curves = {}
-    for model in models:
-        series = [result.history["dev_accuracy"] for result in study.results[model]]
-        curves[NAMES[model]] = [
-            100 * sum(column) / len(column) for column in zip(*series, strict=True)
-        ]
+def learning_curves(study: Study, models: Sequence[ModelName] = _SHORT_LIST) -> LinePlot:
+    """Plot the accuracy on dev after each epoch, the mean of the seeds."""
+    curves = {NAMES[model]: study.mean_curve(model, "dev_accuracy", factor=100) for model in models}
     ends = ", ".join(
-        f"{name} from {values[0]:.1f} to {values[-1]:.1f}" for name, values in curves.items()
+        f"{name} from {values[0]:.1f} to {values[-1]:.1f}" for name, (_, values) in curves.items()
     )
     return line_plot(
-        {name: (list(range(1, len(values) + 1)), values) for name, values in curves.items()},
+        curves,
         xlabel="passes over the training sentences",
         ylabel="accuracy on dev, %",
         alt=f"Accuracy on dev by epoch, in per cent: {ends}.",
@@ -298,20 +194,7 @@ def learning_curves(study: Study, models: Sequence[ModelName]) -> Figure:
 
 
 def accuracy_by_length(study: Study, models: Sequence[ModelName]) -> Figure:
-    """Plot the test accuracy by the number of words in a sentence.
-
-    Parameters
-    ----------
-    study
-        What to plot of.
-    models
-        One to four of its models.
-
-    Returns
-    -------
-    Figure
-        One line a model, the mean of the seeds.
-    """
+    """Plot the test accuracy by the number of words in a sentence, the mean of the seeds."""
     lengths = study.data.test.lengths
     groups = [  # pairs of lengths, so that each point rests on enough sentences
         (low, (lengths == low) | (lengths == low + 1))
@@ -325,7 +208,7 @@ def accuracy_by_length(study: Study, models: Sequence[ModelName]) -> Figure:
             [(low + min(low + 1, int(lengths.max()))) / 2 for low, _ in groups],
             [100 * right[:, group].mean().item() for _, group in groups],
         )
-    told = "; ".join(
+    numbers = "; ".join(
         f"{name} {values[0]:.1f} for the shortest and {values[-1]:.1f} for the longest"
         for name, (_, values) in curves.items()
     )
@@ -333,31 +216,17 @@ def accuracy_by_length(study: Study, models: Sequence[ModelName]) -> Figure:
         curves,
         xlabel="words in the sentence",
         ylabel="test accuracy, %",
-        alt=f"Test accuracy by length of the sentence, in per cent: {told}.",
+        alt=f"Test accuracy by length of the sentence, in per cent: {numbers}.",
         markers=True,
     )
 
 
 def accuracy_by_kind(study: Study, models: Sequence[ModelName]) -> dict[str, dict[str, float]]:
-    """Return the test accuracy of models for each construction of the generated sentences.
-
-    Parameters
-    ----------
-    study
-        Of the sample.
-    models
-        Some of its models.
-
-    Returns
-    -------
-    dict of str to dict of str to float
-        For each construction how many sentences it has, under ``"sentences"``, and the accuracy
-        of each model, by its name; the mean of the seeds.
-    """
+    """Return the number of ``"sentences"`` of each construction, and each model's test accuracy."""
     kinds = study.data.splits.test.kinds
     right = {model: study.right(model).double() for model in models}
     by_kind: dict[str, dict[str, float]] = {}
-    for kind in sorted(set(kinds), key=kinds.count, reverse=True):
+    for kind in sorted(dict.fromkeys(kinds), key=kinds.count, reverse=True):
         group = torch.tensor([k == kind for k in kinds])
         by_kind[kind] = {"sentences": int(group.sum())} | {
             NAMES[model]: right[model][:, group].mean().item() for model in models
@@ -366,18 +235,9 @@ def accuracy_by_kind(study: Study, models: Sequence[ModelName]) -> dict[str, dic
 
 
 def word_weights(study: Study) -> list[tuple[str, float]]:
-    """Return the words that bag of words knows and their weights, the mean of the seeds.
+    """Return the words that bag of words knows and their weights, from the most negative one.
 
-    Parameters
-    ----------
-    study
-        With the model ``"bag"``.
-
-    Returns
-    -------
-    list of pairs
-        From the most negative word to the most positive. Words that are rare in training stay out:
-        their weights rest on a handful of sentences.
+    Words that are rare in training stay out: their weights rest on a handful of sentences.
     """
     least = max(5, len(study.data.train) // 2000)
     columns = [load_tensors(result)["model.weight"] for result in study.results["bag"]]
@@ -389,20 +249,7 @@ def word_weights(study: Study) -> list[tuple[str, float]]:
 
 
 def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figure:
-    """Plot the most negative and the most positive words of bag of words.
-
-    Parameters
-    ----------
-    weights
-        From :func:`word_weights`.
-    count
-        How many of each.
-
-    Returns
-    -------
-    Figure
-        Bars, the strongest at the top.
-    """
+    """Plot the most negative and the most positive words of :func:`word_weights`."""
     negative, positive = weights[:count][::-1], weights[-count:]
 
     def draw(_: MplFigure, axes: Any) -> None:
@@ -424,22 +271,13 @@ def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figur
     )
 
 
-def neighbours_table(result: Result, words: Sequence[str], count: int = 6) -> Table:
-    """Lay out the nearest words of some words by the cosine of their vectors.
+def neighbours_table(
+    result: Result, words: Sequence[str] = _NEIGHBOURS_OF, count: int = 6
+) -> Table:
+    """Lay out the nearest neighbours of some words by the cosine of their vectors.
 
-    Parameters
-    ----------
-    result
-        From :func:`rnnreport.experiments.text.word_vectors.run`.
-    words
-        Whose neighbours; words that the vocabulary does not have are left out.
-    count
-        How many neighbours of each, among words that stand at least twenty times in training.
-
-    Returns
-    -------
-    Table
-        A table, one line a word.
+    Words that the vocabulary does not have are left out; neighbours are words that stand at least
+    twenty times in training.
     """
     data = text_data(result.data["profile"], result.config["data_seed"])
     index = data.vocabulary.word_to_idx
@@ -453,99 +291,67 @@ def neighbours_table(result: Result, words: Sequence[str], count: int = 6) -> Ta
             cosines[index[word]] = -1
             nearest = cosines.topk(count)
             pairs = zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
-            told = ", ".join(f"{data.vocabulary.words[k]} {cosine:.2f}" for k, cosine in pairs)
-            lines.append((word, [told]))
+            neighbours = ", ".join(
+                f"{data.vocabulary.words[k]} {cosine:.2f}" for k, cosine in pairs
+            )
+            lines.append((word, [neighbours]))
     return table(["Word", "Nearest words and their cosines"], lines, "Nearest words")
 
 
 def strips(
     classifiers: Mapping[str, TrainedClassifier], sentences: Sequence[Sequence[str]]
 ) -> Html:
-    """Show the probability after each word of some sentences, as coloured words.
-
-    Parameters
-    ----------
-    classifiers
-        By their names; each reads word by word.
-    sentences
-        Lists of tokens.
-
-    Returns
-    -------
-    Html
-        For each sentence one line a classifier.
-    """
+    """Show the probability after each word of some sentences, as coloured words."""
     blocks = []
     for sentence in sentences:
         lines = []
         for name, classifier in classifiers.items():
-            steps = classifier.probabilities_by_word(sentence)
-            words = "".join(
-                f'<span class="step {"for" if p > 0.5 else "against"}" '
-                f'style="--strength:{abs(2 * p - 1):.2f}">'
-                f"{html.escape(word)}<small>{p:.2f}</small></span>"
-                for word, p in zip(sentence, steps, strict=True)
+            steps = zip(sentence, classifier.probabilities_by_word(sentence), strict=True)
+            words = (
+                tag(
+                    "span",
+                    word,
+                    tag("small", f"{p:.2f}"),
+                    class_=f"step {'for' if p > 0.5 else 'against'}",
+                    style=f"--strength:{abs(2 * p - 1):.2f}",
+                )
+                for word, p in steps
             )
             lines.append(
-                f'<div class="strip-line"><span class="strip-name">{html.escape(name)}</span>'
-                f'<span class="strip-words">{words}</span></div>'
+                tag(
+                    "div",
+                    tag("span", name, class_="strip-name"),
+                    tag("span", *words, class_="strip-words"),
+                    class_="strip-line",
+                )
             )
-        blocks.append(
-            f'<div class="strip" role="group" aria-label="{html.escape(" ".join(sentence))}">'
-            f"{''.join(lines)}</div>"
-        )
+        label = " ".join(sentence)
+        blocks.append(tag("div", *lines, class_="strip", role="group", aria_label=label))
     return Html(
-        f'<div class="strips">{"".join(blocks)}</div>',
+        tag("div", *blocks, class_="strips"),
         f"Probability after each word of {len(sentences)} sentences",
     )
 
 
 def disagreements(study: Study, first: ModelName, second: ModelName, count: int) -> list[list[str]]:
-    """Return the test sentences on which two models differ most, the mean of the seeds.
-
-    Parameters
-    ----------
-    study
-        With both models.
-    first, second
-        The models.
-    count
-        How many sentences.
-
-    Returns
-    -------
-    list of lists of str
-        Sentences as tokens, the strongest disagreement first.
-    """
+    """Return the test sentences on which two models differ most, the mean of the seeds."""
     gap = (study.committee(first) - study.committee(second)).abs()
     top = gap.argsort(descending=True, stable=True)[:count].tolist()
     return [list(study.data.splits.test.sentences[k]) for k in top]
 
 
 def mistakes(study: Study, model: ModelName, count: int) -> Html:
-    """Show the mistakes of which a model is most certain, and what bag of words said of them.
-
-    Parameters
-    ----------
-    study
-        With the model and bag of words.
-    model
-        Whose mistakes; its first seed.
-    count
-        How many of them.
-
-    Returns
-    -------
-    Html
-        A table, the most certain mistake first.
-    """
-    p, bag = study.probabilities(model)[0], study.probabilities("bag")[0]
+    """Show the mistakes of which a model's first seed is most certain, beside bag of words."""
+    p, bag = study.probabilities[model][0], study.probabilities["bag"][0]
     wrong = ((p > 0.5) != study.labels).nonzero()[:, 0]
     certain = wrong[(p[wrong] - 0.5).abs().argsort(descending=True, stable=True)][:count]
     rows = (
-        f'<td class="sentence">{html.escape(" ".join(study.data.splits.test.sentences[k]))}</td>'
-        f"<td>{'positive' if study.labels[k] else 'negative'}</td>"
-        f"<td>{p[k]:.3f}</td><td>{bag[k]:.3f}</td>"
+        joined(
+            tag("td", " ".join(study.data.splits.test.sentences[k]), class_="sentence"),
+            tag("td", "positive" if study.labels[k] else "negative"),
+            tag("td", f"{p[k]:.3f}"),
+            tag("td", f"{bag[k]:.3f}"),
+        )
         for k in certain.tolist()
     )
     return framed(

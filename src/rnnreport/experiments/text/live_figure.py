@@ -1,4 +1,4 @@
-"""The figure that reads along: what the small LSTM says after every word of a sentence.
+"""The live figure: the answer of the small LSTM after every word of a sentence.
 
 The page carries the weights, and its script ``live-lstm.js`` computes from them what
 :meth:`LiveLSTM.read` computes here. Until the script takes over, and where there is none, the
@@ -18,15 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnreport.data.assets import DataFormatError
 from rnnreport.data.sentiment import tokenise_review
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.layers import lstm_forward
-from rnnreport.report.record import load_record, record_folder
 from rnnreport.runs.store import Result, load_tensors
-from rnnreport.show.figures import Html
+from rnnreport.show.html import Html, Markup, joined, tag
 
-__all__ = ["EXAMPLES", "LiveLSTM", "Reading", "live_figure", "readers"]
+__all__ = ["EXAMPLES", "LiveLSTM", "Reading", "live_figure"]
 
 EXAMPLES = (
     "The soup was not good.",
@@ -155,16 +153,16 @@ class LiveLSTM:
             If it gave something else.
         """
         try:
-            carried = json.loads(text)
+            content = json.loads(text)
             tensors = {
                 name: torch.from_numpy(
                     np.frombuffer(base64.b64decode(part["data"], validate=True), "<f4")
                     .astype(np.float32)
                     .reshape(part["shape"])
                 )
-                for name, part in carried["tensors"].items()
+                for name, part in content["tensors"].items()
             }
-            return cls(Vocabulary(tuple(carried["words"].split("\n"))), tensors)
+            return cls(Vocabulary(tuple(content["words"].split("\n"))), tensors)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"text must be words and weights, got {error!r}") from error
 
@@ -189,38 +187,6 @@ class LiveLSTM:
             separators=(",", ":"),
         )
         return text.replace("<", "\\u003c")  # no word can end the element
-
-
-def readers(result: Result) -> dict[str, LiveLSTM]:
-    """Return what reads in the live figure, by what it was trained on.
-
-    Parameters
-    ----------
-    result
-        From :func:`rnnreport.experiments.text.live.run`.
-
-    Returns
-    -------
-    dict of str to LiveLSTM
-        That of the result; after one that was trained on a sample, that of the recorded run.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no record.
-    DataFormatError
-        If it cannot be read.
-    """
-    found = {f"{result.data['name']}, in this build": LiveLSTM.of(result)}
-    if result.config["profile"] == "sample":
-        record = load_record("text")
-        path = record_folder() / record.weights
-        try:
-            recorded = LiveLSTM.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataFormatError(f"{path}: {error}") from error
-        found[f"{record.data['name']}, in the recorded run of {record.date[:10]}"] = recorded
-    return found
 
 
 def live_figure(models: Mapping[str, LiveLSTM]) -> Html:
@@ -260,12 +226,14 @@ def live_figure(models: Mapping[str, LiveLSTM]) -> Html:
     first = offered[0]
     tokens = tokenise_review(first)
     reading = model.read(tokens)
-    buttons = "".join(f'<button type="button" disabled>{html.escape(s)}</button>' for s in offered)
-    known = len(model.vocabulary) - len(Vocabulary.SPECIAL)
+    buttons = joined(*(tag("button", each, type="button", disabled=True) for each in offered))
+    n_words = len(model.vocabulary) - len(Vocabulary.SPECIAL)
     last = f"{reading.probability[-1]:.2f}"
-    carried = "".join(
-        f'<script type="application/json" class="live-model">{each.to_json()}</script>'
-        for each in models.values()
+    weights = joined(
+        *(
+            tag("script", Markup(each.to_json()), type="application/json", class_="live-model")
+            for each in models.values()
+        )
     )
     return Html(
         f"""<div id="live-lstm" class="live-lstm" data-most-words="{_MOST_WORDS}">
@@ -276,8 +244,8 @@ def live_figure(models: Mapping[str, LiveLSTM]) -> Html:
  autocomplete="off" aria-describedby="live-lstm-hint" disabled>{html.escape(first)}</textarea>
 {_choice(list(models)) if len(models) > 1 else ""}
 <p id="live-lstm-hint"><span class="live-size">The network knows
-<span class="live-known">{known:,}</span> words.</span> English, on a restaurant, a hotel or a shop.
-Point at a word below for its numbers. Some sentences to begin with:</p>
+<span class="live-known">{n_words:,}</span> words.</span> English, on a restaurant, a hotel or a
+shop. Point at a word below for its numbers. Some sentences to begin with:</p>
 <div class="live-examples" role="group" aria-label="Example sentences">{buttons}</div>
 </div>
 <p class="live-fixed">Scripts are switched off: here is a fixed example.</p>
@@ -290,28 +258,35 @@ that weigh most in the answer are on top. Gates: full colour is open, 1, and pal
 Candidate and cell: right of the line speaks for praise, left of it against; the cell is drawn as
 tanh <i>c</i>.</p>
 <p class="live-status" role="status"></p>
-{carried}
+{weights}
 <script src="_static/live-lstm.js" defer></script>
 </div>""",
         f"Probability and gates of a small LSTM after every word: {first} {last}",
     )
 
 
-def _choice(names: Sequence[str]) -> str:
-    radios = "".join(
-        f'<label><input type="radio" name="live-model" value="{k}"{"" if k else " checked"} '
-        f"disabled> {html.escape(name)}</label>"
+def _choice(names: Sequence[str]) -> Markup:
+    radios = (
+        tag(
+            "label",
+            tag(
+                "input",
+                type="radio",
+                name="live-model",
+                value=k,
+                checked=k == 0,
+                disabled=True,
+            ),
+            f" {name}",
+        )
         for k, name in enumerate(names)
     )
-    return f'<fieldset class="live-models"><legend>Trained on</legend>{radios}</fieldset>'
+    return tag("fieldset", tag("legend", "Trained on"), *radios, class_="live-models")
 
 
-def _table(tokens: Sequence[str], reading: Reading) -> str:
+def _table(tokens: Sequence[str], reading: Reading) -> Markup:
     """Lay out a reading; the script writes the same cells."""
-    words = "".join(
-        f'<th scope="col"><span class="live-word">{html.escape(token)}</span></th>'
-        for token in tokens
-    )
+    words = (tag("th", tag("span", token, class_="live-word"), scope="col") for token in tokens)
     lines = [_line("p", "probability", [_bar(p) for p in reading.probability.tolist()])]
     for field, symbol, name in _ROWS:
         rows: Tensor = getattr(reading, field)
@@ -322,58 +297,80 @@ def _table(tokens: Sequence[str], reading: Reading) -> str:
         else:
             cells = [_heat(name, row) for row in rows.tolist()]
         lines.append(_line(symbol, name, cells))
-    return (
-        '<div class="live-scroll" tabindex="0" role="region" '
-        'aria-label="Probability and gates after every word">'
-        '<table class="live-table"><thead><tr>'
-        '<th scope="row" class="live-name"><small>word</small></th>'
-        f"{words}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    corner = tag("th", tag("small", "word"), scope="row", class_="live-name")
+    head = tag("thead", tag("tr", corner, *words))
+    return tag(
+        "div",
+        tag("table", head, tag("tbody", *lines), class_="live-table"),
+        class_="live-scroll",
+        tabindex=0,
+        role="region",
+        aria_label="Probability and gates after every word",
     )
 
 
-def _line(symbol: str, name: str, cells: Sequence[str]) -> str:
-    head = f'<th scope="row" class="live-name"><i>{symbol}</i> <small>{name}</small></th>'
-    return f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+def _line(symbol: str, name: str, cells: Sequence[Markup]) -> Markup:
+    head = joined(tag("i", symbol), " ", tag("small", name))
+    return tag(
+        "tr",
+        tag("th", head, scope="row", class_="live-name"),
+        *(tag("td", cell) for cell in cells),
+    )
 
 
-def _bar(p: float) -> str:
+def _bar(p: float) -> Markup:
     """Draw a probability as a bar that rises from one half, or hangs from it."""
-    top, height = 40 * (1 - max(p, 0.5)), 40 * abs(p - 0.5)
-    kind = "for" if p > 0.5 else "against"
-    return (
-        f'{p:.2f}<svg viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="{kind}" x="20" y="{top:.2f}" width="60" height="{height:.2f}"></rect>'
-        '<path class="line" d="M0 20H100"></path></svg>'
+    bar = tag(
+        "rect",
+        class_="for" if p > 0.5 else "against",
+        x=20,
+        y=f"{40 * (1 - max(p, 0.5)):.2f}",
+        width=60,
+        height=f"{40 * abs(p - 0.5):.2f}",
+    )
+    half = tag("path", class_="line", d="M0 20H100")
+    return joined(
+        f"{p:.2f}",
+        tag(
+            "svg",
+            bar,
+            half,
+            viewBox="0 0 100 40",
+            preserveAspectRatio="none",
+            aria_hidden="true",
+        ),
     )
 
 
-def _heat(name: str, values: Sequence[float]) -> str:
+def _heat(name: str, values: Sequence[float]) -> Markup:
     """Draw values between 0 and 1 as a strip: the larger, the fuller its colour."""
     rects = (
-        f'<rect y="{_PITCH * unit}" width="100" height="{_BAR}" fill-opacity="{v:.2f}"></rect>'
-        for unit, v in enumerate(values)
+        tag("rect", y=_PITCH * unit, width=100, height=_BAR, fill_opacity=f"{value:.2f}")
+        for unit, value in enumerate(values)
     )
-    return _svg(name, values, "".join(rects))
+    return _svg(name, values, *rects)
 
 
-def _signed(name: str, values: Sequence[float], lengths: Sequence[float]) -> str:
+def _signed(name: str, values: Sequence[float], lengths: Sequence[float]) -> Markup:
     """Draw lengths between -1 and 1 as bars from the middle, to the right where positive."""
-    parts = []
+    paths = []
     for kind, sign in (("for", 1), ("against", -1)):
         bars = (
             f"M50 {_PITCH * unit}h{50 * length:.1f}v{_BAR}H50z"
             for unit, length in enumerate(lengths)
             if length * sign > 0
         )
-        parts.append(f'<path class="{kind}" d="{"".join(bars)}"></path>')
-    line = f'<path class="line" d="M50 0V{_PITCH * len(values)}"></path>'
-    return _svg(name, values, "".join(parts) + line)
+        paths.append(tag("path", class_=kind, d="".join(bars)))
+    return _svg(name, values, *paths, tag("path", class_="line", d=f"M50 0V{_PITCH * len(values)}"))
 
 
-def _svg(name: str, values: Sequence[float], drawn: str) -> str:
+def _svg(name: str, values: Sequence[float], *shapes: Markup) -> Markup:
     mean = sum(values) / len(values)
-    label = f"{name}: mean {mean:.2f}, from {min(values):.2f} to {max(values):.2f}"
-    return (
-        f'<svg role="img" aria-label="{label}" viewBox="0 0 100 {_PITCH * len(values)}" '
-        f'preserveAspectRatio="none">{drawn}</svg>'
+    return tag(
+        "svg",
+        *shapes,
+        role="img",
+        aria_label=f"{name}: mean {mean:.2f}, from {min(values):.2f} to {max(values):.2f}",
+        viewBox=f"0 0 100 {_PITCH * len(values)}",
+        preserveAspectRatio="none",
     )

@@ -10,15 +10,28 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from rnnreport.asked import TEXT_ACCURACY
 from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
-from rnnreport.experiments.text import training
+from rnnreport.experiments.study import results_by
+from rnnreport.experiments.text import live, training, word_vectors
 from rnnreport.experiments.text.data import TextData, text_data
 from rnnreport.experiments.text.settings import MODELS, SEEDS, ModelName, TextConfig, default_config
-from rnnreport.runs.engine import results
-from rnnreport.runs.store import Result, load_tensors
+from rnnreport.runs.store import Result
 
-__all__ = ["NAMES", "ORDER_MODELS", "SOURCE", "Row", "Study", "configs", "order_study", "study"]
+__all__ = [
+    "NAMES",
+    "ORDER_MODELS",
+    "Row",
+    "Study",
+    "configs",
+    "order_configs",
+    "order_study",
+    "own_vectors",
+    "small_lstm",
+    "study",
+]
 
 NAMES: Mapping[ModelName, str] = {
     "bag": "Bag of words",
@@ -30,15 +43,6 @@ NAMES: Mapping[ModelName, str] = {
     "bilstm": "LSTM in two directions",
 }
 """What the pages call the models."""
-
-SOURCE: Mapping[ModelName, float] = {
-    "bag": 0.953,
-    "average": 0.950,
-    "glove-fixed": 0.932,
-    "rnn": 0.922,
-    "lstm": 0.937,
-}
-"""The source's test accuracies, one run each on the 10,000 test sentences."""
 
 ORDER_MODELS: tuple[ModelName, ...] = ("bag", "rnn", "lstm")
 """The models that the page asks about the order of words."""
@@ -86,87 +90,36 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Study:
-    """All runs of one profile.
-
-    Attributes
-    ----------
-    data : TextData
-        The sentences.
-    results : mapping of str to tuple of Result
-        The runs of each model, one for each seed.
-    """
-
-    data: TextData
-    results: Mapping[ModelName, tuple[Result, ...]]
+class Study(study_of_runs.Study[TextData, ModelName]):
+    """The runs of each model."""
 
     @cached_property
     def labels(self) -> Tensor:
         """Labels of the test sentences, shape (N,), bool."""
         return torch.tensor(self.data.splits.test.labels).bool()
 
-    def probabilities(self, model: ModelName) -> Tensor:
-        """Return what a model's runs say of the test sentences.
-
-        Parameters
-        ----------
-        model
-            One of the study's models.
-
-        Returns
-        -------
-        Tensor, shape (S, N)
-            The probability of label 1, a row for each seed.
-        """
-        return self._probabilities[model]
-
     @cached_property
-    def _probabilities(self) -> dict[ModelName, Tensor]:
-        """All of them, read once: every table and figure asks for them."""
-        return {
-            model: torch.stack([load_tensors(result)["test_probability"] for result in results])
-            for model, results in self.results.items()
-        }
+    def probabilities(self) -> dict[ModelName, Tensor]:
+        """The probabilities of label 1 for the test sentences, (S, N), of each model."""
+        return self.tensors("test_probability")
 
     def right(self, model: ModelName) -> Tensor:
         """Return which test sentences a model's runs get right, shape (S, N), bool."""
-        return (self.probabilities(model) > 0.5) == self.labels
+        return (self.probabilities[model] > 0.5) == self.labels
 
-    def rows(self) -> list[Row]:
-        """Return what each model reached, in the order of the models."""
-        return [self._row(model) for model in self.results]
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """What each model reached, in the order of the models."""
+        return tuple(self._row(model) for model in self.results)
 
     def committee(self, *models: ModelName) -> Tensor:
-        """Average what all runs of some models say of the test sentences.
-
-        Parameters
-        ----------
-        *models
-            At least one.
-
-        Returns
-        -------
-        Tensor, shape (N,)
-            The mean probability of label 1.
-        """
-        return torch.cat([self.probabilities(model) for model in models]).mean(0)
+        """Return the probability of label 1, (N,), that all runs of some models give on average."""
+        return torch.cat([self.probabilities[model] for model in models]).mean(0)
 
     def committee_row(self, *models: ModelName) -> tuple[float, tuple[float, float], float]:
-        """Return what the average of all runs of some models reaches.
+        """Return the test accuracy of a committee, its 95 % Wilson interval, and McNemar's p-value.
 
-        Parameters
-        ----------
-        *models
-            At least one.
-
-        Returns
-        -------
-        accuracy : float
-            On the test sentences.
-        interval : tuple of two floats
-            Its 95 % Wilson interval.
-        p_bag : float
-            McNemar's test against the average of the runs of bag of words.
+        The p-value is against the committee of all runs of bag of words.
         """
         right = (self.committee(*models) > 0.5) == self.labels
         bag = (self.committee("bag") > 0.5) == self.labels
@@ -182,7 +135,7 @@ class Study:
         if model != "bag" and "bag" in self.results:
             pairs = zip(self.right(model), self.right("bag"), strict=True)
             p_bag = max(mcnemar(ours, bag) for ours, bag in pairs)
-        source = SOURCE.get(model) if self.data.profile == "full" else None
+        source = TEXT_ACCURACY.get(model) if self.profile == "full" else None
         return Row(
             model=model,
             name=NAMES[model],
@@ -221,15 +174,23 @@ def study(
     """Train and test models from several seeds, or give back how that went."""
     resolved = resolve(profile, *NEEDS["text"])
     planned = configs(resolved, models=models, seeds=seeds)
-    runs: dict[ModelName, list[Result]] = {}
-    for config, result in zip(planned, results(training, planned, label="text"), strict=True):
-        runs.setdefault(config.model, []).append(result)
     return Study(
         text_data(resolved, planned[0].data_seed),
-        {model: tuple(those) for model, those in runs.items()},
+        results_by("model", training, planned, label="text"),
     )
 
 
 def order_study() -> Study:
     """Train and test three models on the generated sentences, where the order of words decides."""
     return study("sample", models=ORDER_MODELS)
+
+
+def own_vectors(profile: Profile = "auto") -> Result:
+    """Train word vectors on the training sentences, or give back how that went."""
+    resolved = resolve(profile, *NEEDS["text"])
+    return word_vectors.run(word_vectors.WordVectorsConfig(resolved))
+
+
+def small_lstm(profile: Profile = "auto") -> Result:
+    """Train the LSTM of the live figure, or give back how that went."""
+    return live.run(live.default_config(resolve(profile, *NEEDS["text"])))

@@ -10,8 +10,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from rnnreport.asked import VAL_HITS, VAL_IMAGES
 from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
+from rnnreport.experiments.study import results_by
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer import training
@@ -24,13 +27,10 @@ from rnnreport.experiments.transfer.training import (
     rate_config,
     seeds_of,
 )
-from rnnreport.runs.engine import results
-from rnnreport.runs.store import Result, load_tensors
+from rnnreport.runs.store import Result
 
 __all__ = [
     "NAMES",
-    "SOURCE",
-    "SOURCE_IMAGES",
     "Row",
     "Study",
     "configs",
@@ -40,12 +40,6 @@ __all__ = [
 
 NAMES: Mapping[Mode, str] = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 """What the pages call the two ways."""
-
-SOURCE_IMAGES = 153
-"""How many validation images the source has."""
-
-SOURCE: Mapping[Mode, int] = {"frozen": 146, "finetuned": 143}
-"""How many of them the source's ResNet-18 gets right, one run each, at its best epoch."""
 
 
 @dataclass(frozen=True)
@@ -84,21 +78,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Study:
-    """All runs of one profile.
+class Study(study_of_runs.Study[TransferData, Mode]):
+    """The runs of each way.
 
     Attributes
     ----------
-    data : TransferData
-        The pictures.
-    results : mapping of str to tuple of Result
-        The runs of each way, one for each seed.
     choice, rate : Result
         What cross-validation in the training images chose: for the new layer, and for fine-tuning.
     """
 
-    data: TransferData
-    results: Mapping[Mode, tuple[Result, ...]]
     choice: Result
     rate: Result
 
@@ -108,51 +96,38 @@ class Study:
         return self.data.val_labels
 
     @property
-    def every(self) -> tuple[Result, ...]:
+    def all_results(self) -> tuple[Result, ...]:
         """All results, those of the choices included."""
-        runs = [result for results in self.results.values() for result in results]
-        return (self.choice, self.rate, *runs)
-
-    def probabilities(self, mode: Mode) -> Tensor:
-        """Return what the runs say of the validation images, (S, M, 2), after the last epoch."""
-        return self._tensors[mode]["val_probability"]
-
-    def attention(self, mode: Mode) -> Tensor:
-        """Return where the runs look, (S, M, h, w)."""
-        return self._tensors[mode]["attention"]
+        return (self.choice, self.rate, *super().all_results)
 
     @cached_property
-    def _tensors(self) -> dict[Mode, dict[str, Tensor]]:
-        """All of them, read once."""
-        found: dict[Mode, dict[str, Tensor]] = {}
-        for mode, those in self.results.items():
-            runs = [load_tensors(result) for result in those]
-            found[mode] = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
-        return found
+    def probabilities(self) -> dict[Mode, Tensor]:
+        """The probabilities of the classes for the validation images, (S, M, 2), of each way."""
+        return self.tensors("val_probability")
+
+    @cached_property
+    def grad_cam(self) -> dict[Mode, Tensor]:
+        """The places that speak for the class that the runs name, (S, M, h, w), of each way."""
+        return self.tensors("attention")
 
     def right(self, mode: Mode) -> Tensor:
         """Return which validation images each run gets right, (S, M), bool."""
-        return self.probabilities(mode).argmax(2) == self.labels
+        return self.probabilities[mode].argmax(2) == self.labels
 
     def wrong_counts(self, mode: Mode) -> Tensor:
         """Return how many runs get each validation image wrong, (M,)."""
         return (~self.right(mode)).sum(0)
 
     def confusion(self, mode: Mode) -> Tensor:
-        """Return how often each class is taken for each, the mean of the seeds.
+        """Return how often each class (a row) is taken for each, the mean of the seeds, (2, 2)."""
+        answers = self.probabilities[mode].argmax(2)
+        pairs = 2 * self.labels.expand_as(answers) + answers
+        return torch.bincount(pairs.flatten(), minlength=4).reshape(2, 2).double() / len(answers)
 
-        Returns
-        -------
-        Tensor, float64, (2, 2)
-            Rows are true classes, columns what the network says.
-        """
-        said = self.probabilities(mode).argmax(2)
-        pairs = 2 * self.labels.expand_as(said) + said
-        return torch.bincount(pairs.flatten(), minlength=4).reshape(2, 2).double() / len(said)
-
-    def rows(self) -> list[Row]:
-        """Return what each way reached."""
-        return [self._row(mode) for mode in self.results]
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """What each way reached."""
+        return tuple(self._row(mode) for mode in self.results)
 
     def p_of_ways(self) -> tuple[float, ...]:
         """Return McNemar's p-value of the two ways, seed by seed as far as both have runs."""
@@ -164,8 +139,8 @@ class Study:
         last = tuple(result.metrics["last_accuracy"] for result in self.results[mode])
         best = tuple(result.metrics["best_accuracy"] for result in self.results[mode])
         last_mean, best_mean = statistics.fmean(last), statistics.fmean(best)
-        comparable = self.data.profile == "full" and n == SOURCE_IMAGES
-        source = SOURCE[mode] if comparable else None
+        comparable = self.profile == "full" and n == VAL_IMAGES
+        source = VAL_HITS[mode] if comparable else None
         return Row(
             mode=mode,
             last=last,
@@ -195,33 +170,16 @@ def study(profile: Profile = "auto") -> Study:
     planned = configs(resolved)
     rates = rate_config(planned[0])
     choice, rate = transfer_choice.run(rates.choice), transfer_rate.run(rates)
-    runs: dict[Mode, list[Result]] = {}
-    for config, result in zip(
-        planned, results(training, planned, label="ants and bees"), strict=True
-    ):
-        runs.setdefault(config.mode, []).append(result)
     return Study(
         transfer_data(resolved, planned[0].data_seed),
-        {mode: tuple(those) for mode, those in runs.items()},
+        results_by("mode", training, planned, label="ants and bees"),
         choice,
         rate,
     )
 
 
 def least_difference(successes: int, trials: int, p: float = 0.05) -> int:
-    """Return how many fewer successes another experiment must have to differ beyond chance.
-
-    Parameters
-    ----------
-    successes, trials
-        How many of how many.
-    p
-        Fisher's exact test gives less than this.
-
-    Returns
-    -------
-    int
-        The smallest such number.
+    """Return how many fewer successes another experiment must have for Fisher's test to say `p`.
 
     Raises
     ------
