@@ -50,18 +50,18 @@ def test_pixel_features_refuse(shape: tuple[int, ...], grid: int, message: str) 
 def test_standardise() -> None:
     features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 5 + 2
     features[:, 1] = 0.1  # the same for all: only shifted
-    known = statistics(features)
-    scaled = standardise(features, known)
+    moments = statistics(features)
+    scaled = standardise(features, moments)
     torch.testing.assert_close(scaled.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(scaled.std(0, correction=0), torch.tensor([1.0, 0.0, 1.0]))
     other = torch.full((1, 3), 7.0)
-    torch.testing.assert_close(standardise(other, known), (other - known.mean) / known.std)
+    torch.testing.assert_close(standardise(other, moments), (other - moments.mean) / moments.std)
 
 
 def test_standardise_refuses() -> None:
-    known = statistics(torch.rand(4, 3))
+    moments = statistics(torch.rand(4, 3))
     with pytest.raises(ValueError, match="features must have 3 columns"):
-        standardise(torch.rand(4, 2), known)
+        standardise(torch.rand(4, 2), moments)
     for bad in (torch.rand(3), torch.rand(0, 3)):
         with pytest.raises(ValueError, match=r"features must have shape \(N, F\)"):
             statistics(bad)
@@ -120,10 +120,10 @@ def test_pixel_patches() -> None:
 def test_projections() -> None:
     features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 5 + 2
     plain = standard(features)
-    torch.testing.assert_close(project(features, plain), standardise(features, plain.known))
+    torch.testing.assert_close(project(features, plain), standardise(features, plain.moments))
     basis = torch.tensor([[1.0], [2.0], [0.0]])
     half = plain._replace(basis=basis, scale=torch.tensor(2.0))
-    expected = standardise(features, plain.known) @ basis / 2
+    expected = standardise(features, plain.moments) @ basis / 2
     torch.testing.assert_close(project(features, half), expected)
     torch.testing.assert_close(project(features.view(8, 5, 3), half), expected.view(8, 5, 1))
     with pytest.raises(ValueError, match="features must have 3 columns"):

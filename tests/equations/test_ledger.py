@@ -368,7 +368,7 @@ def test_dropout_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
     x = problem.x.clone().requires_grad_()
     y, _ = problem.forward(problem.x)
     torch.testing.assert_close(problem.out(problem.x), y, rtol=1e-15, atol=0)
-    (expected,) = torch.autograd.grad(problem.read(problem.kept * x / (1 - problem.p)), x)
+    (expected,) = torch.autograd.grad(problem.read(problem.mask * x / (1 - problem.p)), x)
     actual = LEDGER["59"].left(problem)
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-13)
 

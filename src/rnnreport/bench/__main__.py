@@ -12,24 +12,18 @@ from rnnreport.bench import captioning, layers, style, text, transfer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print tables.
-
-    Parameters
-    ----------
-    arguments
-        Of the command line; those of the process where not given.
-    """
+    """Measure and print tables."""
     parser = argparse.ArgumentParser(prog="python -m rnnreport.bench", description=__doc__)
     subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT")
     for name, module in _SUBJECTS.items():
         module.add_options(subjects.add_parser(name, description=module.__doc__))
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}\n")
     for name, module in _SUBJECTS.items():
-        if given.subject in (None, name):
+        if options.subject in (None, name):
             own = argparse.ArgumentParser()
             module.add_options(own)
-            module.run(given if given.subject else own.parse_args([]))
+            module.run(options if options.subject else own.parse_args([]))
 
 
 _SUBJECTS = {

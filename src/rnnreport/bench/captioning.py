@@ -67,17 +67,7 @@ class Contender(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """Median seconds of one iteration.
-
-    Attributes
-    ----------
-    cell : {"rnn", "lstm"}
-        Which recurrence.
-    ours, numpy, numpy_64, torch_nn : float
-        Seconds of this package, of NumPy with a loop, of the same in float64 and of ``torch.nn``.
-    rounds : int
-        How often each was timed.
-    """
+    """Median seconds of one iteration."""
 
     cell: Cell
     ours: float
@@ -88,29 +78,7 @@ class Row:
 
 
 def measure(cell: Cell, sizes: Sizes, *, seconds: float, dtype: torch.dtype) -> Row:
-    """Time this package and its peers, in turn.
-
-    Parameters
-    ----------
-    cell : {"rnn", "lstm"}
-        Which recurrence.
-    sizes
-        Of the model and the mini-batch.
-    seconds : float
-        About how long to measure; at least five rounds are taken.
-    dtype : torch.dtype
-        float32 or float64.
-
-    Returns
-    -------
-    Row
-        Medians.
-
-    Raises
-    ------
-    RuntimeError
-        If losses and gradients do not agree.
-    """
+    """Time this package and its peers, in turn."""
     running = contenders(cell, sizes, dtype=dtype)
     apart = disagreement(running)
     if not apart < _TOLERANCE[dtype]:
@@ -131,24 +99,7 @@ def measure(cell: Cell, sizes: Sizes, *, seconds: float, dtype: torch.dtype) -> 
 def contenders(
     cell: Cell, sizes: Sizes, *, dtype: torch.dtype, seed: int = 0
 ) -> dict[str, Contender]:
-    """Make the models, with equal weights and the same captions.
-
-    Parameters
-    ----------
-    cell : {"rnn", "lstm"}
-        Which recurrence.
-    sizes
-        Of the model and the mini-batch. V is at least 5, T at least 2.
-    dtype : torch.dtype
-        float32 or float64.
-    seed : int
-        Of weights, features and captions.
-
-    Returns
-    -------
-    dict of str to Contender
-        Under the names of :class:`Row`.
-    """
+    """Make the models, with equal weights and the same captions."""
     T, N, D, H, V, F = sizes
     generator = Generator().manual_seed(seed)
     special = CaptionVocabulary.SPECIAL
@@ -183,19 +134,7 @@ def contenders(
 
 
 def disagreement(running: dict[str, Contender]) -> float:
-    """Return how far losses and gradients lie apart.
-
-    Parameters
-    ----------
-    running
-        From :func:`contenders`.
-
-    Returns
-    -------
-    float
-        The largest distance from the first one's loss or from one of its gradients, as a share of
-        its norm.
-    """
+    """Return how far losses and gradients lie apart."""
     (loss, grads), *others = (each.gradients() for each in running.values())
     apart = [abs(other_loss - loss) / abs(loss) for other_loss, _ in others]
     for _, other_grads in others:
@@ -428,18 +367,7 @@ def _softmax_loss(scores: Array, labels: Array, N: int) -> tuple[float, Array]:
 
 
 def table(rows: list[Row]) -> str:
-    """Lay rows out as text.
-
-    Parameters
-    ----------
-    rows
-        One for each cell.
-
-    Returns
-    -------
-    str
-        One line a row; ratios above 1 mean that this package is faster.
-    """
+    """Lay rows out as text."""
     lines = [
         (
             f"{'cell':<6}{'ours':>11}{'NumPy':>12}{'NumPy 64':>12}{'torch.nn':>12}"
@@ -466,8 +394,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure and print the table."""
     sizes = Sizes()
-    given = ", ".join(f"{name} = {size}" for name, size in sizes._asdict().items())
-    print(f"A training iteration of captioning, {options.dtype}; medians; {given}")
+    numbers = ", ".join(f"{name} = {size}" for name, size in sizes._asdict().items())
+    print(f"A training iteration of captioning, {options.dtype}; medians; {numbers}")
     cells: list[Cell] = options.cell or ["lstm", "rnn"]
     dtype = getattr(torch, options.dtype)
     rows = [measure(cell, sizes, seconds=options.seconds, dtype=dtype) for cell in cells]

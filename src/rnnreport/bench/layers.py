@@ -40,19 +40,7 @@ SHAPES: tuple[Shape, ...] = (
 
 @dataclass(frozen=True)
 class Row:
-    """Median seconds of one forward and backward pass at one shape.
-
-    Attributes
-    ----------
-    cell : {"rnn", "lstm"}
-        Which recurrence.
-    shape : tuple of int
-        (T, N, D, H).
-    layers, loop, torch_nn : float
-        Seconds of the layers, of autograd through a loop of steps and of ``torch.nn``.
-    rounds : int
-        How often each was timed.
-    """
+    """Median seconds of one forward and backward pass at one shape."""
 
     cell: Cell
     shape: Shape
@@ -63,26 +51,7 @@ class Row:
 
 
 def measure(cell: Cell, shape: Shape, *, seconds: float, dtype: torch.dtype, seed: int = 0) -> Row:
-    """Time the layers and both peers at one shape, in turn.
-
-    Parameters
-    ----------
-    cell : {"rnn", "lstm"}
-        Which recurrence.
-    shape : tuple of int
-        (T, N, D, H).
-    seconds : float
-        About how long to measure; at least five rounds are taken.
-    dtype : torch.dtype
-        float32 or float64.
-    seed : int
-        Of the random inputs.
-
-    Returns
-    -------
-    Row
-        Medians.
-    """
+    """Time the layers and both peers at one shape, in turn."""
     contenders = _contenders(cell, shape, dtype, seed)
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for run in contenders.values():  # warm up: threads, allocator, code paths
@@ -144,18 +113,7 @@ def _loop(cell: Cell, c: Tensor, x: Tensor, h: Tensor, Wx: Tensor, Wh: Tensor, b
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Lay rows of one cell out as text, with geometric means of the ratios.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        At least one.
-
-    Returns
-    -------
-    str
-        One line a row; ratios above 1 mean that the layers are faster.
-    """
+    """Lay rows of one cell out as text, with geometric means of the ratios."""
     lines = [
         (
             f"{'T, N, D, H':<20}{'layers':>11}{'loop':>11}{'torch.nn':>11}"

@@ -28,18 +28,7 @@ from rnnreport.models.style import (
 
 @dataclass(frozen=True)
 class Row:
-    """What both ways took and gave.
-
-    Attributes
-    ----------
-    plain, fine : float
-        Seconds of plain Adam, and of the whole run from coarse to fine.
-    plain_left, fine_left : float
-        The style loss at the end as a share of the content picture's own.
-    reached : float or None
-        Seconds until the run from coarse to fine is as good as plain Adam at its end; None if it
-        never is.
-    """
+    """What both ways took and gave."""
 
     plain: float
     fine: float
@@ -58,26 +47,7 @@ def measure(
     steps: int,
     learning_rate: float,
 ) -> Row:
-    """Run both ways, one after the other.
-
-    Parameters
-    ----------
-    content, painting
-        The pictures.
-    network
-        Gives the maps.
-    settings
-        The weights.
-    levels
-        Of the run from coarse to fine; plain Adam has the size of the last.
-    steps, learning_rate
-        Of plain Adam.
-
-    Returns
-    -------
-    Row
-        What it took and what it gave.
-    """
+    """Run both ways, one after the other."""
     side = levels[-1].short_side
     plain = stylise(
         content,

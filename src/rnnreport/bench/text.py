@@ -28,17 +28,7 @@ _GLOVE_DIM = 25
 
 @dataclass(frozen=True)
 class Row:
-    """Sentences a second in training.
-
-    Attributes
-    ----------
-    model : str
-        Which model.
-    ours, script : float
-        Of this package and of the plain script, medians.
-    rounds : int
-        How many epochs each was timed for.
-    """
+    """Sentences a second in training."""
 
     model: ModelName
     ours: float
@@ -47,24 +37,7 @@ class Row:
 
 
 def measure(model: ModelName, *, count: int, rounds: int, seed: int = 0) -> Row:
-    """Time epochs of this package and of a plain script, in turn.
-
-    Parameters
-    ----------
-    model
-        One of :data:`~rnnreport.experiments.text.training.MODELS`.
-    count
-        Sentences in an epoch.
-    rounds
-        How many epochs each is timed for, after one to warm up.
-    seed
-        Of the sentences and weights.
-
-    Returns
-    -------
-    Row
-        Medians.
-    """
+    """Time epochs of this package and of a plain script, in turn."""
     generator = Generator().manual_seed(seed)
     lengths = torch.randint(_SHORTEST, _LONGEST + 1, (count,), generator=generator)
     # A word's frequency falls with its rank (Zipf's law); index 0 is the padding.

@@ -28,16 +28,7 @@ _BATCH, _RATE, _DECAY = 16, 0.02, 1e-3
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds and accuracies of both sides.
-
-    Attributes
-    ----------
-    once, always : float
-        Seconds with features computed once, and with every image through the network in every
-        epoch.
-    accuracy_once, accuracy_always : float
-        On the validation images after the last epoch.
-    """
+    """Seconds and accuracies of both sides."""
 
     once: float
     always: float
@@ -46,24 +37,7 @@ class Row:
 
 
 def measure(data: TransferData, name: BackboneName, *, size: int, epochs: int) -> Row:
-    """Train both ways, one after the other.
-
-    Parameters
-    ----------
-    data
-        The pictures.
-    name
-        The network.
-    size
-        Side of the views.
-    epochs
-        Passes over the training images.
-
-    Returns
-    -------
-    Row
-        What it took and what it gave.
-    """
+    """Train both ways, one after the other."""
     chain = backbone(name).blocks
     pooled = nn.Sequential(chain, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
 

@@ -161,14 +161,14 @@ def statistics(features: Tensor) -> Statistics:
     return Statistics(mean, torch.where(constant, torch.ones_like(std), std))
 
 
-def standardise(features: Tensor, known: Statistics) -> Tensor:
+def standardise(features: Tensor, moments: Statistics) -> Tensor:
     """Shift and scale features by the statistics of (usually) the training images.
 
     Parameters
     ----------
     features : Tensor, (N, F)
         Features of any images.
-    known
+    moments
         From :func:`statistics`.
 
     Returns
@@ -182,12 +182,12 @@ def standardise(features: Tensor, known: Statistics) -> Tensor:
         If `features` is not a matrix of as many columns as the statistics have entries.
     """
     _check_matrix(features)
-    if features.shape[1:] != known.mean.shape:
+    if features.shape[1:] != moments.mean.shape:
         raise ValueError(
-            f"features must have {known.mean.numel()} columns as the statistics have entries, got "
-            f"{features.shape[1]}"
+            f"features must have {moments.mean.numel()} columns as the statistics have entries, "
+            f"got {features.shape[1]}"
         )
-    return (features - known.mean) / known.std
+    return (features - moments.mean) / moments.std
 
 
 class Projection(NamedTuple):
@@ -195,7 +195,7 @@ class Projection(NamedTuple):
 
     Attributes
     ----------
-    known : Statistics
+    moments : Statistics
         Mean and spread of each of the F features.
     basis : Tensor, (F, K)
         The map.
@@ -203,7 +203,7 @@ class Projection(NamedTuple):
         What its output is divided by.
     """
 
-    known: Statistics
+    moments: Statistics
     basis: Tensor
     scale: Tensor
 
@@ -245,7 +245,7 @@ def project(features: Tensor, projection: Projection) -> Tensor:
     ValueError
         If the features are not as many as the projection has.
     """
-    flat = standardise(features.reshape(-1, features.shape[-1]), projection.known)
+    flat = standardise(features.reshape(-1, features.shape[-1]), projection.moments)
     return (flat @ projection.basis / projection.scale).view(*features.shape[:-1], -1)
 
 

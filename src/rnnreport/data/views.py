@@ -76,7 +76,7 @@ def random_view(picture: Image.Image, size: int, generator: Generator) -> Tensor
     size
         Side of the square.
     generator
-        The source of randomness.
+        Draws the part and whether it is mirrored.
 
     Returns
     -------

@@ -48,13 +48,13 @@ class DropoutProblem:
         return layers.dropout_forward(x, self.p, torch.Generator().manual_seed(self.seed))
 
     @property
-    def kept(self) -> Tensor:
+    def mask(self) -> Tensor:
         """The mask k of zeros and ones."""
         return (self.forward(torch.ones_like(self.x))[0] != 0).double()
 
     def out(self, x: Tensor) -> Tensor:
         """Drop by the mask: y."""
-        return self.kept * x / (1 - self.p)
+        return self.mask * x / (1 - self.p)
 
     def read(self, y: Tensor) -> Tensor:
         """Form L of y."""
@@ -70,7 +70,7 @@ Quantity = Callable[[DropoutProblem], Tensor]
 
 def gradient(p: DropoutProblem) -> Tensor:
     """(59)."""
-    return p.kept * p.dy(p.out(p.x)) / (1 - p.p)
+    return p.mask * p.dy(p.out(p.x)) / (1 - p.p)
 
 
 def code(p: DropoutProblem) -> Tensor:
@@ -95,11 +95,11 @@ DROPOUT: tuple[Equation[DropoutProblem, Sizes], ...] = (
             "wrong sign": lambda p: -gradient(p),
             "mask dropped": lambda p: p.dy(p.out(p.x)) / (1 - p.p),
             "what was dropped in place of what was kept": lambda p: (
-                (1 - p.kept) * p.dy(p.out(p.x)) / (1 - p.p)
+                (1 - p.mask) * p.dy(p.out(p.x)) / (1 - p.p)
             ),
             "division by 1 − p dropped": lambda p: (1 - p.p) * gradient(p),
             "division by p": lambda p: (1 - p.p) / p.p * gradient(p),
-            "∂L/∂y taken without dropout": lambda p: p.kept * p.dy(p.x) / (1 - p.p),
+            "∂L/∂y taken without dropout": lambda p: p.mask * p.dy(p.x) / (1 - p.p),
         },
     ),
 )

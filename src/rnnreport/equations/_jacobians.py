@@ -56,14 +56,14 @@ def cell_by_state(s: LSTMStep) -> Tensor:
     )
 
 
-def shown(s: LSTMStep) -> Tensor:
-    """o_t ⊙ (1 − tanh(c_t) ⊙ tanh(c_t)): what h_t takes of c_t."""
+def state_slope(s: LSTMStep) -> Tensor:
+    """o_t ⊙ (1 − tanh(c_t) ⊙ tanh(c_t)): the slope of h_t in c_t."""
     return s.o * (1 - s.tanh_c * s.tanh_c)
 
 
 def state_by_cell(s: LSTMStep) -> Tensor:
     """(63)."""
-    return torch.diag(shown(s) * s.f)
+    return torch.diag(state_slope(s) * s.f)
 
 
 def through_output(s: LSTMStep) -> Tensor:
@@ -73,7 +73,7 @@ def through_output(s: LSTMStep) -> Tensor:
 
 def state_by_state(s: LSTMStep) -> Tensor:
     """(64)."""
-    return through_output(s) + rows(shown(s), cell_by_state(s))
+    return through_output(s) + rows(state_slope(s), cell_by_state(s))
 
 
 # The code: row convention and packed weights, a batch of one; the Jacobians are the page's.
@@ -107,7 +107,7 @@ _CELL_BY_STATE: Mapping[str, Changes[LSTMStep]] = {
     "W_h transposed": {"W_h": lambda s: {gate: W.T for gate, W in s.W_h.items()}},
     "c_t in place of c_{t−1}": {"c_prev": lambda s: s.c},
 }
-_SHOWN: Mapping[str, Changes[LSTMStep]] = {
+_SLOPE: Mapping[str, Changes[LSTMStep]] = {
     "factor o_t dropped": {"o": lambda s: torch.ones_like(s.o)},
     "factor 1 − tanh(c_t) ⊙ tanh(c_t) dropped": {"tanh_c": lambda s: torch.zeros_like(s.c)},
 }
@@ -167,7 +167,7 @@ def _block(
     )
 
 
-_SHOWN_LATEX = r"o_t \odot (1 - \tanh(c_t) \odot \tanh(c_t))"
+_SLOPE_LATEX = r"o_t \odot (1 - \tanh(c_t) \odot \tanh(c_t))"
 
 JACOBIANS: tuple[Equation[Any, Sizes], ...] = (
     Equation(
@@ -222,24 +222,26 @@ JACOBIANS: tuple[Equation[Any, Sizes], ...] = (
         63,
         ("state", "cell state"),
         ("h_t", "c_{t-1}"),
-        rf"\operatorname{{diag}}({_SHOWN_LATEX} \odot f_t)",
+        rf"\operatorname{{diag}}({_SLOPE_LATEX} \odot f_t)",
         "c_0",
         state_by_cell,
-        _wrong(state_by_cell, _SHOWN, {"factor f_t dropped": lambda s: torch.diag(shown(s))}),
+        _wrong(state_by_cell, _SLOPE, {"factor f_t dropped": lambda s: torch.diag(state_slope(s))}),
     ),
     _block(
         64,
         ("state", "state"),
         ("h_t", "h_{t-1}"),
         r"\operatorname{diag}(\tanh(c_t) \odot o_t \odot (1 - o_t))\, W_h^o"
-        rf" + \operatorname{{diag}}({_SHOWN_LATEX})\, {by('c_t', 'h_{t-1}')}",
+        rf" + \operatorname{{diag}}({_SLOPE_LATEX})\, {by('c_t', 'h_{t-1}')}",
         "h_0",
         state_by_state,
         _wrong(
             state_by_state,
-            {**_CELL_BY_STATE, **_SHOWN},
+            {**_CELL_BY_STATE, **_SLOPE},
             {
-                "way through the output gate dropped": lambda s: rows(shown(s), cell_by_state(s)),
+                "way through the output gate dropped": lambda s: rows(
+                    state_slope(s), cell_by_state(s)
+                ),
                 "way through the cell dropped": through_output,
             },
         ),

@@ -86,7 +86,7 @@ def check(
     number : int or str
         As in `equation`.
     generator : torch.Generator
-        Source of all randomness, on the CPU.
+        Draws the problems, on the CPU.
     draws : int, default 10
         How many problems to draw.
     sizes : Sizes or MapSizes, optional
@@ -145,7 +145,7 @@ def mistakes(
         If there is no such equation or no draw.
     """
     entry = equation(number)
-    found = [
+    checks = [
         entry.mistakes(problem, left) for problem, left in _problems(entry, generator, draws, sizes)
     ]
-    return {name: worst([residuals[name] for residuals in found]) for name in entry.wrong}
+    return {name: worst([residuals[name] for residuals in checks]) for name in entry.wrong}

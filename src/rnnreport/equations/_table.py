@@ -312,6 +312,6 @@ def _html(text: str) -> str:
     """Escape prose and set its h_{t−1} and h_t as subscripts."""
     return re.sub(
         r"_(?:\{([^{}]+)\}|(\w))",
-        lambda found: f"<sub>{found[1] or found[2]}</sub>",
+        lambda match: f"<sub>{match[1] or match[2]}</sub>",
         escape(text),
     )

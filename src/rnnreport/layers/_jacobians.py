@@ -51,15 +51,15 @@ def lstm_step_jacobian(cache: LSTMStepCache) -> tuple[Tensor, Tensor, Tensor, Te
     """
     _, _, prev_c, _, Wh, f, i, c_tilde, o, tanh_c = cache
     Wf, Wi, Wc, Wo = Wh.chunk(4, dim=1)  # each (H, H)
-    shown = o * (1 - tanh_c * tanh_c)  # what h_t takes of c_t
+    slope = o * (1 - tanh_c * tanh_c)  # of h_t in c_t
     dc_dc = torch.diag_embed(f)  # (61)
     dc_dh = (  # (62)
         _rows(prev_c * f * (1 - f), Wf)
         + _rows(c_tilde * i * (1 - i), Wi)
         + _rows(i * (1 - c_tilde * c_tilde), Wc)
     )
-    dh_dc = torch.diag_embed(shown * f)  # (63)
-    dh_dh = _rows(tanh_c * o * (1 - o), Wo) + shown[:, :, None] * dc_dh  # (64)
+    dh_dc = torch.diag_embed(slope * f)  # (63)
+    dh_dh = _rows(tanh_c * o * (1 - o), Wo) + slope[:, :, None] * dc_dh  # (64)
     return dh_dh, dh_dc, dc_dh, dc_dc
 
 

@@ -1,4 +1,4 @@
-"""The losses of style transfer: of content, of style, and of what varies from pixel to pixel.
+"""The losses of style transfer: content, style and total variation.
 
 A map of features has C channels and M = H W places. It comes as the network gives it, (C, H, W), or
 with its places in one row, (C, M). A map in the memory format channels last is not copied.
@@ -106,7 +106,7 @@ def style_loss(F: Tensor, A: Tensor, weight: float) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def total_variation_loss(x: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """Add up what changes from each pixel to the next; equations (L4) and (N4).
+    """Sum the squared differences of neighbouring pixels; equations (L4) and (N4).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Beam search: the best sentence that a look at several beginnings at a time finds."""
+"""Beam search: the most probable sentences, with several beginnings kept at each step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def beam_search(
     beam: int,
     length_penalty: float,
 ) -> Tensor:
-    r"""Look for the most probable sentences of a network that says one word at a time.
+    r"""Search for the most probable sentences of a network that writes one word at a time.
 
     Each of the N sentences has as many slots as the beam is wide. A slot holds a sentence or the
     beginning of one. At every step all beginnings are continued by all words, and the most
@@ -47,7 +47,7 @@ def beam_search(
     advance
         Goes one step on. It is given the rows of its own state to go on from, shape (N · B,), and
         the last word of each, of the same shape, and returns the log-probability of every word to
-        come next, shape (N · B, V); minus infinity for words that must not be said. In the
+        come next, shape (N · B, V); minus infinity for words that must not be written. In the
         beginning, row ``n * B + k`` of the state is for slot k of sentence n.
     count
         N.
@@ -79,7 +79,7 @@ def beam_search(
     first = torch.arange(count)[:, None] * beam  # of each sentence's slots
     rows = first + torch.arange(beam)
     word = torch.full((count, beam), start)
-    said = torch.full((count, beam, max_length), pad)
+    sentences = torch.full((count, beam, max_length), pad)
     length = torch.zeros(count, beam, dtype=torch.int64)
     ended = torch.zeros(count, beam, dtype=torch.bool)
     log_p = torch.full((count, beam), -math.inf, dtype=torch.float64)
@@ -100,8 +100,8 @@ def beam_search(
         slot = torch.where(ended, torch.arange(beam), came_from)
         word = torch.where(ended, pad, taken % n_words)
         log_p = torch.where(ended, log_p, best.gather(1, place))
-        said = said.gather(1, slot[:, :, None].expand(-1, -1, max_length))
-        said[:, :, step] = word
+        sentences = sentences.gather(1, slot[:, :, None].expand(-1, -1, max_length))
+        sentences[:, :, step] = word
         length = torch.where(ended, length, step + 1)
         ended |= (word == end) & (log_p > -math.inf)
         rows = first + slot
@@ -111,4 +111,4 @@ def beam_search(
     quality = log_p / length**length_penalty
     # A sentence with an end comes before one without, and a slot that was never filled comes last.
     quality = torch.where(ended, quality, quality - 1e9)
-    return said[torch.arange(count), quality.argmax(dim=1)]
+    return sentences[torch.arange(count), quality.argmax(dim=1)]

@@ -71,7 +71,7 @@ class _State(NamedTuple):
 
 
 class CaptioningRNN:
-    r"""A recurrent network that says what is in an image.
+    r"""A recurrent network that describes an image in words.
 
     An affine map turns the features of an image, at each of its P places, into rows of a matrix.
     Their mean is the first hidden state. From then on the network reads one word at a time, first
@@ -111,7 +111,7 @@ class CaptioningRNN:
     device
         Where the parameters live.
     generator
-        The source of the first weights, on the CPU: normal, with a variance of 1 for the word
+        Draws the first weights, on the CPU: normal, with a variance of 1 for the word
         vectors and of one over the number of rows elsewhere, so that every product starts with a
         variance near 1; biases start at 0. They are the same for every dtype and device up to
         rounding.
@@ -290,7 +290,7 @@ class CaptioningRNN:
 
     @torch.no_grad()
     def trace(self, features: Tensor, captions: Tensor) -> Trace:
-        """Read captions and tell what goes on inside.
+        """Read captions; return states, gates, attention and scores.
 
         Parameters
         ----------
@@ -391,7 +391,7 @@ class CaptioningRNN:
             Features of N images, in the dtype and on the device of the parameters.
         max_length, beam, length_penalty
             As :func:`~rnnreport.models.beam_search.beam_search` takes them. ``<NULL>``,
-            ``<START>`` and ``<UNK>`` are never said.
+            ``<START>`` and ``<UNK>`` are never written.
 
         Returns
         -------
@@ -449,9 +449,9 @@ class CaptioningRNN:
 
     def _sayable(self, scores: Tensor) -> Tensor:
         """Scores, or log-probabilities, with minus infinity for what is no word to write."""
-        kept = scores.real.clone()
-        kept[:, [self._null, self._start, self._unk]] = -math.inf
-        return kept
+        allowed = scores.real.clone()
+        allowed[:, [self._null, self._start, self._unk]] = -math.inf
+        return allowed
 
     def _pack(self, captions: Tensor) -> tuple[Tensor, list[int], Tensor, Tensor]:
         """Sort captions, longest first, and line up the words of each step, without the padding.

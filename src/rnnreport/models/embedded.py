@@ -91,14 +91,14 @@ class EmbeddedNetwork(nn.Module):
         if not wanted or not wanted <= MAPS.keys():
             raise ValueError(f"names must be among {', '.join(MAPS)}, got {sorted(wanted)}")
         _check(x)
-        found: dict[str, Tensor] = {}
+        maps: dict[str, Tensor] = {}
         for name in MAPS:
             x = self.stages[name](x)
             if name in wanted:
-                found[name] = x
-            if len(found) == len(wanted):
+                maps[name] = x
+            if len(maps) == len(wanted):
                 break
-        return found
+        return maps
 
     def features(self, x: Tensor) -> Tensor:
         """Compute the last map.

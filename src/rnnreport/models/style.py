@@ -137,7 +137,7 @@ class _Chain(nn.Module):
 
     def maps(self, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         missing = set(names)
-        found: dict[str, Tensor] = {}
+        maps: dict[str, Tensor] = {}
         for place, module in enumerate(self.chain):
             if not missing:
                 break
@@ -145,8 +145,8 @@ class _Chain(nn.Module):
             name = self._names.get(place)
             if name in missing:
                 missing.remove(name)
-                found[name] = x
-        return found
+                maps[name] = x
+        return maps
 
 
 class FeatureNetwork(nn.Module):
@@ -345,7 +345,7 @@ class Parts(NamedTuple):
 
 
 class Objective:
-    """What is to be made small: the weighted sum of three losses of an image.
+    """The weighted sum of three losses of an image, which style transfer minimises.
 
     Parameters
     ----------
@@ -378,8 +378,8 @@ class Objective:
         self._names = tuple({layers.content, *layers.style})
         with torch.no_grad():
             self._P = network.maps(content, [layers.content])[layers.content][0]
-            found = network.maps(painting, layers.style)
-            self._A = {name: gram_matrix(found[name][0]) for name in layers.style}
+            maps = network.maps(painting, layers.style)
+            self._A = {name: gram_matrix(maps[name][0]) for name in layers.style}
         self._content_weight = settings.content / _square(self._P)
         self._style_weights = {
             name: weight / _square(self._A[name])
@@ -403,7 +403,7 @@ class Objective:
 
 
 def judge(image: Tensor, content: Tensor, painting: Tensor, network: FeatureNetwork) -> float:
-    """Say how much of the way to a painting's style is left, as a network sees it.
+    """Measure how much of the way to a painting's style is left, as a network sees it.
 
     Parameters
     ----------
@@ -562,7 +562,7 @@ def stylise(
     if not levels or any(level.steps < 1 for level in levels):
         raise ValueError(f"levels must be at least one, each of one step or more, got {levels}")
     wanted = set(snapshots)
-    kept: dict[int, Tensor] = {}
+    images: dict[int, Tensor] = {}
     record = _Record()
     device = network.mean.device
     x = to_image(content, levels[0].short_side).to(device)
@@ -579,15 +579,15 @@ def stylise(
         stepper = _optimiser(optimiser, x, learning_rate)
         for _ in range(steps):
             _step(x, objective, stepper, record)
-            done = next(bar)
-            if done in wanted:
-                kept[done] = x.detach().clone()
+            step = next(bar)
+            if step in wanted:
+                images[step] = x.detach().clone()
         x = x.detach()
     next(bar, None)  # closes it
     with torch.no_grad():
         record.note(objective.parts(x), x)
         before = objective.parts(content_image).style.item()
-    return Stylised(x, record.history, record.seconds, kept, before, peak_memory())
+    return Stylised(x, record.history, record.seconds, images, before, peak_memory())
 
 
 class _Record:
@@ -601,9 +601,9 @@ class _Record:
     def note(self, parts: Parts, x: Tensor) -> None:
         values = {name: part.item() for name, part in parts._asdict().items()}
         if not all(map(math.isfinite, values.values())):
-            told = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            losses = ", ".join(f"{name} {value:g}" for name, value in values.items())
             raise FloatingPointError(
-                f"the loss is not finite ({told}): try a smaller learning rate"
+                f"the loss is not finite ({losses}): try a smaller learning rate"
             )
         for name, value in values.items():
             self.history[name].append(value)

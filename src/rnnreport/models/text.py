@@ -42,7 +42,7 @@ class TextClassifier(torch.nn.Module):
         sentences
             N sentences, from :meth:`prepare`.
         generator
-            The source of randomness for dropout; without it there is none.
+            Draws what is dropped; without it nothing is.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class EmbeddingAverage(TextClassifier):
     dropout : float
         The share of an average's elements that are dropped in training.
     generator : torch.Generator
-        The source of the affine map's first weights.
+        Draws the affine map's first weights.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class RecurrentClassifier(TextClassifier):
     first_rare : int
         The index from which on words are rare; 0 where all are to count as such.
     generator : torch.Generator
-        The source of the first weights.
+        Draws the first weights.
 
     Raises
     ------
@@ -303,8 +303,8 @@ class RecurrentClassifier(TextClassifier):
 def _reverse(x: Tensor, lengths: Tensor) -> Tensor:
     """Turn each sequence around within its length; what stands behind it stays."""
     step = torch.arange(len(x), device=x.device)[:, None]
-    source = torch.where(step < lengths, lengths - 1 - step, step)  # (T, N)
-    return x.gather(0, source[:, :, None].expand_as(x))
+    index = torch.where(step < lengths, lengths - 1 - step, step)  # (T, N)
+    return x.gather(0, index[:, :, None].expand_as(x))
 
 
 def _affine(size: int, generator: Generator) -> torch.nn.Linear:

@@ -154,10 +154,10 @@ class Head(nn.Module):
 
     def __init__(self, features: Tensor, n_classes: int = 2, *, length: float = 4.0) -> None:
         super().__init__()
-        known = statistics(features)
+        moments = statistics(features)
         # A feature that hardly ever answers must not be blown up where it does.
-        spread = known.std.clamp_min(0.01 * float(known.std.mean()))
-        self.register_buffer("mean", known.mean)
+        spread = moments.std.clamp_min(0.01 * float(moments.std.mean()))
+        self.register_buffer("mean", moments.mean)
         self.register_buffer("scale", length / math.sqrt(features.shape[1]) / spread)
         self.weight = nn.Parameter(torch.zeros(n_classes, features.shape[1]))
         self.bias = nn.Parameter(torch.zeros(n_classes))
@@ -211,7 +211,7 @@ def train_head(
     decay
         Weight decay.
     generator
-        The source of the order and of the views.
+        Draws the order and the views.
 
     Yields
     ------
@@ -321,7 +321,7 @@ def _train(
 
 @torch.no_grad()
 def grad_cam(maps: Tensor, head: Head, labels: Tensor) -> Tensor:
-    """Say which places of an image speak for a class: Grad-CAM (W1, W2).
+    """Grad-CAM: the places of an image that speak for a class; equations (W1) and (W2).
 
     The class is weighed against the mean of all classes, so that of two classes one map shows what
     speaks for the one and not for the other.

@@ -118,8 +118,8 @@ def fit_word_evidence(
             raise ValueError(f"{name} must be from {least} to {most}, got {value}")
     if not ridge > 0:
         raise ValueError(f"ridge must be positive, got {ridge}")
-    known = statistics(features)
-    x, y = standardise(features, known).double(), shares.double()
+    moments = statistics(features)
+    x, y = standardise(features, moments).double(), shares.double()
     gram = x @ x.T
 
     def weights(rows: Tensor) -> Tensor:
@@ -128,14 +128,17 @@ def fit_word_evidence(
         solved: Tensor = torch.linalg.solve(gram[rows][:, rows] + penalty, centred)
         return x[rows].T @ solved
 
-    every = torch.arange(count)
-    of_all = weights(every)
+    images = torch.arange(count)
+    of_all = weights(images)
     _, _, directions = torch.linalg.svd(x @ of_all, full_matrices=False)  # rows, largest first
-    kept = directions[:size].T
+    leading = directions[:size].T
     fold = torch.randperm(count, generator=generator) % folds
-    bases = [of_all @ kept, *(weights(every[fold != number]) @ kept for number in range(folds))]
+    bases = [
+        of_all @ leading,
+        *(weights(images[fold != number]) @ leading for number in range(folds)),
+    ]
     one = torch.ones((), dtype=features.dtype)
-    whole, *others = (Projection(known, basis.to(one.dtype), one) for basis in bases)
+    whole, *others = (Projection(moments, basis.to(one.dtype), one) for basis in bases)
     return WordEvidence(whole, tuple(others), fold)
 
 

@@ -94,7 +94,7 @@ def dropout(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
     p : float
         Probability of being dropped, 0 <= p < 1; with 0 nothing is drawn.
     generator : torch.Generator
-        Source of the mask.
+        Draws the mask.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def style_loss(F: Tensor, A: Tensor, weight: float) -> Tensor:
 
 
 def total_variation_loss(x: Tensor, weight: float) -> Tensor:
-    """Add up what changes from pixel to pixel; see :func:`rnnreport.layers.total_variation_loss`.
+    """Sum squared differences of neighbours; see :func:`rnnreport.layers.total_variation_loss`.
 
     Parameters
     ----------
