@@ -66,7 +66,7 @@ def gram_error(ours: Tensor, theirs: Tensor) -> Tensor:
 
 def _share(difference: Tensor, whole: Tensor) -> Tensor:
     size = whole.square().sum(1)
-    # Of an image of one flat colour hardly anything is to be known: it must not count most.
+    # An image of one flat colour has hardly any squares: it must not count most.
     return difference.square().sum(1) / size.clamp_min(0.1 * float(size.mean()))
 
 

@@ -98,7 +98,7 @@ class DistillationConfig:
 
 @dataclass(frozen=True)
 class Distillation:
-    """A trained network and what is to be known of its training.
+    """A trained network and the record of its training.
 
     Attributes
     ----------
@@ -292,7 +292,7 @@ def _learn_features(
 ) -> dict[str, float]:
     """Train the last stage; return the squared errors of the pooled features that it leaves.
 
-    An affine map, which is not kept, leads from its 112 channels to MobileNetV2's 1280. It is
+    An affine map, which is then dropped, leads from its 112 channels to MobileNetV2's 1280. It is
     applied at each place, for there is more to learn from 49 places than from their mean; and
     since it is affine, the means follow where the places do.
     """
