@@ -1,4 +1,4 @@
-"""What a page's results rest on, for its reader."""
+"""The note that says what a page's results rest on."""
 
 from __future__ import annotations
 

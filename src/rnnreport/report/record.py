@@ -61,7 +61,7 @@ class Painted:
     file : str
         Its name in the folder of records.
     caption, alt : str
-        What stands below it, and what it shows.
+        The words below it, and its content in words.
     """
 
     file: str
@@ -76,11 +76,11 @@ class Run:
     Attributes
     ----------
     label : str
-        What kind of run.
+        Its kind.
     config : dict
         Its configuration.
     metrics : dict of str to float
-        What it measured.
+        Its numbers.
     seconds : float
         How long it took.
     """
@@ -93,18 +93,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Record:
-    """What a full run of one part of the report gave.
+    """The results of a full run of one part of the report.
 
     Attributes
     ----------
     part : str
         One of :data:`~rnnreport.names.PARTS`.
     command : str
-        What records it.
+        The command that records it.
     date : str
         When its last run ended, in UTC, as ISO 8601.
     machine : str
-        What it ran on.
+        Of the runs, in words.
     versions : dict of str to str
         Of Python and the libraries.
     data : dict of str to str
@@ -115,7 +115,7 @@ class Record:
     runs : list of Run
         All runs.
     findings : dict of str to Finding
-        What the front page shows, by name.
+        The answers on the front page, by name.
     tables : list of Table
         Those of the part's page.
     curves : list of Curves

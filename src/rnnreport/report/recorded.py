@@ -1,4 +1,4 @@
-"""What a page shows of the recorded run on real data, beside the run of the build."""
+"""The recorded run on real data, as pages show it beside the run of the build."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def recorded_paintings(record: Record | None = None) -> Html:
 
 
 def readers(result: Result) -> dict[str, LiveLSTM]:
-    """Return what reads in the live figure, by what it was trained on.
+    """Return the networks of the live figure, by the data that they were trained on.
 
     That is the network of a result of :mod:`rnnreport.experiments.text.live`, and after one that
     was trained on a sample, that of the recorded run.

@@ -111,7 +111,7 @@ def configs_of(part: PartName) -> list[dict[str, Any]]:
 
 @dataclasses.dataclass
 class _Page:
-    """What a record keeps of the page of a part."""
+    """The part of a page that its record keeps."""
 
     tables: list[Table]
     plots: list[LinePlot]

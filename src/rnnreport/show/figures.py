@@ -238,14 +238,14 @@ def gallery(
             picture.convert("RGB").save(buffer, "JPEG", quality=85)
         else:
             picture.save(buffer, "PNG", optimize=True)
-        shown = tag(
+        element = tag(
             "img",
             src=_data_uri(buffer.getvalue(), encoding),
             alt=_require_alt(text, f"alt[{i}]"),
             width=picture.width,
             height=picture.height,
         )
-        figures.append(tag("figure", shown, tag("figcaption", _caption(caption))))
+        figures.append(tag("figure", element, tag("figcaption", _caption(caption))))
     kind = "gallery gallery-uniform" if len(shapes) == 1 else "gallery"
     return Gallery(tag("div", *figures, class_=kind, role="group", aria_label=label), label)
 

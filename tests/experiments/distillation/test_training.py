@@ -16,13 +16,16 @@ from torch import nn
 from rnnreport.data.assets import MissingDataError
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.distillation import figures as distillation_figures
-from rnnreport.experiments.distillation import training as distillation
-from rnnreport.experiments.distillation.training import (
-    DistillationConfig,
+from rnnreport.experiments.distillation import judging, teacher, training
+from rnnreport.experiments.distillation.images import (
+    EDGES,
+    Images,
     Photographs,
-    distil,
+    Pursuit,
     photographs,
 )
+from rnnreport.experiments.distillation.teacher import Teacher, feature_error, gram_error
+from rnnreport.experiments.distillation.training import DistillationConfig, distil
 from rnnreport.experiments.style.data import StyleData, StylePainting
 from rnnreport.models.embedded import MAPS, EmbeddedNetwork
 from rnnreport.models.style import FeatureNetwork
@@ -53,6 +56,10 @@ def pictures(n: int, seed: int) -> tuple[Image.Image, ...]:
     return tuple(map(Image.fromarray, pixels))
 
 
+def made_up_photographs() -> Photographs:
+    return Photographs(pictures(5, 1), pictures(4, 2), "fingerprint")
+
+
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the training teachers with random weights, and textures instead of photographs."""
@@ -62,16 +69,17 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     mobilenet = nn.ModuleDict({"features": nn.Sequential(features, nn.ReLU())})
     mobilenet.requires_grad_(False)
     vgg = FeatureNetwork("vgg19", tuple(MAPS), EmbeddedNetwork(seeded(5)))
-    monkeypatch.setattr(distillation, "require", Path)
-    monkeypatch.setattr(distillation, "load_network", lambda _name, _path: vgg)
-    monkeypatch.setattr(distillation, "load_torchvision", lambda _name, _path: mobilenet)
-    given = Photographs(pictures(5, 1), pictures(4, 2), "fingerprint")
-    monkeypatch.setattr(distillation, "photographs", lambda: given)
+    for module in (judging, teacher, training):
+        monkeypatch.setattr(module, "require", Path)
+    for module in (judging, teacher):
+        monkeypatch.setattr(module, "load_network", lambda _name, _path: vgg)
+    monkeypatch.setattr(training, "load_torchvision", lambda _name, _path: mobilenet)
+    monkeypatch.setattr(training, "photographs", made_up_photographs)
     content, painting = pictures(2, 3)
     paintings = {"starry_night": StylePainting("Night", "made up", painting)}
     style = StyleData("sample", "textures", content, "Town", paintings, "")
-    monkeypatch.setattr(distillation, "style_data", lambda _profile: style)
-    monkeypatch.setattr(distillation, "_REPORT_EVERY", 6)
+    monkeypatch.setattr(judging, "style_data", lambda _profile: style)
+    monkeypatch.setattr(training, "_REPORT_EVERY", 6)
 
 
 def test_the_record_says_what_was_done_and_the_file_holds_both(tmp_path: Path) -> None:
@@ -99,20 +107,21 @@ def test_the_record_says_what_was_done_and_the_file_holds_both(tmp_path: Path) -
 def test_each_stage_comes_to_follow_the_teacher() -> None:
     config = replace(SMALL, forced_steps=80, chained_steps=0, learning_rate=0.06)
     generator = seeded(0)
-    seen = distillation.photographs()
-    teacher = distillation._Maps(seen.train, config.side, generator)
+    seen = made_up_photographs()
+    drawn = Images(seen.train, config.side, generator)
+    maps = Teacher(drawn.crops(64))
     network = EmbeddedNetwork(generator)
     images = torch.stack([centre_view(picture, 64) for picture in seen.unseen])
 
     def errors() -> list[float]:
-        theirs = teacher(images)
+        theirs = maps(images)
         with torch.no_grad():
             stages = [network.stages[name] for name in MAPS]
-            ours = distillation._forced(stages, [images, *theirs.values()])
-        return [float(distillation._error(ours[name], theirs[name]).mean()) for name in MAPS]
+            ours = training._forced(stages, [images, *theirs.values()])
+        return [float(feature_error(ours[name], theirs[name]).mean()) for name in MAPS]
 
     before = errors()
-    distillation._learn_maps(network, teacher, seen, config, generator)
+    training._learn_maps(network, maps, drawn, seen, config, generator)
     assert all(after < 0.75 * error for after, error in zip(errors(), before, strict=True))
 
 
@@ -137,14 +146,14 @@ def test_same_seed_same_network() -> None:
 def test_the_images_under_way_come_closer_to_their_style() -> None:
     network = EmbeddedNetwork(seeded(5))
     generator = seeded(6)
-    images = distillation._Images(pictures(3, 1), replace(SMALL, side=32), generator)
-    pursuit = distillation._Pursuit(images, 3, generator)
+    images = Images(pictures(3, 1), 32, generator)
+    pursuit = Pursuit(images, 3, generator)
     wanted = network.maps(pursuit._targets, MAPS)
 
     def left() -> float:
         with torch.no_grad():
             maps = network.maps(pursuit.images, MAPS)
-            errors = [distillation._gram_error(maps[name], wanted[name]).sum() for name in MAPS]
+            errors = [gram_error(maps[name], wanted[name]).sum() for name in MAPS]
         return float(sum(errors))
 
     before = left()
@@ -152,7 +161,7 @@ def test_the_images_under_way_come_closer_to_their_style() -> None:
     for _ in range(15):
         pursuit.step(network)
     assert left() < 0.5 * before
-    black, white = distillation._EDGES
+    black, white = EDGES
     assert (pursuit.images >= black).all()
     assert (pursuit.images <= white).all()
 
@@ -169,8 +178,8 @@ def test_what_is_missing_is_said_before_anything_is_done(
     def begin() -> Photographs:
         raise AssertionError("begun")
 
-    monkeypatch.setattr(distillation, "require", require)
-    monkeypatch.setattr(distillation, "photographs", begin)
+    monkeypatch.setattr(training, "require", require)
+    monkeypatch.setattr(training, "photographs", begin)
     with pytest.raises(MissingDataError, match=f"no {missing}"):
         distil(SMALL)
 

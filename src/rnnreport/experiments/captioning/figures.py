@@ -1,4 +1,4 @@
-"""What the captioning page shows of a study: tables, figures, pictures with captions."""
+"""Tables, figures and pictures of the captioning page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs of the captioning networks say, and which of their differences mean something."""
+"""The study of captioning: the score of each network, and which differences mean something."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ NAMES: Mapping[CellType, str] = {
     "lstm": "LSTM",
     "attention": "LSTM with attention",
 }
-"""What the pages call the networks."""
+"""Names of the networks on the pages."""
 
 WAY_NAMES: Mapping[str, str] = {"greedy": "Greedy", "beam": "Beam"}
-"""What the pages call the ways of writing a caption."""
+"""Names of the ways of writing a caption."""
 
 _PAIRS: tuple[tuple[CellType, CellType], ...] = (("lstm", "rnn"), ("attention", "lstm"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a network reached on the validation images in one way of writing.
+    """The scores of a network on the validation images in one way of writing.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Row:
     way : str
         One of :data:`~rnnreport.experiments.captioning.training.WAYS`.
     name : str
-        What pages call the network.
+        Of the network, on the pages.
     scores : Scores
         The means of the seeds.
     intervals : mapping of str to (float, float)
@@ -150,7 +150,7 @@ class Study(study_of_runs.Study[ImageSource, CellType]):
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """What each network reached in each way, network by network."""
+        """The scores of each network in each way, network by network."""
         return tuple(self.row(cell, way) for cell in self.results for way in WAYS)
 
     @cached_property
@@ -165,7 +165,7 @@ class Study(study_of_runs.Study[ImageSource, CellType]):
 
     @cached_property
     def row(self) -> Callable[[CellType, str], Row]:
-        """What one network reached in one way; computed once, when it is asked for."""
+        """The scores of a network in one way; computed once, on demand."""
         return functools.cache(self._row)
 
     @cached_property
@@ -214,8 +214,8 @@ def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None =
     profile
         On which data.
     chosen
-        What to do instead: configurations on the same images, for each network as many seeds. Each
-        network's first one is the run that figures show.
+        Other configurations to run instead, on the same images and with as many seeds for each
+        network. The first one of each network is the run that figures show.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Figures and tables of the training of the embedded network.
 
-They show what :func:`~rnnreport.models.embedded.training_record` says of it.
+They show :func:`~rnnreport.models.embedded.training_record`.
 """
 
 from __future__ import annotations

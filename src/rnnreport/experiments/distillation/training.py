@@ -17,7 +17,6 @@ import json
 import math
 import time
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -26,35 +25,28 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from PIL import Image
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from rnnreport._files import write_whole
-from rnnreport.data.assets import ResolvedProfile, fingerprint, require
-from rnnreport.data.flickr8k import load_flickr8k, split_by_name
-from rnnreport.data.hymenoptera import load_hymenoptera
-from rnnreport.data.pictures import read_picture
-from rnnreport.data.views import centre_view, random_view, to_tensor
+from rnnreport.data.assets import require
+from rnnreport.data.views import centre_view, random_view
 from rnnreport.data.weights import load_torchvision
-from rnnreport.draws import chance, pick, uniform
-from rnnreport.experiments.style.data import style_data
-from rnnreport.models.embedded import MAPS, EmbeddedNetwork
-from rnnreport.models.style import (
-    SETTINGS,
-    FeatureNetwork,
-    coarse_to_fine,
-    judge,
-    load_network,
-    stylise,
-    to_image,
+from rnnreport.draws import pick
+from rnnreport.experiments.distillation.images import Images, Photographs, Pursuit, photographs
+from rnnreport.experiments.distillation.judging import judge_paintings
+from rnnreport.experiments.distillation.teacher import (
+    Teacher,
+    channels_last,
+    feature_error,
+    gram_error,
 )
+from rnnreport.models.embedded import MAPS, EmbeddedNetwork
 from rnnreport.optim.whitening import WhitenedAdam
 from rnnreport.progress import track
 from rnnreport.runs.store import describe_device
-from rnnreport.samples.textures import generate_textures
 
-__all__ = ["Distillation", "DistillationConfig", "Photographs", "distil", "photographs"]
+__all__ = ["Distillation", "DistillationConfig", "distil"]
 
 
 @dataclass(frozen=True)
@@ -105,25 +97,8 @@ class DistillationConfig:
 
 
 @dataclass(frozen=True)
-class Photographs:
-    """Photographs to learn from, and others.
-
-    Attributes
-    ----------
-    train, unseen
-        In RGB.
-    fingerprint
-        A hash of the files of `train`.
-    """
-
-    train: tuple[Image.Image, ...]
-    unseen: tuple[Image.Image, ...]
-    fingerprint: str
-
-
-@dataclass(frozen=True)
 class Distillation:
-    """A trained network and what is to be known of its training.
+    """A trained network and the record of its training.
 
     Attributes
     ----------
@@ -147,28 +122,6 @@ class Distillation:
         """
         state = {name: value.half() for name, value in self.network.state_dict().items()}
         write_whole(path, safetensors.torch.save(state, {"record": json.dumps(self.record)}))
-
-
-def photographs() -> Photographs:
-    """Read the photographs: those for training of Flickr8k and of the ants and bees, and the rest.
-
-    Raises
-    ------
-    MissingDataError
-        If they are not there.
-    DataFormatError
-        If a file cannot be read.
-    """
-    flickr = load_flickr8k(require("flickr8k"))
-    insects = load_hymenoptera(require("hymenoptera"))
-    parts = [
-        [*map(flickr.path, names), *files]
-        for names, files in zip(
-            split_by_name(flickr.captions), (insects.train, insects.val), strict=True
-        )
-    ]
-    train, unseen = (tuple(map(read_picture, part)) for part in parts)
-    return Photographs(train, unseen, fingerprint(parts[0]))
 
 
 _NEEDS = ("flickr8k", "hymenoptera", "vgg19", "mobilenet_v2", "styles")
@@ -201,9 +154,10 @@ def distil(config: DistillationConfig) -> Distillation:
     began = time.perf_counter()
     generator = torch.Generator().manual_seed(config.seed)
     seen = photographs()
-    teacher = _Maps(seen.train, config.side, generator)
+    images = Images(seen.train, config.side, generator)
+    teacher = Teacher(images.crops(64))
     network = EmbeddedNetwork(generator)
-    history = _learn_maps(network, teacher, seen, config, generator)
+    history = _learn_maps(network, teacher, images, seen, config, generator)
     share = _learn_features(network, seen, config, generator)
     for parameter in network.parameters():
         parameter.data = parameter.data.half().float()
@@ -214,175 +168,15 @@ def distil(config: DistillationConfig) -> Distillation:
         "history": history,
         "maps": teacher.errors(network, seen.unseen),
         "features": share,
-        "judged": _judged(network, config),
+        "judged": judge_paintings(
+            network, side=config.judged_side, steps=config.judged_steps, seed=config.seed
+        ),
         "wall_time": time.perf_counter() - began,
         "device": describe_device("cpu"),
         "torch": torch.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Distillation(network.eval().requires_grad_(False), record)
-
-
-class _Maps:
-    """VGG-19's maps in units of their root mean square over photographs."""
-
-    def __init__(self, pictures: Sequence[Image.Image], side: int, generator: Generator) -> None:
-        self._network = load_network("vgg19", require("vgg19"))
-        self._units = dict.fromkeys(MAPS, 1.0)
-        crops = torch.stack([_crop(pick(pictures, generator), side, generator) for _ in range(64)])
-        self._units = {
-            name: float(value.square().mean().sqrt()) for name, value in self(crops).items()
-        }
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the maps of normalised images."""
-        maps = self._network.inner.maps(_channels_last(images), MAPS)
-        return {name: maps[name] / self._units[name] for name in MAPS}
-
-    @torch.no_grad()
-    def errors(
-        self, network: EmbeddedNetwork, pictures: Sequence[Image.Image]
-    ) -> dict[str, dict[str, float]]:
-        """Compare the network's maps of the middle of pictures with these.
-
-        For each map the squared error of features and of Gram matrices, as a share of the squares.
-        """
-        total = {name: [0.0, 0.0] for name in MAPS}
-        for picture in pictures:
-            image = centre_view(picture, 96)[None]
-            theirs, ours = self(image), network.maps(_channels_last(image), MAPS)
-            for name in MAPS:
-                total[name][0] += float(_error(ours[name], theirs[name]))
-                total[name][1] += float(_gram_error(ours[name], theirs[name]))
-        return {
-            name: {"features": feature / len(pictures), "gram": gram / len(pictures)}
-            for name, (feature, gram) in total.items()
-        }
-
-
-def _error(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return for each image the squared error of the features as a share of their squares."""
-    return _share((ours - theirs).flatten(1), theirs.flatten(1))
-
-
-def _gram_error(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return for each image the squared error of the Gram matrix as a share of its squares."""
-    G, A = _gram(ours), _gram(theirs)
-    return _share((G - A).flatten(1), A.flatten(1))
-
-
-def _share(difference: Tensor, whole: Tensor) -> Tensor:
-    size = whole.square().sum(1)
-    # Of an image of one flat colour hardly anything is to be known: it must not count most.
-    return difference.square().sum(1) / size.clamp_min(0.1 * float(size.mean()))
-
-
-def _gram(maps: Tensor) -> Tensor:
-    rows = maps.flatten(2)
-    return rows @ rows.transpose(1, 2) / rows.shape[2]
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def _crop(picture: Image.Image, side: int, generator: Generator) -> Tensor:
-    """Return a square part of a picture, normalised, at 0.45 to 1.25 of its size."""
-    span = min(*picture.size, side * uniform(0.8, 2.2, generator))
-    left, top = (uniform(0, whole - span, generator) for whole in picture.size)
-    part = picture.resize(
-        (side, side), Image.Resampling.BILINEAR, box=(left, top, left + span, top + span)
-    )
-    image = to_tensor(part)
-    return image.flip(2) if chance(0.5, generator) else image
-
-
-def _recolour(images: Tensor, generator: Generator) -> Tensor:
-    """Mix and shift the colours of every second image."""
-    n = len(images)
-    mixing = torch.eye(3) + 0.35 * torch.randn(n, 3, 3, generator=generator)
-    middle = images.mean((2, 3), keepdim=True)
-    mixed = torch.einsum("nij,njhw->nihw", mixing, images - middle)
-    shifted = mixed + middle + 0.65 * torch.randn(n, 3, 1, 1, generator=generator)
-    keep = torch.rand(n, 1, 1, 1, generator=generator) < 0.5
-    return torch.where(keep, images, _within(shifted))
-
-
-def _within(images: Tensor) -> Tensor:
-    """Clamp normalised images to what pixels from 0 to 1 become."""
-    black, white = _EDGES
-    return images.clamp(black, white)
-
-
-_EDGES = tuple(
-    to_tensor(Image.new("RGB", (1, 1), colour))[None] for colour in ("black", "white")
-)  # (1, 3, 1, 1)
-
-
-class _Images:
-    """Draws the images that a step learns from."""
-
-    def __init__(
-        self, pictures: Sequence[Image.Image], config: DistillationConfig, generator: Generator
-    ) -> None:
-        self._pictures = pictures
-        self._config = config
-        self._generator = generator
-
-    def photographs(self, n: int) -> Tensor:
-        crops = [
-            _crop(pick(self._pictures, self._generator), self._config.side, self._generator)
-            for _ in range(n)
-        ]
-        return _recolour(torch.stack(crops), self._generator)
-
-    def textures(self, n: int) -> Tensor:
-        black, white = _EDGES
-        images = generate_textures(n, self._config.side, self._generator)
-        return black + images * (white - black)
-
-    def either(self) -> Tensor:
-        return self.photographs(1) if chance(0.5, self._generator) else self.textures(1)
-
-
-class _Pursuit:
-    """Images that take on the style of others, a step at a time, under a network that learns."""
-
-    _STEP = 0.025  # of a normalised pixel, root mean square
-    _MOMENTUM = 0.8
-    _FRESH = 1 / 60  # how often an image starts anew
-
-    def __init__(self, images: _Images, n: int, generator: Generator) -> None:
-        self._source = images
-        self._generator = generator
-        self.images = images.photographs(n)
-        self._targets = torch.cat([images.either() for _ in range(n)])
-        self._momentum = torch.zeros_like(self.images)
-
-    def step(self, network: EmbeddedNetwork) -> None:
-        """Move the images along the gradient of the style loss."""
-        images = _channels_last(self.images).requires_grad_()
-        with torch.no_grad():
-            wanted = network.maps(_channels_last(self._targets), MAPS)
-        maps = network.maps(images, MAPS)
-        loss = torch.stack([_gram_error(maps[name], wanted[name]).sum() for name in MAPS]).sum()
-        (gradient,) = torch.autograd.grad(loss, images)
-        size = gradient.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-8)
-        self._momentum = self._MOMENTUM * self._momentum + gradient / size
-        self.images = _within(images.detach() - self._STEP * self._momentum)
-        for i in range(len(self.images)):
-            if chance(self._FRESH, self._generator):
-                self._restart(i)
-
-    def _restart(self, i: int) -> None:
-        if chance(0.7, self._generator):
-            self.images[i] = self._source.photographs(1)[0]
-        else:
-            noise = torch.randn(self.images[i].shape, generator=self._generator)
-            self.images[i] = _within(noise)[0]
-        self._targets[i] = self._source.either()[0]
-        self._momentum[i] = 0
 
 
 _REPORT_EVERY = 100  # steps
@@ -402,14 +196,14 @@ def _chained(stages: Sequence[nn.Module], x: Tensor) -> dict[str, Tensor]:
 
 def _learn_maps(
     network: EmbeddedNetwork,
-    teacher: _Maps,
+    teacher: Teacher,
+    images: Images,
     seen: Photographs,
     config: DistillationConfig,
     generator: Generator,
 ) -> list[dict[str, Any]]:
     """Train the first three stages; return the errors on unseen photographs by step."""
-    images = _Images(seen.train, config, generator)
-    pursuit = _Pursuit(images, config.pursued, generator)
+    pursuit = Pursuit(images, config.pursued, generator)
     stages = [network.stages[name] for name in MAPS]
     convolutions = [m for stage in stages for m in stage.children() if isinstance(m, nn.Conv2d)]
     history: list[dict[str, Any]] = []
@@ -422,7 +216,7 @@ def _learn_maps(
         for step in track(range(steps), "maps, forced" if forced else "maps, chained"):
             if not forced:
                 pursuit.step(network)
-            batch = _channels_last(
+            batch = channels_last(
                 torch.cat(
                     [
                         images.photographs(config.photographs),
@@ -438,9 +232,9 @@ def _learn_maps(
                 optimiser.rewhiten(run, generator)
 
             ours = run()
-            errors = [_error(ours[name], theirs[name]) for name in MAPS]
+            errors = [feature_error(ours[name], theirs[name]) for name in MAPS]
             if not forced:
-                grams = [_gram_error(ours[name], theirs[name]) for name in MAPS]
+                grams = [gram_error(ours[name], theirs[name]) for name in MAPS]
                 errors += [config.gram_weight * gram for gram in grams]
             # The logarithm keeps one image that the network gets very wrong from leading all.
             loss = torch.stack(errors).log1p().mean(1).sum()
@@ -458,13 +252,13 @@ def _learn_maps(
 
 @dataclass(frozen=True)
 class _Views:
-    """What the last stage gets for some views of photographs, and what MobileNetV2 says of them."""
+    """The input of the last stage for some views of photographs, and MobileNetV2's features."""
 
     maps: Tensor  # (N, 256, h, w), float16: the deepest map that follows VGG-19's, pooled
-    said: Tensor  # (N, 1280, h/2, w/2), float16: its last map
+    features: Tensor  # (N, 1280, h/2, w/2), float16: its last map
 
 
-class _Looker:
+class _Viewer:
     """Passes views through both networks."""
 
     def __init__(self, network: EmbeddedNetwork, side: int) -> None:
@@ -476,16 +270,16 @@ class _Looker:
 
     @torch.no_grad()
     def __call__(self, views: Iterable[Tensor], total: int) -> _Views:
-        maps, said = [], []
+        maps, features = [], []
         for view in track(views, "views", total=total):
-            image = _channels_last(view[None])
-            said.append(self._teacher(image).half())
+            image = channels_last(view[None])
+            features.append(self._teacher(image).half())
             small = functional.interpolate(
                 image, size=(self._side, self._side), mode="bilinear", antialias=True
             )
             deepest = self._network.maps(small, ["relu3_1"])["relu3_1"]
             maps.append(functional.max_pool2d(deepest, 2).half())
-        return _Views(torch.cat(maps), torch.cat(said))
+        return _Views(torch.cat(maps), torch.cat(features))
 
 
 _BATCH = 32
@@ -498,17 +292,17 @@ def _learn_features(
 ) -> dict[str, float]:
     """Train the last stage; return the squared errors of the pooled features that it leaves.
 
-    An affine map, which is not kept, leads from its 112 channels to MobileNetV2's 1280. It is
+    An affine map, which is then dropped, leads from its 112 channels to MobileNetV2's 1280. It is
     applied at each place, for there is more to learn from 49 places than from their mean; and
     since it is affine, the means follow where the places do.
     """
-    look, side = _Looker(network, config.view_side), 2 * config.view_side
-    train = look(
+    view, side = _Viewer(network, config.view_side), 2 * config.view_side
+    train = view(
         (random_view(pick(seen.train, generator), side, generator) for _ in range(config.views)),
         config.views,
     )
-    unseen = look((centre_view(picture, side) for picture in seen.unseen), len(seen.unseen))
-    some = train.said[:500].float()
+    unseen = view((centre_view(picture, side) for picture in seen.unseen), len(seen.unseen))
+    some = train.features[:500].float()
     spread, centre = (x[:, None, None] for x in torch.std_mean(some, (0, 2, 3)))
     spread = spread.clamp_min(0.1 * float(spread.mean()))  # some channels hardly ever answer
 
@@ -519,7 +313,7 @@ def _learn_features(
 
     def difference(views: _Views, which: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Return what is left to explain, and what there was, (n, 1280, h, w)."""
-        wanted = (views.said[which].float() - centre) / spread
+        wanted = (views.features[which].float() - centre) / spread
         return functional.conv2d(stage(views.maps[which].float()), *adapter) - wanted, wanted
 
     steps = math.ceil(config.epochs * config.views / _BATCH)
@@ -542,33 +336,3 @@ def _learn_features(
         seen_left, _ = difference(train, slice(500))
     parts = {"train": seen_left, "unseen": left, "constant": wanted}
     return {name: float(part.mean((2, 3)).square().mean()) for name, part in parts.items()}
-
-
-def _judged(network: EmbeddedNetwork, config: DistillationConfig) -> list[dict[str, Any]]:
-    """Let VGG-19 say how much of the style is left to do in pictures that three networks made."""
-    vgg = load_network("vgg19", require("vgg19"))
-    untrained = EmbeddedNetwork(torch.Generator().manual_seed(config.seed))
-    painters = {"vgg19": vgg}
-    for name, inner in (("untrained", untrained), ("embedded", deepcopy(network))):
-        painters[name] = FeatureNetwork("embedded", tuple(MAPS), inner)
-    levels = coarse_to_fine(config.judged_side, config.judged_steps)
-    rows: list[dict[str, Any]] = []
-    profiles: tuple[ResolvedProfile, ...] = ("full", "sample")
-    for data in map(style_data, profiles):
-        content = to_image(data.content, config.judged_side)
-        for key, painting in data.paintings.items():
-            row: dict[str, Any] = {"painting": painting.title, "content": data.content_title}
-            style = to_image(painting.picture, config.judged_side)
-            for name, painter in painters.items():
-                label = f"{painting.title}, {name}"
-                done = stylise(
-                    data.content,
-                    painting.picture,
-                    painter,
-                    SETTINGS[key],
-                    levels=levels,
-                    label=label,
-                )
-                row[name] = judge(done.image, content, style, vgg)
-            rows.append(row)
-    return rows

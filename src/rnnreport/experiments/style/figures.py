@@ -1,4 +1,4 @@
-"""What the page on style transfer shows of a study: tables, figures and pictures."""
+"""Tables, figures and pictures of the page on style transfer."""
 
 from __future__ import annotations
 

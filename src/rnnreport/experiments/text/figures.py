@@ -1,4 +1,4 @@
-"""What the text page shows of a study: figures, coloured sentences and tables."""
+"""Tables, figures and coloured sentences of the text page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs of the text classifiers say, and which of their differences mean something."""
+"""The study of text classification: accuracies, and which differences mean something."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ NAMES: Mapping[ModelName, str] = {
     "lstm": "GloVe, LSTM",
     "bilstm": "LSTM in two directions",
 }
-"""What the pages call the models."""
+"""Names of the models on the pages."""
 
 ORDER_MODELS: tuple[ModelName, ...] = ("bag", "rnn", "lstm")
-"""The models that the page asks about the order of words."""
+"""The models that are compared where the order of words decides."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a model reached on the test sentences.
+    """The accuracy of a model on the test sentences.
 
     Attributes
     ----------
     model : str
         One of :data:`~rnnreport.experiments.text.training.MODELS`.
     name : str
-        What pages call it.
+        On the pages.
     accuracies : tuple of float
         One for each seed.
     mean, deviation : float
@@ -109,7 +109,7 @@ class Study(study_of_runs.Study[TextData, ModelName]):
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """What each model reached, in the order of the models."""
+        """The accuracy of each model."""
         return tuple(self._row(model) for model in self.results)
 
     def committee(self, *models: ModelName) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the page on transfer learning shows of a study: tables, figures and pictures."""
+"""Tables, figures and pictures of the page on transfer learning."""
 
 from __future__ import annotations
 

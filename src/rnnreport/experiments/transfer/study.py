@@ -1,4 +1,4 @@
-"""What the runs of transfer learning say, and how much of it is more than chance."""
+"""The study of transfer learning: accuracies, and which differences are more than chance."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 NAMES: Mapping[Mode, str] = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
-"""What the pages call the two ways."""
+"""Names of the two ways on the pages."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one of the two ways reached on the validation images.
+    """The accuracy of one of the two ways on the validation images.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Study(study_of_runs.Study[TransferData, Mode]):
     Attributes
     ----------
     choice, rate : Result
-        What cross-validation in the training images chose: for the new layer, and for fine-tuning.
+        The settings that cross-validation chose, for the new layer and for fine-tuning.
     """
 
     choice: Result
@@ -126,7 +126,7 @@ class Study(study_of_runs.Study[TransferData, Mode]):
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """What each way reached."""
+        """The accuracy of each way."""
         return tuple(self._row(mode) for mode in self.results)
 
     def p_of_ways(self) -> tuple[float, ...]:
