@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from rnnreport.samples.pen import RGB
+
 Array = NDArray[np.float64]
 Field = Callable[[Array, Array], Array]
 """A quantity at the points (x, y); a flow is the angle of the strokes in radians."""
@@ -24,9 +26,6 @@ Field = Callable[[Array, Array], Array]
 _FINE = 2  # fine pixels along one pixel
 _DENSE = 1.3  # samples of a stroke along one fine pixel: no pixel of a bent stroke is missed
 _SAMPLES = 400_000  # how many samples are in memory at a time
-
-
-RGB = tuple[int, int, int]
 
 
 class Brush(NamedTuple):
@@ -269,6 +268,6 @@ def mixed(rng: np.random.Generator, colours: Sequence[RGB], count: int) -> Array
     return np.asarray(share * two[0] + (1 - share) * two[1])
 
 
-def pick(rng: np.random.Generator, colours: Sequence[RGB]) -> Array:
-    """Choose one of some colours."""
+def colour_of(rng: np.random.Generator, colours: Sequence[RGB]) -> Array:
+    """Choose one of some colours, as numbers from 0 to 1."""
     return np.array(colours[int(rng.integers(len(colours)))]) / 255

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from rnnreport.samples.brush import RGB, Array, Brush, Canvas, clouds, look, pick, ramp
+from rnnreport.samples.brush import Array, Brush, Canvas, clouds, colour_of, look, ramp
+from rnnreport.samples.pen import RGB
 
 Points = Sequence[tuple[float, float]]
 
@@ -183,7 +184,7 @@ class _Town:
         tall = rng.uniform(0.38, 0.5)
         foot, roof = lift, rng.uniform(0.12, 0.18)
         eaves, peak, middle = foot + tall, foot + tall + roof, (far + near) / 2
-        wall, tile = pick(rng, _PLASTER), pick(rng, _TILES) * rng.uniform(0.85, 1.1)
+        wall, tile = colour_of(rng, _PLASTER), colour_of(rng, _TILES) * rng.uniform(0.85, 1.1)
         wall = wall * rng.uniform(0.9, 1.04) * (0.92 if lift else 1)
         gable = rng.random() < 0.65
         left, right = self.at(far, eaves), self.at(near, eaves)
@@ -217,7 +218,7 @@ class _Town:
                     far + share * (near - far), 0.07 * (near - far), eaves + 0.03, 0.04, None
                 )
         floors, columns = int(rng.integers(4, 6)), int(rng.integers(3, 5))
-        shutter = pick(rng, _SHUTTERS) if rng.random() < 0.6 else None
+        shutter = colour_of(rng, _SHUTTERS) if rng.random() < 0.6 else None
         width = 0.28 * (near - far) / columns
         for floor in range(floors + gable):
             inset = 0.3 if floor == floors else 0.12  # the last row is in the gable

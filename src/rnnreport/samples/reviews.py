@@ -20,6 +20,7 @@ from torch import Generator
 from rnnreport._checks import check_at_least
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.draws import chance, pick, uniform
+from rnnreport.samples._words import with_article
 
 __all__ = ["KINDS", "generate", "generate_splits"]
 
@@ -444,7 +445,7 @@ class _Slots(dict[str, str]):
         if what in _JUDGED:
             return _rare(_JUDGED[what][good].split(), self._generator)
         if what == "venue":
-            return _with_article(f"{self._adjective(_STRONG[good])} {self['venue']}")
+            return with_article(f"{self._adjective(_STRONG[good])} {self['venue']}")
         noun = self._noun(which)
         mild = f"{_MILD[noun.aspect][good]} {_ANY[good]}"
         if what == "mild":
@@ -463,7 +464,7 @@ class _Slots(dict[str, str]):
             "one": f"{adjective} {self._speak('one', noun)}",
         }
         phrase = phrases[what.removeprefix("a_")]
-        return _with_article(phrase) if what[:2] == "a_" and noun.number == "one" else phrase
+        return with_article(phrase) if what[:2] == "a_" and noun.number == "one" else phrase
 
     def _adjective(self, words: str) -> str:
         """Choose a word that the sentence does not hold yet."""
@@ -487,13 +488,6 @@ class _Slots(dict[str, str]):
         if person:
             return {"it_was": f"{self._he} was", "him": "him" if self._he == "he" else "her"}[name]
         return {"it_was": "it was", "him": "it"}[name]
-
-
-def _with_article(phrase: str) -> str:
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
-
-
-# Randomness
 
 
 def _rare(items: Sequence[_T], generator: Generator) -> _T:
