@@ -12,6 +12,7 @@ its *profile*:
     ``full`` where all assets of the experiment are there, else ``sample``.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable
@@ -375,7 +376,7 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Return one hash over the content of files.
+    """Return one hash over the content of files; a process reads an unchanged file once.
 
     Parameters
     ----------
@@ -389,8 +390,18 @@ def fingerprint(paths: Iterable[Path]) -> str:
     """
     total = hashlib.sha256()
     for path in paths:
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        status = path.stat()
+        total.update(
+            _digest(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        )
     return total.hexdigest()
+
+
+@functools.cache
+def _digest(path: Path, *_state: int) -> bytes:
+    """Hash a file; size and times are arguments so that a changed file is read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _asset(name: str) -> Asset:
