@@ -137,12 +137,12 @@ def _part(part: str, path: Path, features_path: Path, vocabulary: CaptionVocabul
             f"{place}, row {row}: the caption is of image {image_idxs[row]}, and {features_path} "
             f"holds images 0 to {count - 1}"
         )
-    without = image_idxs.bincount(minlength=count) == 0
-    row = _first(without)
+    uncaptioned = image_idxs.bincount(minlength=count) == 0
+    row = _first(uncaptioned)
     if row is not None:
         raise DataFormatError(
             f"{features_path}, features, row {row}: the image has no caption in {path}; there are "
-            f"{int(without.sum())} such images"
+            f"{int(uncaptioned.sum())} such images"
         )
     return CocoPart(captions, image_idxs, features)
 
@@ -176,8 +176,8 @@ def _check_captions(place: str, captions: Tensor, vocabulary: CaptionVocabulary)
     ):
         row = _first(wrong)
         if row is not None:
-            written = " ".join(vocabulary.words[idx] for idx in captions[row].tolist())
-            raise DataFormatError(f"{place}, row {row}: {expected}, got {written!r}")
+            caption = " ".join(vocabulary.words[idx] for idx in captions[row].tolist())
+            raise DataFormatError(f"{place}, row {row}: {expected}, got {caption!r}")
 
 
 def _check_finite(place: str, features: Tensor) -> None:

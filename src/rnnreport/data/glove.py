@@ -35,7 +35,7 @@ class WordVectors:
     Attributes
     ----------
     vectors : Tensor, float32, (V, D)
-        One row for each word; zeros where the file does not hold the word.
+        One row for each word; zeros if the file does not hold the word.
     known : Tensor, bool, (V,)
         Whether the file holds the word.
     """
@@ -101,7 +101,7 @@ def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -
 
 
 def _read(path: Path, words: Sequence[str]) -> WordVectors:
-    wanted = {word.encode(): row for row, word in enumerate(words)}
+    row_of = {word.encode(): row for row, word in enumerate(words)}
     rows: dict[int, Tensor] = {}
     with path.open("rb") as file:
         first = file.readline()
@@ -123,10 +123,10 @@ def _read(path: Path, words: Sequence[str]) -> WordVectors:
                 _numbers(path, line, numbers)  # two spaces in a row make a field without one
             else:
                 word = content[: content.index(b" ")]
-            row = wanted.get(word)
+            row = row_of.get(word)
             if row is None:
                 if not word.isascii():
-                    _check_encoding(path, line, word, wanted)
+                    _check_encoding(path, line, word, row_of)
             elif row not in rows:
                 rows[row] = torch.tensor(_numbers(path, line, content.rsplit(b" ", width)[1:]))
     if not rows:
@@ -187,15 +187,15 @@ def _numbers(path: Path, line: int, fields: Sequence[bytes]) -> list[float]:
     return values
 
 
-def _check_encoding(path: Path, line: int, word: bytes, wanted: dict[bytes, int]) -> None:
-    """Refuse a word that would be one of the wanted ones, were it not in Latin-1."""
+def _check_encoding(path: Path, line: int, word: bytes, row_of: dict[bytes, int]) -> None:
+    """Refuse a word in Latin-1 that would be one of the wanted words in UTF-8."""
     try:
         word.decode()
     except UnicodeDecodeError as error:
-        meant = word.decode("latin-1")
-        if meant.encode() in wanted:
+        text = word.decode("latin-1")
+        if text.encode() in row_of:
             raise DataFormatError(
-                f"{path}, line {line}: the word {meant!r} is not UTF-8 ({error.reason})"
+                f"{path}, line {line}: the word {text!r} is not UTF-8 ({error.reason})"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Drawn ants and bees: the sample that stands in for photographs of them where there are none.
+"""Drawn ants and bees: the sample that stands in for photographs of them if there are none.
 
 An ant has a narrow waist, elbowed feelers and long thin legs; a bee is stout and furry, with bands
 and wings. Everything else is drawn by lot for both alike: colours, pose, size, background, light,
@@ -22,7 +22,7 @@ from rnnreport.samples.pen import CIRCLE, RGB, WHITE, Pen, Point, mix, shade
 __all__ = ["COUNTS", "Insects", "draw_insects", "generate_insects"]
 
 COUNTS = {"train": (123, 121), "val": (70, 83)}
-"""How many ants and bees each part has: as many as the photographs of the source."""
+"""How many ants and bees each part has: as many as the photographs."""
 
 # How hard it is to tell the two apart.
 _LENGTH = (0.34, 0.74)  # of a body, as a share of the picture
@@ -74,24 +74,9 @@ def generate_insects(
 ) -> Insects:
     """Draw pictures of ants and bees.
 
-    Parameters
-    ----------
-    generator
-        The source of all randomness: the same state gives the same pictures.
-    size
-        Side of the pictures in pixels.
-    train, val
-        How many ants and how many bees each part has.
-
-    Returns
-    -------
-    Insects
-        The pictures.
-
-    Raises
-    ------
-    ValueError
-        If a number is below 1.
+    The generator's state decides everything. `size` is the side of the pictures in pixels; `train`
+    and `val` say how many ants and how many bees each part has. A number below 1 is a
+    ``ValueError``.
     """
     check_at_least(1, size=size, train=min(train), val=min(val))
     parts = []
@@ -104,26 +89,10 @@ def generate_insects(
 
 
 def draw_insects(name: str, generator: Generator, size: int = 128) -> Image.Image:
-    """Draw a picture of one insect, or of several of a kind.
+    """Draw one insect, or several of a kind, in RGB with smooth edges.
 
-    Parameters
-    ----------
-    name
-        ``"ants"`` or ``"bees"``.
-    generator
-        The source of randomness.
-    size
-        Side of the picture in pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        An RGB picture with smooth edges.
-
-    Raises
-    ------
-    ValueError
-        If there is no such insect.
+    `name` is ``"ants"`` or ``"bees"``, anything else is a ``ValueError``; `size` is the side in
+    pixels.
     """
     if name not in CLASSES:
         raise ValueError(f"name must be one of {', '.join(CLASSES)}, got {name!r}")

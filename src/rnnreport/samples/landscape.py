@@ -15,7 +15,7 @@ from rnnreport.samples.pen import RGB
 Points = Sequence[tuple[float, float]]
 
 # Where the row of houses vanishes, and its near end: shares of width and height. A point of the
-# row is told by its nearness, 1 at the near end and 0 at the vanishing point.
+# row is given by its nearness, 1 at the near end and 0 at the vanishing point.
 _FAR_X, _NEAR_X = 0.06, 1.06
 _EYE, _FOOT, _WATER = 0.635, 0.85, 0.985
 
@@ -268,11 +268,11 @@ class _Town:
             self.rng, (rows, columns), (4, 22)
         )
         shake = np.clip(deep, 0, 0.2) * wave * self.scale
-        source = [2 * shore - y + 0.12 * shake - 0.004 * self.scale, x + 0.04 * shake]
+        places = [2 * shore - y + 0.12 * shake - 0.004 * self.scale, x + 0.04 * shake]
         mirror = np.empty_like(colour)
         for part in range(3):
             soft = gaussian_filter(colour[..., part], (2.5, 1))
-            mirror[..., part] = map_coordinates(soft, source, order=1, mode="nearest")
+            mirror[..., part] = map_coordinates(soft, places, order=1, mode="nearest")
         share = np.clip(0.72 - 1.2 * deep + 0.05 * wave, 0.35, 0.8)[..., None]
         water = share * mirror + (1 - share) * np.array([0.14, 0.17, 0.14])
         water *= np.clip(deep / 0.012, 0.6, 1)[..., None]

@@ -1,9 +1,9 @@
-"""Scenes: small drawn pictures with captions that say what is in them.
+"""Scenes: small drawn pictures with captions.
 
-The sample that stands in for captioned photographs where there are none. A :class:`Scene` is a
+The sample that stands in for captioned photographs if there are none. A :class:`Scene` is a
 description (a place, a time of day and up to three things); :func:`draw` makes the picture of it
-and :func:`describe` a caption. A caption tells only part of the scene, as people do, and nothing
-that is not so.
+and :func:`describe` a caption. A caption mentions only part of the scene, as people do, and nothing
+that is not there.
 """
 
 from collections.abc import Callable
@@ -68,7 +68,7 @@ _TINT: dict[str, tuple[RGB, float]] = {
 
 
 class Place(NamedTuple):
-    """Where a scene is: its ground colour, and how captions say it."""
+    """Where a scene is: the colour of its ground and the words of captions."""
 
     ground: RGB
     phrases: tuple[str, ...]
@@ -77,7 +77,7 @@ class Place(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of thing: what it may look like, and how captions speak of it."""
+    """A kind of thing: its looks and its words in captions."""
 
     noun: str
     colours: tuple[str, ...]
@@ -122,7 +122,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows.
+    """A description of a picture.
 
     Attributes
     ----------
@@ -131,9 +131,9 @@ class Scene:
     things
         One to three things, from left to right, no two of which overlap.
     light
-        Whether the sun, or at night the moon, is seen.
+        Whether the sun, or at night the moon, is visible.
     light_x
-        Where, as a share of the picture from the left.
+        Its place, as a share of the picture from the left.
     """
 
     place: str
@@ -156,7 +156,7 @@ class Scenes:
     images : Tensor, float32, (N, 3, S, S)
         The pictures, values from 0 to 1.
     captions
-        For each scene its captions, as lists of words.
+        The captions of each scene, as lists of words.
     """
 
     names: tuple[str, ...]
@@ -168,29 +168,10 @@ class Scenes:
 def generate(
     count: int, *, generator: Generator, size: int = 96, captions_per_scene: int = 5
 ) -> Scenes:
-    """Generate scenes with pictures and captions.
+    """Generate scenes with pictures and captions, which may repeat.
 
-    Parameters
-    ----------
-    count
-        How many.
-    generator
-        The source of all randomness: the same state gives the same scenes, and a larger `count`
-        begins with the scenes of a smaller one.
-    size
-        Side of the pictures in pixels.
-    captions_per_scene
-        How many captions each scene gets; they may repeat.
-
-    Returns
-    -------
-    Scenes
-        Descriptions, pictures and captions.
-
-    Raises
-    ------
-    ValueError
-        If a number is below 1.
+    The generator's state decides everything; a larger `count` begins with the scenes of a smaller
+    one. `size` is the side of the pictures in pixels. A number below 1 is a ``ValueError``.
     """
     check_at_least(1, count=count, size=size, captions_per_scene=captions_per_scene)
     scenes, captions = [], []
@@ -200,27 +181,17 @@ def generate(
         captions.append(
             tuple(tuple(describe(scene, generator).split()) for _ in range(captions_per_scene))
         )
+    pixels = torch.from_numpy(np.stack([np.asarray(draw(scene, size)) for scene in scenes]))
     return Scenes(
         names=tuple(f"scene-{number:05d}" for number in range(count)),
         scenes=tuple(scenes),
-        images=torch.stack([_to_tensor(draw(scene, size)) for scene in scenes]),
+        images=pixels.permute(0, 3, 1, 2).contiguous().float() / 255,
         captions=tuple(captions),
     )
 
 
 def random_scene(generator: Generator) -> Scene:
-    """Make up a scene.
-
-    Parameters
-    ----------
-    generator
-        The source of randomness.
-
-    Returns
-    -------
-    Scene
-        A scene with at least one thing on the ground or on the water.
-    """
+    """Make up a scene with at least one thing on the ground or on the water."""
     place = pick(tuple(PLACES), generator)
     time = pick(TIMES, generator)
     slots = (1 / 6, 1 / 2, 5 / 6)  # the middle of each third: things stay within theirs
@@ -254,20 +225,7 @@ def random_scene(generator: Generator) -> Scene:
 
 
 def describe(scene: Scene, generator: Generator) -> str:
-    """Say something true about a scene.
-
-    Parameters
-    ----------
-    scene
-        The scene.
-    generator
-        Chooses what to speak of and how.
-
-    Returns
-    -------
-    str
-        A caption in lower case, without punctuation.
-    """
+    """Return a true caption of a scene, in lower case and without punctuation."""
     ground = [thing for thing in scene.things if not thing.in_sky]
     sky = [thing for thing in scene.things if thing.in_sky]
     ways: list[Callable[[Scene, list[Thing], list[Thing], Generator], str]] = [_one]
@@ -380,8 +338,8 @@ def _when(scene: Scene, generator: Generator) -> str:
         "night": ("at night", "under the stars"),
     }[scene.time]
     if scene.light:
-        seen = {"day": "in the sunshine", "sunset": "at sunset", "night": "under the moon"}
-        phrases += (seen[scene.time],)
+        light_phrases = {"day": "in the sunshine", "sunset": "at sunset", "night": "under the moon"}
+        phrases += (light_phrases[scene.time],)
     return pick(phrases, generator)
 
 
@@ -389,20 +347,7 @@ def _when(scene: Scene, generator: Generator) -> str:
 
 
 def draw(scene: Scene, size: int = 96) -> Image.Image:
-    """Draw a scene.
-
-    Parameters
-    ----------
-    scene
-        The scene.
-    size
-        Side of the picture in pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        An RGB picture with smooth edges.
-    """
+    """Draw a scene in RGB with smooth edges; `size` is the side of the picture in pixels."""
     fine = size * _OVERSAMPLING
     image = Image.fromarray(_background(scene, fine))
     canvas = ImageDraw.Draw(image)
@@ -652,8 +597,3 @@ PLACES: dict[str, Place] = {
 def _dusk(colour: RGB, time: str) -> RGB:
     tint, share = _TINT[time]
     return mix(colour, tint, share)
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    pixels = torch.from_numpy(np.array(image))  # (S, S, 3)
-    return pixels.permute(2, 0, 1).contiguous().to(torch.float32) / 255
