@@ -10,26 +10,18 @@ import platformdirs
 
 
 def store_folder() -> Path:
-    """Return the folder of stored results.
+    """Return the folder of stored results, which need not exist.
 
-    Returns
-    -------
-    Path
-        What ``RNNREPORT_STORE`` names, else a folder in the user's cache; it need not exist.
+    It is what ``RNNREPORT_STORE`` names, otherwise a folder in the user's cache.
     """
     named = os.environ.get("RNNREPORT_STORE", "")
     return Path(named) if named else platformdirs.user_cache_path("rnnreport") / "results"
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever reads half of it.
+    """Write a file, in a folder that exists, so that nobody ever reads half of it.
 
-    Parameters
-    ----------
-    path
-        The file; its folder exists. Of several processes that write it at once, the last one wins.
-    content
-        All of it.
+    If several processes write it at once, the last one wins.
     """
     # Not a file of tempfile's: those are for their owner's eyes alone, and stay so when renamed.
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")

@@ -1,4 +1,4 @@
-"""Choices that the generators of the samples make, each from the generator that it is given."""
+"""Random choices, each from the generator that it is given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pick(items: Sequence[_T], generator: Generator) -> _T:
 
 
 def chance(probability: float, generator: Generator) -> bool:
-    """Toss a coin that falls right with some probability."""
+    """Return True with some probability."""
     return uniform(0.0, 1.0, generator) < probability
 
 

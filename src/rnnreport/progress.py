@@ -1,8 +1,8 @@
-"""Progress, told where a person can see it.
+"""Progress, shown where a person can see it.
 
-A bar inside an executed page would end up as dozens of lines in the page. So what is told goes to
-the file or terminal that the environment variable ``RNNREPORT_PROGRESS`` names; where it is not
-set, to the terminal if there is one, and else nowhere.
+A bar inside an executed page would end up as dozens of lines in the page. So progress goes to the
+file or terminal that the environment variable ``RNNREPORT_PROGRESS`` names; if it is not set, to
+the terminal, and if there is none, nowhere. A file that cannot be written is an ``OSError``.
 """
 
 from __future__ import annotations
@@ -24,24 +24,7 @@ _T = TypeVar("_T")
 def track(items: Iterable[_T], label: str = "", *, total: int | None = None) -> Iterator[_T]:
     """Yield the items of a loop and draw a progress bar meanwhile.
 
-    Parameters
-    ----------
-    items
-        What to loop over.
-    label
-        What stands before the bar.
-    total
-        How many items there are, where `items` has no length.
-
-    Yields
-    ------
-    object
-        The items.
-
-    Raises
-    ------
-    OSError
-        If the file that ``RNNREPORT_PROGRESS`` names cannot be written.
+    `total` is the number of items, if `items` has no length.
     """
     with _audience() as file:
         if file is None:
@@ -51,18 +34,7 @@ def track(items: Iterable[_T], label: str = "", *, total: int | None = None) -> 
 
 
 def say(text: str) -> None:
-    """Write a line where a progress bar would be drawn.
-
-    Parameters
-    ----------
-    text
-        The line.
-
-    Raises
-    ------
-    OSError
-        If the file that ``RNNREPORT_PROGRESS`` names cannot be written.
-    """
+    """Write a line where a progress bar would be drawn."""
     with _audience() as file:
         if file is not None:
             print(text, file=file)
@@ -70,7 +42,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def _audience() -> Iterator[TextIO | None]:
-    """Open what progress is told to; None where nobody reads it."""
+    """Open the file that progress is written to; None if nobody would read it."""
     target = os.environ.get("RNNREPORT_PROGRESS", "")
     if target:
         with Path(target).open("a", buffering=1, encoding="utf-8") as file:

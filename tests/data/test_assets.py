@@ -1,7 +1,10 @@
 """Assets are found in order, missing ones are named, profiles resolve."""
 
+import hashlib
 import os
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,3 +153,31 @@ def test_fingerprint_follows_content(tmp_path: Path) -> None:
     assert fingerprint([a, b]) == fingerprint([c, b])
     assert fingerprint([a, b]) != fingerprint([b, a])
     assert fingerprint([a]) != fingerprint([a, a])
+
+
+def test_fingerprint_reads_a_file_again_once_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / name for name in "ab"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    reads: list[str] = []
+    digest = hashlib.file_digest
+
+    def noted(file: FileIO, name: str) -> Any:
+        reads.append(Path(file.name).name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    first = fingerprint(paths)
+    digests = [hashlib.sha256(content).digest() for content in (b"a", b"b")]
+    assert first == hashlib.sha256(b"".join(digests)).hexdigest()
+    monkeypatch.chdir(tmp_path)
+    assert fingerprint([Path("a"), Path("b")]) == first  # the same files
+    assert reads == ["a", "b"]
+
+    status = paths[1].stat()
+    paths[1].write_bytes(b"c")
+    os.utime(paths[1], ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert fingerprint(paths) != first
+    assert reads == ["a", "b", "b"]

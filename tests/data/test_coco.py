@@ -39,14 +39,11 @@ def root(tmp_path: Path) -> Path:
         file["train_image_idxs"] = np.array([1, 0, 1], dtype=np.int32)
         file["val_captions"] = np.array(VAL, dtype=np.int32)
         file["val_image_idxs"] = np.array([0], dtype=np.int32)
-    for suffix, width in (("_pca", 3), ("", 8)):
-        for part, count in (("train", 2), ("val", 1)):
-            with h5py.File(tmp_path / f"{part}2014_vgg16_fc7{suffix}.h5", "w") as file:
-                file["features"] = features(count, width, first=100.0 * count)
+    for name, count in ((TRAIN_FEATURES, 2), (VAL_FEATURES, 1)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["features"] = features(count, 3, first=100.0 * count)
     index = {word: idx for idx, word in enumerate(WORDS)}
     write_json(tmp_path, {"idx_to_word": WORDS, "word_to_idx": index})
-    (tmp_path / "train2014_urls.txt").write_text("http://a/1.jpg\nhttp://a/2.jpg\n")
-    (tmp_path / "val2014_urls.txt").write_text("http://b/1.jpg\n")
     return tmp_path
 
 
@@ -71,8 +68,6 @@ def test_reads_what_the_files_hold(root: Path) -> None:
     assert data.val.image_idxs.tolist() == [0]
     assert torch.equal(data.train.features, torch.from_numpy(features(2, 3, first=200.0)))
     assert torch.equal(data.val.features, torch.from_numpy(features(1, 3, first=100.0)))
-    assert data.train.urls == ("http://a/1.jpg", "http://a/2.jpg")
-    assert data.val.urls == ("http://b/1.jpg",)
     assert data.vocabulary.decode(data.train.captions)[1] == ["a", "<UNK>", "runs"]
     assert [path.name for path in data.paths] == [
         CAPTIONS, VOCABULARY, TRAIN_FEATURES, VAL_FEATURES
@@ -87,16 +82,6 @@ def test_dtypes(root: Path, part: str) -> None:
         of_part: CocoPart = getattr(load_coco(root), part)
         assert of_part.captions.dtype == of_part.image_idxs.dtype == torch.int64
         assert of_part.features.dtype == torch.float32
-
-
-def test_unreduced_features_and_no_addresses(root: Path) -> None:
-    (root / "train2014_urls.txt").unlink()
-    (root / TRAIN_FEATURES).unlink()
-    data = load_coco(root, pca=False)
-    assert (data.train.features.shape, data.val.features.shape) == ((2, 8), (1, 8))
-    assert data.train.urls is None
-    assert data.val.urls is not None
-    assert data.paths[2].name == "train2014_vgg16_fc7.h5"
 
 
 @pytest.mark.parametrize("name", [CAPTIONS, VOCABULARY, TRAIN_FEATURES, VAL_FEATURES])
@@ -223,14 +208,4 @@ def test_broken_vocabularies(root: Path, content: object, message: str) -> None:
 def test_vocabulary_that_is_no_json(root: Path, cut: Callable[[bytes], bytes]) -> None:
     (root / VOCABULARY).write_bytes(cut((root / VOCABULARY).read_bytes()))
     with pytest.raises(DataFormatError, match=f"{VOCABULARY}: not JSON"):
-        load_coco(root)
-
-
-def test_broken_addresses(root: Path) -> None:
-    urls = root / "val2014_urls.txt"
-    urls.write_text("http://b/1.jpg\nhttp://b/2.jpg\n")
-    with pytest.raises(DataFormatError, match=r"val2014_urls.txt: expected 1 lines.* got 2"):
-        load_coco(root)
-    urls.write_bytes(b"http://b/\xe9.jpg\n")
-    with pytest.raises(DataFormatError, match=r"val2014_urls.txt: not UTF-8"):
         load_coco(root)

@@ -9,9 +9,10 @@ its *profile*:
 ``sample``
     data that the package generates: no file is needed.
 ``auto``
-    ``full`` where all assets of the experiment are there, else ``sample``.
+    ``full`` if all assets of the experiment are there, otherwise ``sample``.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable
@@ -65,7 +66,7 @@ class Asset:
     Attributes
     ----------
     name
-        What the asset is called in the code and in messages.
+        Its name in the code and in messages.
     candidates
         Where it may lie, relative to a data folder; the first that exists is used.
     description
@@ -226,8 +227,8 @@ def search_folders() -> list[Path]:
     Returns
     -------
     list of Path
-        The folder named by ``RNNREPORT_DATA``, where it is set, then the user's cache folder,
-        which need not exist.
+        The folder named by ``RNNREPORT_DATA``, if it is set, then the user's cache folder, which
+        need not exist.
 
     Raises
     ------
@@ -247,7 +248,7 @@ def search_folders() -> list[Path]:
 
 
 def find(name: str) -> Path | None:
-    """Return the path of an asset, or None where it is not there.
+    """Return the path of an asset, or None if it is not there.
 
     Parameters
     ----------
@@ -310,7 +311,7 @@ def require(name: str) -> Path:
 
 
 def stamp(name: str) -> list[tuple[str, int, int]]:
-    """Say of each file of an asset where it is, how large, and when it was last changed.
+    """Return place, size and time of change of each file of an asset.
 
     Parameters
     ----------
@@ -320,7 +321,7 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
     Returns
     -------
     list of (str, int, int)
-        Path, bytes and nanoseconds; empty where the asset is not there.
+        Path, bytes and nanoseconds; empty if the asset is not there.
 
     Raises
     ------
@@ -341,7 +342,7 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
     ----------
     profile
         ``"full"``, ``"sample"`` or ``"auto"``; for ``"auto"`` the environment variable
-        ``RNNREPORT_PROFILE`` is taken instead where it is set.
+        ``RNNREPORT_PROFILE`` is taken instead if it is set.
     *assets
         The names of the assets that the experiment needs in the profile ``full``.
 
@@ -357,14 +358,14 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
     MissingDataError
         If the profile is ``full`` and an asset is missing.
     """
-    known = get_args(Profile)
-    if profile not in known:
-        raise ValueError(f"profile must be one of {', '.join(known)}, got {profile!r}")
+    profiles = get_args(Profile)
+    if profile not in profiles:
+        raise ValueError(f"profile must be one of {', '.join(profiles)}, got {profile!r}")
     if profile == "auto":
         profile = os.environ.get("RNNREPORT_PROFILE", "") or "auto"
-        if profile not in known:
+        if profile not in profiles:
             raise SettingError(
-                f"RNNREPORT_PROFILE must be one of {', '.join(known)}, got {profile!r}"
+                f"RNNREPORT_PROFILE must be one of {', '.join(profiles)}, got {profile!r}"
             )
     if profile == "auto":
         return "full" if all(find(name) is not None for name in assets) else "sample"
@@ -375,7 +376,7 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Return one hash over the content of files.
+    """Return one hash over the content of files; a process reads an unchanged file once.
 
     Parameters
     ----------
@@ -389,8 +390,18 @@ def fingerprint(paths: Iterable[Path]) -> str:
     """
     total = hashlib.sha256()
     for path in paths:
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        status = path.stat()
+        total.update(
+            _digest(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        )
     return total.hexdigest()
+
+
+@functools.cache
+def _digest(path: Path, *_state: int) -> bytes:
+    """Hash a file; size and times are arguments so that a changed file is read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _asset(name: str) -> Asset:

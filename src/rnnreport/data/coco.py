@@ -11,10 +11,8 @@ messages.
     ``idx_to_word``, a list of the words, and ``word_to_idx``, the index of each. ``<NULL>``,
     ``<START>``, ``<END>`` and ``<UNK>`` come first.
 ``train2014_vgg16_fc7_pca.h5`` and ``val2014_vgg16_fc7_pca.h5``
-    ``features``, floats of shape (N, F): what the last hidden layer of VGG-16 says of each image,
-    reduced to 512 numbers. Without ``_pca`` in the name: all 4096 of them.
-``train2014_urls.txt`` and ``val2014_urls.txt``
-    The address of each image, one a line. They may be missing.
+    ``features``, floats of shape (N, F): the outputs of VGG-16's last hidden layer for each image,
+    reduced to 512 numbers.
 """
 
 import json
@@ -45,14 +43,11 @@ class CocoPart:
         The row of each caption's image in `features`. Every image has a caption.
     features : Tensor, float32, (N, F)
         The features of the images.
-    urls
-        The address of each image; None where the file of them is missing.
     """
 
     captions: Tensor
     image_idxs: Tensor
     features: Tensor
-    urls: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -75,15 +70,13 @@ class Coco:
     paths: tuple[Path, ...]
 
 
-def load_coco(root: Path, *, pca: bool = True) -> Coco:
+def load_coco(root: Path) -> Coco:
     """Read and check the files of a folder in the layout above.
 
     Parameters
     ----------
     root
         The folder.
-    pca
-        Whether to read the reduced features.
 
     Returns
     -------
@@ -93,20 +86,17 @@ def load_coco(root: Path, *, pca: bool = True) -> Coco:
     Raises
     ------
     MissingDataError
-        If a file other than those of the addresses is not there.
+        If a file is not there.
     DataFormatError
-        If a file is not HDF5, JSON or text, or is cut short; if a dataset is missing, empty or of
+        If a file is not HDF5 or JSON, or is cut short; if a dataset is missing, empty or of
         another dtype or rank; if the two tables of the vocabulary disagree; if a caption holds an
         index that is no word's, does not begin with ``<START>``, has no ``<END>``, no word before
         it or something behind it; if a caption has no image or an image no caption; if a feature is
-        not finite in float32; if training and validation images have different numbers of features;
-        or if there are not as many addresses as images. The message names the file, the dataset and
-        the row.
+        not finite in float32; or if training and validation images have different numbers of
+        features. The message names the file, the dataset and the row.
     """
     captions_path, vocabulary_path = root / "coco2014_captions.h5", root / "coco2014_vocab.json"
-    train_path, val_path = (
-        root / f"{part}2014_vgg16_fc7{'_pca' if pca else ''}.h5" for part in ("train", "val")
-    )
+    train_path, val_path = (root / f"{part}2014_vgg16_fc7_pca.h5" for part in ("train", "val"))
     paths = (captions_path, vocabulary_path, train_path, val_path)
     for path, content in zip(
         paths, ("the captions", "the vocabulary", *["image features"] * 2), strict=True
@@ -116,7 +106,7 @@ def load_coco(root: Path, *, pca: bool = True) -> Coco:
 
     vocabulary = _vocabulary(vocabulary_path)
     train, val = (
-        _part(part, captions_path, features_path, root / f"{part}2014_urls.txt", vocabulary)
+        _part(part, captions_path, features_path, vocabulary)
         for part, features_path in (("train", train_path), ("val", val_path))
     )
     if train.features.shape[1] != val.features.shape[1]:
@@ -127,9 +117,7 @@ def load_coco(root: Path, *, pca: bool = True) -> Coco:
     return Coco(vocabulary, train, val, paths)
 
 
-def _part(
-    part: str, path: Path, features_path: Path, urls_path: Path, vocabulary: CaptionVocabulary
-) -> CocoPart:
+def _part(part: str, path: Path, features_path: Path, vocabulary: CaptionVocabulary) -> CocoPart:
     captions = _read(path, f"{part}_captions", "integers", 2)
     _check_captions(f"{path}, {part}_captions", captions, vocabulary)
     features = _read(features_path, "features", "floats", 2)
@@ -149,14 +137,14 @@ def _part(
             f"{place}, row {row}: the caption is of image {image_idxs[row]}, and {features_path} "
             f"holds images 0 to {count - 1}"
         )
-    without = image_idxs.bincount(minlength=count) == 0
-    row = _first(without)
+    uncaptioned = image_idxs.bincount(minlength=count) == 0
+    row = _first(uncaptioned)
     if row is not None:
         raise DataFormatError(
             f"{features_path}, features, row {row}: the image has no caption in {path}; there are "
-            f"{int(without.sum())} such images"
+            f"{int(uncaptioned.sum())} such images"
         )
-    return CocoPart(captions, image_idxs, features, _urls(urls_path, count))
+    return CocoPart(captions, image_idxs, features)
 
 
 def _check_captions(place: str, captions: Tensor, vocabulary: CaptionVocabulary) -> None:
@@ -188,8 +176,8 @@ def _check_captions(place: str, captions: Tensor, vocabulary: CaptionVocabulary)
     ):
         row = _first(wrong)
         if row is not None:
-            written = " ".join(vocabulary.words[idx] for idx in captions[row].tolist())
-            raise DataFormatError(f"{place}, row {row}: {expected}, got {written!r}")
+            caption = " ".join(vocabulary.words[idx] for idx in captions[row].tolist())
+            raise DataFormatError(f"{place}, row {row}: {expected}, got {caption!r}")
 
 
 def _check_finite(place: str, features: Tensor) -> None:
@@ -199,7 +187,7 @@ def _check_finite(place: str, features: Tensor) -> None:
 
 
 def _first(wrong: Tensor) -> int | None:
-    """Return the first row that is true, None where none is."""
+    """Return the number of the first row that is wrong, or None if no row is."""
     return int(wrong.int().argmax()) if wrong.any() else None
 
 
@@ -250,17 +238,3 @@ def _vocabulary(path: Path) -> CaptionVocabulary:
         return CaptionVocabulary(tuple(words))
     except ValueError as error:
         raise DataFormatError(f"{path}, idx_to_word: {error}") from error
-
-
-def _urls(path: Path, count: int) -> tuple[str, ...] | None:
-    if not path.is_file():
-        return None
-    try:
-        urls = tuple(path.read_text(encoding="utf-8").splitlines())
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8 ({error.reason})") from error
-    if len(urls) != count:
-        raise DataFormatError(
-            f"{path}: expected {count} lines, one address for each image, got {len(urls)}"
-        )
-    return urls

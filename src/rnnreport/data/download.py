@@ -1,8 +1,8 @@
 """Downloads: a file comes from the network as a whole and as expected, or not at all.
 
-What has arrived of a file lies beside its place, under the same name with ``.part``. A download
-that broke goes on from there where the host can do that and the file there is still the same, and
-starts anew where not. This is the only module of the package that touches the network.
+The bytes that have arrived lie beside the file's place, under the same name with ``.part``. A
+download that broke goes on from there if the host can do that and the file there is still the same,
+and starts anew if not. This is the only module of the package that touches the network.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DownloadError(OSError):
 
 @dataclass(frozen=True)
 class _Note:
-    """What is known of a part: the address, what marks this very file there, and its length."""
+    """The note beside a part: the address, the mark of this very file there, and its length."""
 
     url: str
     validator: str
@@ -55,7 +55,7 @@ class _Note:
 
 
 class _Reply(NamedTuple):
-    """What a host says before it sends: where its bytes begin, and what marks the file."""
+    """The head of an answer: where its bytes begin, and the note on the file."""
 
     start: int
     note: _Note
@@ -78,9 +78,9 @@ def download(
     path
         Where it goes; its folder exists. A file that is there already is checked and kept.
     checksum
-        ``sha256:`` or ``md5:`` and hexadecimal digits; not compared where it is empty.
+        ``sha256:`` or ``md5:`` and hexadecimal digits; not compared if it is empty.
     size
-        The length in bytes that the file must have; not compared where it is None.
+        The length in bytes that the file must have; not compared if it is None.
     timeout
         The seconds that the host may be silent: while it is called, and at any time after that.
 
@@ -95,16 +95,16 @@ def download(
     """
     part, note = (path.with_name(path.name + end) for end in (".part", ".part.json"))
     if path.exists():
-        wrong = _difference(path, checksum, size)
-        if wrong:
-            raise DownloadError(f"{path} is not the file at {url}: {wrong}. Delete it")
+        difference = _difference(path, checksum, size)
+        if difference:
+            raise DownloadError(f"{path} is not the file at {url}: {difference}. Delete it")
         return
     _receive(url, part, note, checksum, size, timeout)
-    wrong = _difference(part, checksum, size)
-    if wrong:
+    difference = _difference(part, checksum, size)
+    if difference:
         part.unlink()
         note.unlink(missing_ok=True)
-        raise DownloadError(f"{url}: {wrong}. What came is deleted")
+        raise DownloadError(f"{url}: {difference}. What came is deleted")
     part.replace(path)
     note.unlink(missing_ok=True)
 
@@ -113,15 +113,15 @@ def _receive(
     url: str, part: Path, note: Path, checksum: str, size: int | None, timeout: float
 ) -> None:
     """Fill the part until the file is complete."""
-    known = _restore(note, url)
-    have = part.stat().st_size if known and part.exists() else 0
+    earlier = _restore(note, url)
+    offset = part.stat().st_size if earlier and part.exists() else 0
     # Without a mark, only the checksum can tell that the two halves are of one file.
-    if known is None or not (known.validator or checksum):
-        have = 0
-    elif have and have == known.size:
+    if earlier is None or not (earlier.validator or checksum):
+        offset = 0
+    elif offset and offset == earlier.size:
         return
-    with closing(_open(url, have, known.validator if known else "", timeout)) as response:
-        reply = _reply(response, url, have, known)
+    with closing(_open(url, offset, earlier.validator if earlier else "", timeout)) as response:
+        reply = _reply(response, url, offset, earlier)
         if reply is not None:
             _check_length(url, reply.note.size, size)
             if not reply.start:  # before the note: old bytes must never be taken for the new file's
@@ -133,14 +133,14 @@ def _receive(
     _receive(url, part, note, checksum, size, timeout)
 
 
-def _open(url: str, have: int, validator: str, timeout: float) -> HTTPResponse:
+def _open(url: str, offset: int, validator: str, timeout: float) -> HTTPResponse:
     """Ask for a file, or for what follows after its first bytes, wherever its address leads."""
     headers = {
         "User-Agent": f"rnnreport/{metadata.version('rnnreport')}",
         "Accept-Encoding": "identity",
     }
-    if have:
-        headers["Range"] = f"bytes={have}-"
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
         if validator:
             headers["If-Range"] = validator
     # Without the usual handlers of errors and redirects: every answer is looked at here.
@@ -178,8 +178,8 @@ def _next(address: str, location: str) -> str:
     return target
 
 
-def _reply(response: HTTPResponse, url: str, have: int, known: _Note | None) -> _Reply | None:
-    """Read what a host says before it sends; None if it cannot go on from the bytes that are here.
+def _reply(response: HTTPResponse, url: str, offset: int, earlier: _Note | None) -> _Reply | None:
+    """Read the head of an answer; None if the host cannot go on from the bytes that are here.
 
     A host that sends the file from its beginning when asked for the rest is right to do so: either
     it cannot send a part, or the file has changed.
@@ -190,18 +190,18 @@ def _reply(response: HTTPResponse, url: str, have: int, known: _Note | None) -> 
         mark = headers.get("Last-Modified", "")
     length = headers.get("Content-Length", "")
     start, total = 0, int(length) if length.isdecimal() else None
-    if have and status == 416:
+    if offset and status == 416:
         return None
-    if have and status == 206:
-        found = _RANGE.fullmatch(headers.get("Content-Range", ""))
-        if found is None or int(found[1]) != have:
+    if offset and status == 206:
+        span = _RANGE.fullmatch(headers.get("Content-Range", ""))
+        if span is None or int(span[1]) != offset:
             return None
-        start, total = have, None if found[2] == "*" else int(found[2])
-        sizes = {total, known.size if known else None} - {None}
-        if len(sizes) > 1 or (known and mark and known.validator not in ("", mark)):
+        start, total = offset, None if span[2] == "*" else int(span[2])
+        sizes = {total, earlier.size if earlier else None} - {None}
+        if len(sizes) > 1 or (earlier and mark and earlier.validator not in ("", mark)):
             return None  # it is another file
-        if known:
-            mark, total = mark or known.validator, total or known.size
+        if earlier:
+            mark, total = mark or earlier.validator, total or earlier.size
     elif status != 200:
         raise DownloadError(f"{url}: the host answers {status} {response.reason}".rstrip())
     kind = headers.get_content_type()
@@ -217,23 +217,23 @@ def _reply(response: HTTPResponse, url: str, have: int, known: _Note | None) -> 
 def _write(
     response: HTTPResponse, url: str, part: Path, reply: _Reply, size: int | None, timeout: float
 ) -> None:
-    """Write what arrives to the part."""
+    """Write the arriving bytes to the part."""
     total = size if reply.note.size is None else reply.note.size
     _check_space(part, (total or 0) - reply.start)
-    done = reply.start
+    received = reply.start
     try:
         with (
-            part.open("ab" if done else "wb") as file,
+            part.open("ab" if received else "wb") as file,
             tqdm(
-                desc=part.stem, total=total, initial=done, unit="B", unit_scale=True,
+                desc=part.stem, total=total, initial=received, unit="B", unit_scale=True,
                 ncols=80, mininterval=0.5, disable=None,
             ) as bar,
         ):  # fmt: skip
             for block in _blocks(response, url, timeout):
                 file.write(block)
-                done += len(block)
+                received += len(block)
                 bar.update(len(block))
-                if done > (_LARGEST if total is None else total):
+                if received > (_LARGEST if total is None else total):
                     break
             file.flush()
             os.fsync(file.fileno())
@@ -242,19 +242,19 @@ def _write(
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         cause = "the disk is full" if full else error.strerror
-        raise OSError(f"{part}: {cause} after {done:,} bytes") from error
-    if total is not None and done < total:
+        raise OSError(f"{part}: {cause} after {received:,} bytes") from error
+    if total is not None and received < total:
         raise DownloadError(
-            f"{url}: the connection ended after {done:,} of {total:,} bytes. The same command goes "
-            "on from there"
+            f"{url}: the connection ended after {received:,} of {total:,} bytes. The same command "
+            "goes on from there"
         )
-    if total is None and done > _LARGEST:
+    if total is None and received > _LARGEST:
         part.unlink()
         raise DownloadError(f"{url}: the host sends more than {_LARGEST:,} bytes")
 
 
 def _blocks(response: HTTPResponse, url: str, timeout: float) -> Iterator[bytes]:
-    """Yield what arrives as it arrives."""
+    """Yield blocks of bytes as they arrive."""
     while True:
         try:
             block = response.read1(_BLOCK)
@@ -282,21 +282,21 @@ def _check_space(part: Path, needed: int) -> None:
 
 
 def _difference(path: Path, checksum: str, size: int | None) -> str:
-    """Say in what a file differs from the expected one; empty where it does not."""
+    """Say how a file differs from the expected one; empty if it does not."""
     length = path.stat().st_size
     if size is not None and length != size:
         return f"it has {length:,} bytes, expected {size:,}"
     if checksum:
         algorithm, _, expected = checksum.partition(":")
-        found = checksum_of(path, algorithm)
-        if found != expected:
+        actual = checksum_of(path, algorithm)
+        if actual != expected:
             name = {"sha256": "SHA-256", "md5": "MD5"}[algorithm]
-            return f"its {name} is {found}, expected {expected}"
+            return f"its {name} is {actual}, expected {expected}"
     return ""
 
 
 def _cause(error: Exception, timeout: float) -> str:
-    """Say in words why a host could not be read."""
+    """Say why a host could not be read."""
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, TimeoutError):
         return f"the host was silent for {timeout:g} s"
@@ -304,9 +304,9 @@ def _cause(error: Exception, timeout: float) -> str:
 
 
 def _restore(note: Path, url: str) -> _Note | None:
-    """Return what is known of a part; None where that is not to be used."""
+    """Read the note beside a part; None if it is not to be used."""
     try:
-        known = _Note(**json.loads(note.read_text(encoding="utf-8")))
+        earlier = _Note(**json.loads(note.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return known if known.url == url else None
+    return earlier if earlier.url == url else None

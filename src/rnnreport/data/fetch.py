@@ -34,7 +34,7 @@ _COCO = (
 
 
 def fetch(name: str, *, timeout: float = TIMEOUT) -> Path:
-    """Return the path of an asset, and download it first where it is not there.
+    """Return the path of an asset, and download it first if it is missing.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def fetch(name: str, *, timeout: float = TIMEOUT) -> Path:
     DataFormatError
         If what was downloaded is not what it should be; it is deleted.
     """
-    found = find(name)
-    if found is not None:
-        return found
+    path = find(name)
+    if path is not None:
+        return path
     folder = search_folders()[-1]
     work = folder / ".fetch" / name
     try:
@@ -79,20 +79,20 @@ def fetch(name: str, *, timeout: float = TIMEOUT) -> Path:
 
 def _fetch(name: str, folder: Path, work: Path, timeout: float) -> Path:
     origin = ORIGINS[name]
-    for wanted in origin.downloads:
+    for file in origin.downloads:
         try:
             download(
-                wanted.url,
-                work / wanted.name,
-                checksum=wanted.checksum,
-                size=wanted.size,
+                file.url,
+                work / file.name,
+                checksum=file.checksum,
+                size=file.size,
                 timeout=timeout,
             )
         except DownloadError as error:
             raise DownloadError(
                 f"{name}: {error}.\n"
-                f"By hand: get {wanted.url}\n"
-                f"  put it at {work / wanted.name}\n"
+                f"By hand: get {file.url}\n"
+                f"  put it at {work / file.name}\n"
                 f"  and run `rnnreport data fetch {name}` again.\n"
                 f"Or set RNNREPORT_DATA to a folder with {' or '.join(ASSETS[name].candidates)}.\n"
                 "Or use the profile 'sample', which needs no data."
@@ -102,22 +102,22 @@ def _fetch(name: str, folder: Path, work: Path, timeout: float) -> Path:
     new.mkdir()
     try:
         build = _BUILDERS.get(name)
-        made = build(work, new) if build else work / origin.downloads[0].name
+        asset = build(work, new) if build else work / origin.downloads[0].name
     except DataFormatError as error:
         shutil.rmtree(work)
         raise DataFormatError(f"{name}: {error}. What was downloaded is deleted") from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    made.replace(target)
+    asset.replace(target)
     shutil.rmtree(work)
     return target
 
 
 def _styles(work: Path, new: Path) -> Path:
-    for wanted in ORIGINS["styles"].downloads:
-        content = (work / wanted.name).read_bytes()
+    for file in ORIGINS["styles"].downloads:
+        content = (work / file.name).read_bytes()
         if not content.startswith(b"\xff\xd8\xff"):
-            raise DataFormatError(f"{wanted.url}: not a JPEG image")
-        (new / wanted.name).write_bytes(content)
+            raise DataFormatError(f"{file.url}: not a JPEG image")
+        (new / file.name).write_bytes(content)
     return new
 
 
@@ -171,11 +171,11 @@ def _flickr8k(work: Path, new: Path) -> Path:
     )
     if not files:
         raise DataFormatError(f"{archive}: none of the images that {text} names")
-    there = {file.name for file in files}
+    unpacked = {file.name for file in files}
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("image", "caption"))
-    writer.writerows(row for row in rows if row[0] in there)
+    writer.writerows(row for row in rows if row[0] in unpacked)
     (new / "captions.txt").write_text(stream.getvalue(), encoding="utf-8")
     return new
 
@@ -206,7 +206,7 @@ _BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
     "sentiment": _sentiment,
     "styles": _styles,
 }
-"""Each takes the folder with the downloads and an empty one, and returns what is to be renamed.
+"""Each takes the folder with the downloads and an empty one, and returns the path to be renamed.
 
 An asset without one is its only download."""
 
@@ -214,7 +214,7 @@ An asset without one is its only download."""
 def _matching(pattern: str) -> Callable[[str], str | None]:
     """Take the files of an archive whose whole name fits; the first group is their place."""
     expression = re.compile(pattern)
-    return lambda name: found[1] if (found := expression.fullmatch(name)) else None
+    return lambda name: match[1] if (match := expression.fullmatch(name)) else None
 
 
 def _needed(archive: Path, folder: Path, names: dict[str, str]) -> list[Path]:

@@ -88,7 +88,7 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
     root
         The folder with ``Images`` and ``captions.txt``.
     max_words
-        The most words that a caption may have, at least 1; any number where it is not given.
+        The most words that a caption may have, at least 1; without it, any number.
 
     Returns
     -------
@@ -113,8 +113,8 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
         raise MissingDataError(f"{path} is missing: expected the captions as CSV image,caption")
     if not folder.is_dir():
         raise MissingDataError(f"{folder} is missing: expected a folder of JPEG images")
-    there = {image.name for image in folder.iterdir() if image.suffix.lower() == ".jpg"}
-    by_lower = {name.lower(): name for name in there}
+    images = {image.name for image in folder.iterdir() if image.suffix.lower() == ".jpg"}
+    by_lower = {name.lower(): name for name in images}
 
     captions: dict[str, list[tuple[str, ...]]] = {}
     for line, row in _rows(path):
@@ -124,9 +124,9 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
                 "caption that holds a comma stands in double quotes)"
             )
         name, sentence = row
-        if name not in there:
-            alike = by_lower.get(name.lower())
-            hint = f"; its name there is {alike!r}" if alike else ""
+        if name not in images:
+            actual = by_lower.get(name.lower())
+            hint = f"; its name there is {actual!r}" if actual else ""
             raise DataFormatError(f"{path}, line {line}: {folder} has no image {name!r}{hint}")
         words = tuple(tokenise(sentence))
         if not words:
@@ -138,11 +138,11 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
             )
         captions.setdefault(name, []).append(words)
 
-    without = sorted(there - captions.keys())
-    if without:
+    uncaptioned = sorted(images - captions.keys())
+    if uncaptioned:
         raise DataFormatError(
-            f"{path}: no caption for {len(without)} of {len(there)} images of {folder}, the first "
-            f"is {without[0]}"
+            f"{path}: no caption for {len(uncaptioned)} of {len(images)} images of {folder}, the "
+            f"first is {uncaptioned[0]}"
         )
     if not captions:
         raise DataFormatError(f"{path}: no caption after the header")
@@ -173,13 +173,13 @@ def split_by_name(
     ValueError
         If a name stands twice or `val_fraction` is not between 0 and 1.
     """
-    every = list(names)
-    if len(set(every)) < len(every):
+    images = list(names)
+    if len(set(images)) < len(images):
         raise ValueError("names must hold every name once")
     if not 0 <= val_fraction <= 1:
         raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
-    by_hash = sorted(every, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
-    n_val = round(val_fraction * len(every))
+    by_hash = sorted(images, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
+    n_val = round(val_fraction * len(images))
     return tuple(sorted(by_hash[n_val:])), tuple(sorted(by_hash[:n_val]))
 
 

@@ -35,7 +35,7 @@ class WordVectors:
     Attributes
     ----------
     vectors : Tensor, float32, (V, D)
-        One row for each word; zeros where the file does not hold the word.
+        One row for each word; zeros if the file does not hold the word.
     known : Tensor, bool, (V,)
         Whether the file holds the word.
     """
@@ -44,9 +44,7 @@ class WordVectors:
     known: Tensor
 
 
-def load_glove(
-    path: Path, words: Sequence[str], *, dim: int | None = None, cache: Path | None = None
-) -> WordVectors:
+def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -> WordVectors:
     """Read the vectors of some words from a file in GloVe's format.
 
     The file is read line by line, so that its size does not matter. The first line says how many
@@ -62,12 +60,10 @@ def load_glove(
         The file.
     words
         V distinct words, in the order of the rows.
-    dim
-        What D must be; any D will do where it is not given.
     cache
-        A folder, made where it is missing, that keeps the result for the next time. It is used
-        again as long as the file has the same place, size and time of change and `words` and `dim`
-        are the same. A kept result that cannot be read is made anew.
+        A folder, made if it is missing, that keeps the result for the next time. The result is used
+        again as long as the file has the same place, size and time of change and `words` are the
+        same. A result that cannot be read is made anew.
 
     Returns
     -------
@@ -81,8 +77,8 @@ def load_glove(
     DataFormatError
         If the file is empty, starts with a header, or does not end with a newline; if a line has
         too few fields or, where numbers are read, something that is not a finite number in float32;
-        if D is not `dim`, a word of `words` is not UTF-8, or the file holds none of them. The
-        message names the file and the line.
+        if a word of `words` is not UTF-8, or the file holds none of them. The message names the
+        file and the line.
     ValueError
         If `words` is empty or holds a word twice.
     """
@@ -93,23 +89,23 @@ def load_glove(
     if not path.is_file():
         raise MissingDataError(f"{path} is missing: expected word vectors in GloVe's text format")
     if cache is None:
-        return _read(path, words, dim)
-    kept = cache / f"glove-{_key(path, words, dim)}.safetensors"
-    found = _restore(kept, len(words))
-    if found is None:
-        found = _read(path, words, dim)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {"vectors": found.vectors, "known": found.known}
-        write_whole(kept, safetensors.torch.save(tensors))
-    return found
+        return _read(path, words)
+    copy = cache / f"glove-{_key(path, words)}.safetensors"
+    result = _restore(copy, len(words))
+    if result is None:
+        result = _read(path, words)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {"vectors": result.vectors, "known": result.known}
+        write_whole(copy, safetensors.torch.save(tensors))
+    return result
 
 
-def _read(path: Path, words: Sequence[str], dim: int | None) -> WordVectors:
-    wanted = {word.encode(): row for row, word in enumerate(words)}
+def _read(path: Path, words: Sequence[str]) -> WordVectors:
+    row_of = {word.encode(): row for row, word in enumerate(words)}
     rows: dict[int, Tensor] = {}
     with path.open("rb") as file:
         first = file.readline()
-        width = _width(path, first, dim)
+        width = _width(path, first)
         file.seek(0)
         lines: Iterable[bytes] = file
         size = path.stat().st_size
@@ -127,10 +123,10 @@ def _read(path: Path, words: Sequence[str], dim: int | None) -> WordVectors:
                 _numbers(path, line, numbers)  # two spaces in a row make a field without one
             else:
                 word = content[: content.index(b" ")]
-            row = wanted.get(word)
+            row = row_of.get(word)
             if row is None:
                 if not word.isascii():
-                    _check_encoding(path, line, word, wanted)
+                    _check_encoding(path, line, word, row_of)
             elif row not in rows:
                 rows[row] = torch.tensor(_numbers(path, line, content.rsplit(b" ", width)[1:]))
     if not rows:
@@ -144,7 +140,7 @@ def _read(path: Path, words: Sequence[str], dim: int | None) -> WordVectors:
     return WordVectors(vectors, known)
 
 
-def _width(path: Path, first: bytes, dim: int | None) -> int:
+def _width(path: Path, first: bytes) -> int:
     """Return how many numbers a line has, from the first line."""
     if not first:
         raise DataFormatError(f"{path}: the file is empty")
@@ -159,8 +155,6 @@ def _width(path: Path, first: bytes, dim: int | None) -> int:
             f"{path}, line 1: {first.decode().strip()!r} is a header as word2vec's files have it; "
             "GloVe's format has none: delete the line"
         )
-    if dim is not None and len(numbers) != dim:
-        raise DataFormatError(f"{path}, line 1: expected {dim} numbers, got {len(numbers)}")
     _numbers(path, 1, numbers)
     return len(numbers)
 
@@ -193,35 +187,35 @@ def _numbers(path: Path, line: int, fields: Sequence[bytes]) -> list[float]:
     return values
 
 
-def _check_encoding(path: Path, line: int, word: bytes, wanted: dict[bytes, int]) -> None:
-    """Refuse a word that would be one of the wanted ones, were it not in Latin-1."""
+def _check_encoding(path: Path, line: int, word: bytes, row_of: dict[bytes, int]) -> None:
+    """Refuse a word in Latin-1 that would be one of the wanted words in UTF-8."""
     try:
         word.decode()
     except UnicodeDecodeError as error:
-        meant = word.decode("latin-1")
-        if meant.encode() in wanted:
+        text = word.decode("latin-1")
+        if text.encode() in row_of:
             raise DataFormatError(
-                f"{path}, line {line}: the word {meant!r} is not UTF-8 ({error.reason})"
+                f"{path}, line {line}: the word {text!r} is not UTF-8 ({error.reason})"
             ) from error
 
 
-def _key(path: Path, words: Sequence[str], dim: int | None) -> str:
-    """Return a hash over all that the result depends on."""
+def _key(path: Path, words: Sequence[str]) -> str:
+    """Return a hash over everything that the result depends on."""
     stat = path.stat()
-    on = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, dim, *words]
-    return hashlib.sha256(json.dumps(on).encode()).hexdigest()[:32]
+    content = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, *words]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def _restore(path: Path, n_words: int) -> WordVectors | None:
-    """Return what is kept in a file, or None where it is not there or not as it should be."""
+    """Read a cached result; None if there is none or it is not as it should be."""
     try:
         tensors = safetensors.torch.load_file(path)
-        found = WordVectors(tensors["vectors"], tensors["known"])
+        result = WordVectors(tensors["vectors"], tensors["known"])
     except (OSError, KeyError, safetensors.SafetensorError):
         return None
     fits = (
-        found.vectors.ndim == 2
-        and found.known.shape == (n_words,) == found.vectors.shape[:1]
-        and (found.vectors.dtype, found.known.dtype) == (torch.float32, torch.bool)
+        result.vectors.ndim == 2
+        and result.known.shape == (n_words,) == result.vectors.shape[:1]
+        and (result.vectors.dtype, result.known.dtype) == (torch.float32, torch.bool)
     )
-    return found if fits else None
+    return result if fits else None

@@ -1,7 +1,7 @@
 """Origins: where the files of each asset can be downloaded, and the checksums that are known.
 
 Nothing here touches the network: this is a table. :mod:`rnnreport.data.fetch` acts on it. A
-checksum stands here only where it is known from two places that do not depend on each other; a
+checksum stands here only if it is known from two places that do not depend on each other; a
 file without one is checked for its length and its format alone.
 """
 
@@ -42,9 +42,9 @@ class Download:
     checksum
         ``sha256:`` or ``md5:`` and hexadecimal digits; empty where none is known.
     size
-        Its length in bytes, where that is known.
+        Its length in bytes, if that is known.
     about
-        Its length in bytes, roughly, where it is known no better.
+        Its rough length in bytes, if no better one is known.
     """
 
     name: str
@@ -302,8 +302,8 @@ def files_of(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    found = (file for file in path.rglob("[!.]*") if file.is_file())
-    return sorted(found, key=lambda file: file.relative_to(path).as_posix())
+    files = (file for file in path.rglob("[!.]*") if file.is_file())
+    return sorted(files, key=lambda file: file.relative_to(path).as_posix())
 
 
 def folder_checksum(path: Path) -> str:

@@ -55,7 +55,7 @@ def read_picture(path: Path) -> Image.Image:
         except UnidentifiedImageError as error:
             names = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
             raise DataFormatError(f"{path}: not a readable image (expected {names})") from error
-        except Exception as error:  # what a broken file does to a decoder cannot be foreseen
+        except Exception as error:  # a broken file may raise anything in a decoder
             raise DataFormatError(f"{path}: not a readable image ({error})") from error
     raise DataFormatError(f"{path}: too large an image: {problem}")
 

@@ -1,7 +1,7 @@
 """Sentences of different lengths as word indices, one after the other.
 
-Nothing is padded where it is kept. A batch is padded when it is formed, to its own longest
-sentence; a batch of nearly equal lengths hardly is.
+Nothing is padded in memory. A batch is padded when it is formed, to its own longest sentence; a
+batch of nearly equal lengths hardly is.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Sentences:
 
 
 def _unchecked(words: Tensor, lengths: Tensor) -> Sentences:
-    """Make sentences of what is known to fit: a batch is made thousands of times."""
+    """Make sentences without checks: a batch is made thousands of times."""
     sentences = object.__new__(Sentences)
     object.__setattr__(sentences, "words", words)
     object.__setattr__(sentences, "lengths", lengths)

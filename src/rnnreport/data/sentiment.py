@@ -1,4 +1,4 @@
-r"""Labelled sentences: what people write of a place, and whether it is praise.
+r"""Labelled sentences: reviews, and whether they praise.
 
 A text file holds one sentence a line: its label, 0 for negative or 1 for positive, and its tokens.
 The tokens are taken as they stand. In the data set that the report uses they are in lower case,
@@ -43,8 +43,8 @@ class LabelledSentences:
     labels
         For each sentence 0 (negative) or 1 (positive).
     kinds
-        For each sentence the construction that it was made by, where that is known
-        (:mod:`rnnreport.samples.reviews`), else empty.
+        For each generated sentence (:mod:`rnnreport.samples.reviews`) its construction; empty for
+        others.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class LabelledSentences:
 
 
 class SentimentSplits(NamedTuple):
-    """The sentences to learn from, to choose by and to report on."""
+    """Sentences for training, for choosing settings and for the reported numbers."""
 
     train: LabelledSentences
     dev: LabelledSentences
@@ -93,7 +93,7 @@ def load_sentiment(root: Path) -> SentimentSplits:
     Returns
     -------
     SentimentSplits
-        What the files hold, in their order.
+        The sentences of the files, in their order.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def tokenise_review(sentence: str) -> list[str]:
     Returns
     -------
     list of str
-        The tokens; empty where there are none.
+        The tokens; empty if there are none.
 
     Examples
     --------

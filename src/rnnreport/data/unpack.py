@@ -1,4 +1,4 @@
-"""Archives: what is wanted of a zip file, and nothing outside of its folder.
+"""Archives: the wanted files of a zip file, and nothing outside of its folder.
 
 A zip file may name places outside of the folder that it is unpacked into, hold links to such
 places, or grow without bounds. Each of these is an error before anything is written.
@@ -31,23 +31,23 @@ def unpack(
     max_bytes: int = 8 * 2**30,
     max_ratio: float = 200,
 ) -> list[Path]:
-    """Unpack what is wanted of a zip file.
+    """Unpack the wanted files of a zip file.
 
     Parameters
     ----------
     archive
         The zip file.
     folder
-        Where it goes; made where it is missing.
+        Where the files go; made if it is missing.
     wanted
         Takes the name of a file in the archive and returns its path in the folder, with ``/``
-        between its parts, or None where it is not wanted.
+        between its parts, or None if it is not wanted.
     max_files
         The most entries that the archive may have.
     max_bytes
         The most bytes that the wanted files may have together.
     max_ratio
-        The most that they may grow; only looked at from 10 MiB on.
+        The largest factor by which they may grow; checked from 10 MiB on.
 
     Returns
     -------
@@ -76,8 +76,8 @@ def unpack(
             for name, entry in track(chosen.items(), archive.name, total=len(chosen)):
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with content.open(entry) as source, path.open("xb") as target:
-                    shutil.copyfileobj(source, target, 2**20)
+                with content.open(entry) as member, path.open("xb") as target:
+                    shutil.copyfileobj(member, target, 2**20)
     # A password is a RuntimeError, an unknown method a NotImplementedError, a cut an EOFError.
     except (BadZipFile, LargeZipFile, RuntimeError, EOFError, zlib.error) as error:
         raise DataFormatError(f"{archive}: not a zip file that can be read ({error})") from error

@@ -29,7 +29,7 @@ def tokenise(sentence: str) -> list[str]:
     Returns
     -------
     list of str
-        The words; empty where there are none.
+        The words; empty if there are none.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Vocabulary:
     ----------
     words
         All words, the special ones first: ``<NULL>``, which pads, and ``<UNK>``, which stands for
-        any word that is not here.
+        any other word.
 
     Raises
     ------
@@ -95,8 +95,8 @@ class Vocabulary:
         for row, sentence in enumerate(sentences):
             cls._check(sentence, f"sentences[{row}]")
             counts.update(sentence)
-        kept = [word for word, count in counts.items() if count >= min_count]
-        return cls(cls.SPECIAL + tuple(sorted(kept, key=lambda word: (-counts[word], word))))
+        frequent = [word for word, count in counts.items() if count >= min_count]
+        return cls(cls.SPECIAL + tuple(sorted(frequent, key=lambda word: (-counts[word], word))))
 
     def __len__(self) -> int:
         return len(self.words)

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from rnnreport.samples.pen import RGB
+
 Array = NDArray[np.float64]
 Field = Callable[[Array, Array], Array]
 """A quantity at the points (x, y); a flow is the angle of the strokes in radians."""
@@ -24,9 +26,6 @@ Field = Callable[[Array, Array], Array]
 _FINE = 2  # fine pixels along one pixel
 _DENSE = 1.3  # samples of a stroke along one fine pixel: no pixel of a bent stroke is missed
 _SAMPLES = 400_000  # how many samples are in memory at a time
-
-
-RGB = tuple[int, int, int]
 
 
 class Brush(NamedTuple):
@@ -58,21 +57,10 @@ class Brush(NamedTuple):
 
 
 def trace(flow: Field, starts: Array, lengths: Array, steps: int = 5) -> Array:
-    """Follow a flow from some points, half of the length backwards and half of it forwards.
+    """Follow a flow from points (N, 2), half of each length backwards and half of it forwards.
 
-    Parameters
-    ----------
-    flow
-        The angle at a point.
-    starts, lengths : (N, 2) and (N,)
-        The middles and lengths of the paths, in units.
-    steps
-        How many straight pieces each half has.
-
-    Returns
-    -------
-    (N, 2 steps + 1, 2)
-        The corners of the paths.
+    Lengths are in units; each half has `steps` straight pieces. Returns the corners of the paths,
+    (N, 2 steps + 1, 2).
     """
     halves = []
     for sign in (-1, 1):
@@ -98,17 +86,7 @@ def clouds(
 
 
 class Canvas:
-    """A picture that is being painted.
-
-    Parameters
-    ----------
-    size
-        Width and height in pixels.
-    ground
-        The colour under the paint, from 0 to 1.
-    rng
-        The source of all randomness.
-    """
+    """A picture that is being painted: `size` is in pixels, `ground` the colour under the paint."""
 
     def __init__(
         self, size: tuple[int, int], ground: tuple[float, float, float], rng: np.random.Generator
@@ -122,18 +100,9 @@ class Canvas:
         self.thickness = np.zeros(shape, dtype=np.float32)
 
     def cover(self, brush: Brush, flow: Field, picture: Field, where: Field | None = None) -> None:
-        """Cover the canvas with a layer of strokes.
+        """Cover the canvas with strokes that follow a flow and take the colours of a picture.
 
-        Parameters
-        ----------
-        brush
-            How they look.
-        flow
-            Their angle at a point.
-        picture
-            Their colour at a point: from (N,) and (N,) to (N, 3).
-        where
-            If given, only strokes whose middle is where this is above 0 are painted.
+        If `where` is given, only strokes are painted in whose middle it is above 0.
         """
         columns, rows = (int(np.ceil(side / brush.spacing)) for side in (self.width, self.height))
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
@@ -150,16 +119,10 @@ class Canvas:
         self.stroke(trace(flow, starts, lengths), colours, widths, brush)
 
     def stroke(self, paths: Array, colours: Array, widths: Array, brush: Brush) -> None:
-        """Paint strokes, one over the other in the order given.
+        """Paint strokes along paths (N, K, 2), one over the other in the order given.
 
-        Parameters
-        ----------
-        paths : (N, K, 2)
-            The corners of their middle lines, in units.
-        colours, widths : (N, 3) and (N,)
-            From 0 to 1; in units.
-        brush
-            Gives the rest: `streak`, `dry` and `relief`.
+        Paths and `widths` (N,) are in units, `colours` (N, 3) from 0 to 1. The brush gives the
+        rest: `streak`, `dry` and `relief`.
         """
         if not len(paths):
             return
@@ -203,13 +166,13 @@ class Canvas:
         bristle = (bristle + np.roll(bristle, 1, axis=1)) / np.sqrt(2)  # neighbours stick together
         ends = 1 - brush.dry * self.rng.random((count, 1, across), dtype=np.float32) ** 2
         rows, columns = self.thickness.shape
-        shown = (u < ends) & (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        visible = (u < ends) & (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
         # Of the samples that fall into a pixel the last one stays, as paint does.
         owner = np.full(rows * columns + 1, -1, dtype=np.int32)
-        sample = np.arange(shown.size, dtype=np.int32).reshape(shown.shape)
-        owner[np.where(shown, row * columns + column, -1)] = sample
+        sample = np.arange(visible.size, dtype=np.int32).reshape(visible.shape)
+        owner[np.where(visible, row * columns + column, -1)] = sample
         painted = np.flatnonzero(owner[:-1] >= 0)
-        stroke, _, hair = np.unravel_index(owner[painted], shown.shape)
+        stroke, _, hair = np.unravel_index(owner[painted], visible.shape)
         shade = bristle[stroke, hair]
         self.colour.reshape(-1, 3)[painted] = colours[stroke] + brush.streak * shade[:, None]
         # Paint is pushed to the sides, and furrowed by the bristles.
@@ -219,17 +182,7 @@ class Canvas:
     def finish(self, light: float, weave: float = 0.0) -> Image.Image:
         """Light the paint and average the fine pixels.
 
-        Parameters
-        ----------
-        light
-            How strong the edges of the paint show.
-        weave
-            How strong the threads of the canvas show.
-
-        Returns
-        -------
-        PIL.Image.Image
-            The picture, RGB.
+        `light` says how strong the edges of the paint show, `weave` the threads of the canvas.
         """
         smooth = gaussian_filter(self.thickness, 0.6)
         slope = np.sum(np.gradient(smooth), axis=0)
@@ -269,6 +222,6 @@ def mixed(rng: np.random.Generator, colours: Sequence[RGB], count: int) -> Array
     return np.asarray(share * two[0] + (1 - share) * two[1])
 
 
-def pick(rng: np.random.Generator, colours: Sequence[RGB]) -> Array:
-    """Choose one of some colours."""
+def colour_of(rng: np.random.Generator, colours: Sequence[RGB]) -> Array:
+    """Choose one of some colours, as numbers from 0 to 1."""
     return np.array(colours[int(rng.integers(len(colours)))]) / 255

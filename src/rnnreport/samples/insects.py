@@ -1,4 +1,4 @@
-"""Drawn ants and bees: the sample that stands in for photographs of them where there are none.
+"""Drawn ants and bees: the sample that stands in for photographs of them if there are none.
 
 An ant has a narrow waist, elbowed feelers and long thin legs; a bee is stout and furry, with bands
 and wings. Everything else is drawn by lot for both alike: colours, pose, size, background, light,
@@ -15,18 +15,14 @@ from PIL import Image, ImageDraw, ImageFilter
 from torch import Generator, Tensor
 
 from rnnreport._checks import check_at_least
+from rnnreport.data.hymenoptera import CLASSES
 from rnnreport.draws import chance, pick, uniform
+from rnnreport.samples.pen import CIRCLE, RGB, WHITE, Pen, Point, mix, shade
 
-__all__ = ["CLASSES", "COUNTS", "Insects", "draw_insects", "generate_insects"]
-
-RGB = tuple[int, int, int]
-Point = tuple[float, float]
-
-CLASSES = ("ants", "bees")
-"""The classes; their places are the labels."""
+__all__ = ["COUNTS", "Insects", "draw_insects", "generate_insects"]
 
 COUNTS = {"train": (123, 121), "val": (70, 83)}
-"""How many ants and bees each part has: as many as the photographs of the source."""
+"""How many ants and bees each part has: as many as the photographs."""
 
 # How hard it is to tell the two apart.
 _LENGTH = (0.34, 0.74)  # of a body, as a share of the picture
@@ -78,24 +74,9 @@ def generate_insects(
 ) -> Insects:
     """Draw pictures of ants and bees.
 
-    Parameters
-    ----------
-    generator
-        The source of all randomness: the same state gives the same pictures.
-    size
-        Side of the pictures in pixels.
-    train, val
-        How many ants and how many bees each part has.
-
-    Returns
-    -------
-    Insects
-        The pictures.
-
-    Raises
-    ------
-    ValueError
-        If a number is below 1.
+    The generator's state decides everything. `size` is the side of the pictures in pixels; `train`
+    and `val` say how many ants and how many bees each part has. A number below 1 is a
+    ``ValueError``.
     """
     check_at_least(1, size=size, train=min(train), val=min(val))
     parts = []
@@ -108,26 +89,10 @@ def generate_insects(
 
 
 def draw_insects(name: str, generator: Generator, size: int = 128) -> Image.Image:
-    """Draw a picture of one insect, or of several of a kind.
+    """Draw one insect, or several of a kind, in RGB with smooth edges.
 
-    Parameters
-    ----------
-    name
-        ``"ants"`` or ``"bees"``.
-    generator
-        The source of randomness.
-    size
-        Side of the picture in pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        An RGB picture with smooth edges.
-
-    Raises
-    ------
-    ValueError
-        If there is no such insect.
+    `name` is ``"ants"`` or ``"bees"``, anything else is a ``ValueError``; `size` is the side in
+    pixels.
     """
     if name not in CLASSES:
         raise ValueError(f"name must be one of {', '.join(CLASSES)}, got {name!r}")
@@ -186,99 +151,58 @@ class _Pose:
     angle: float
     from_side: bool
 
-
-class _Pen:
-    """Draws in the coordinates of a body: head towards +x, its length 1, centre at the origin."""
-
-    def __init__(self, layer: Image.Image, pose: _Pose) -> None:
-        self._canvas = ImageDraw.Draw(layer)
-        self._pose = pose
-        angle = pose.angle
-        if pose.from_side:  # feet down: the head looks left or right, a little up or down
-            self._flip = -1.0 if math.cos(angle) < 0 else 1.0
+    def pen(self, layer: Image.Image) -> Pen:
+        """Return a pen for the body: its head towards +x, its length 1, its middle at (0, 0)."""
+        flip, angle = 1.0, self.angle
+        if self.from_side:  # feet down: the head looks left or right, a little up or down
+            flip = -1.0 if math.cos(angle) < 0 else 1.0
             angle = 0.5 * math.sin(angle)
-        else:
-            self._flip = 1.0
-        self._cos, self._sin = math.cos(angle), math.sin(angle)
+        cos, sin = math.cos(angle), math.sin(angle)
 
-    def _at(self, x: float, y: float) -> Point:
-        u, v = self._cos * x - self._sin * y, self._sin * x + self._cos * y
-        pose = self._pose
-        return pose.x + self._flip * u * pose.length, pose.y + v * pose.length
+        def place(x: float, y: float) -> Point:
+            u, v = cos * x - sin * y, sin * x + cos * y
+            return self.x + flip * u * self.length, self.y + v * self.length
 
-    def polygon(self, points: Sequence[Point], fill: tuple[int, ...]) -> None:
-        self._canvas.polygon([self._at(x, y) for x, y in points], fill=fill)
-
-    def ellipse(
-        self, x: float, y: float, rx: float, ry: float, fill: tuple[int, ...], turn: float = 0.0
-    ) -> None:
-        cos, sin = math.cos(turn), math.sin(turn)
-        self.polygon(
-            [
-                (x + cos * rx * p - sin * ry * q, y + sin * rx * p + cos * ry * q)
-                for p, q in _CIRCLE
-            ],
-            fill,
-        )
-
-    def line(self, points: Sequence[Point], width: float, fill: tuple[int, ...]) -> None:
-        self._canvas.line(
-            [self._at(x, y) for x, y in points],
-            fill=fill,
-            width=max(1, round(width * self._pose.length)),
-            joint="curve",
-        )
-
-    def ball(self, x: float, y: float, rx: float, ry: float, fill: RGB, turn: float = 0.0) -> None:
-        """Draw a part of a body, lit from one side."""
-        self.ellipse(x, y, rx, ry, _shade(fill, 0.72), turn)
-        self.ellipse(x, y - 0.1 * ry, 0.86 * rx, 0.82 * ry, fill, turn)
-        self.ellipse(
-            x + 0.12 * rx, y - 0.3 * ry, 0.48 * rx, 0.36 * ry, _mix(fill, _WHITE, 0.22), turn
-        )
-
-
-_WHITE: RGB = (255, 255, 255)
-_CIRCLE = tuple((math.cos(k * math.pi / 16), math.sin(k * math.pi / 16)) for k in range(32))
+        return Pen(ImageDraw.Draw(layer), place, self.length)
 
 
 def _ant(fine: int, pose: _Pose, body: RGB, generator: Generator) -> Image.Image:
     layer = Image.new("RGBA", (fine, fine))
-    pen = _Pen(layer, pose)
+    pen = pose.pen(layer)
     stout = uniform(0.85, 1.3, generator)
-    dark = _shade(body, 0.6)
+    dark = shade(body, 0.6)
     _legs(pen, pose, dark, (0.13, 0.06, -0.01), 0.26, 0.024, generator)
     _feelers(pen, pose, dark, 0.44, 0.17, 0.022, generator)
     droop = uniform(-0.25, 0.25, generator)
     x, y = -0.1 - 0.22 * math.cos(droop), 0.22 * math.sin(droop)
     pen.ball(x, y, 0.2, 0.125 * stout, body, -droop)
     if chance(_BANDED_ANT, generator):
-        _bands(pen, x, y, 0.2, 0.125 * stout, _mix(body, _WHITE, 0.25), 3, -droop)
+        _bands(pen, x, y, 0.2, 0.125 * stout, mix(body, WHITE, 0.25), 3, -droop)
     pen.ball(-0.085, 0.0, 0.04, 0.04, dark)
     pen.ball(0.06, 0.0, 0.14, 0.065 * stout, body)
     pen.ball(0.32, 0.0, 0.125, 0.1 * stout, _vary(body, 10, generator))
     for side in (-1, 1):
         pen.line([(0.42, 0.03 * side), (0.5, 0.015 * side)], 0.022, dark)
     for side in (-1,) if pose.from_side else (-1, 1):
-        pen.ellipse(0.35, 0.07 * side * stout, 0.025, 0.022, (16, 14, 14))
+        pen.oval(0.35, 0.07 * side * stout, 0.025, 0.022, (16, 14, 14))
     return layer
 
 
 def _bee(fine: int, pose: _Pose, body: RGB, generator: Generator) -> Image.Image:
     layer = Image.new("RGBA", (fine, fine))
-    pen = _Pen(layer, pose)
+    pen = pose.pen(layer)
     slim = uniform(0.66, 1.05, generator)
-    dark = _shade(body, 0.5)
-    light = _mix(body, pick(((226, 170, 60), (196, 120, 50), (214, 196, 150)), generator), 0.65)
+    dark = shade(body, 0.5)
+    light = mix(body, pick(((226, 170, 60), (196, 120, 50), (214, 196, 150)), generator), 0.65)
     if chance(_FAINT_BANDS, generator):
-        light = _mix(body, light, 0.25)
+        light = mix(body, light, 0.25)
     _legs(pen, pose, dark, (0.2, 0.12, 0.02), 0.19, 0.034, generator)
     _feelers(pen, pose, dark, 0.44, 0.1, 0.024, generator)
     droop = uniform(-0.2, 0.2, generator)
     x, y = -0.02 - 0.22 * math.cos(droop), 0.22 * math.sin(droop)
     pen.ball(x, y, 0.27, 0.17 * slim, body, -droop)
     _bands(pen, x, y, 0.27, 0.17 * slim, light, pick((3, 4, 5), generator), -droop)
-    fur = _mix(body, light, 0.5)
+    fur = mix(body, light, 0.5)
     pen.ball(0.13, 0.0, 0.15, 0.155 * slim, fur)
     for _ in range(70):
         turn = uniform(0, 2 * math.pi, generator)
@@ -292,22 +216,22 @@ def _bee(fine: int, pose: _Pose, body: RGB, generator: Generator) -> Image.Image
             0.012,
             _vary(fur, 36, generator),
         )
-    pen.ball(0.35, 0.0, 0.095, 0.125 * slim, _vary(_mix(body, dark, 0.5), 10, generator))
+    pen.ball(0.35, 0.0, 0.095, 0.125 * slim, _vary(mix(body, dark, 0.5), 10, generator))
     for side in (-1,) if pose.from_side else (-1, 1):
-        pen.ellipse(0.37, 0.08 * side * slim, 0.05, 0.035, (20, 16, 18))
+        pen.oval(0.37, 0.08 * side * slim, 0.05, 0.035, (20, 16, 18))
     wings = Image.new("RGBA", (fine, fine))
     hidden = chance(_WINGS_HIDDEN, generator)
     alpha = round(uniform(18, 40, generator) if hidden else uniform(60, 140, generator))
     spread = uniform(0.05, 0.2, generator) if hidden else uniform(0.2, 1.3, generator)
     tint = (*pick(((232, 236, 240), (226, 214, 186), (196, 206, 216)), generator), alpha)
-    vein = (*_shade(body, 0.8), min(255, alpha + 30))
-    wing_pen = _Pen(wings, pose)
+    vein = (*shade(body, 0.8), min(255, alpha + 30))
+    wing_pen = pose.pen(wings)
     for side in (-1,) if pose.from_side else (-1, 1):
         for reach, wide, more in ((0.5, 0.085, 0.0), (0.36, 0.07, -0.28)):
             turn = side * (math.pi - spread - more)
             cos, sin = math.cos(turn), math.sin(turn)
             at = (0.12 + 0.5 * reach * cos, 0.08 * side * slim + 0.5 * reach * sin)
-            wing_pen.ellipse(*at, 0.5 * reach, wide, tint, turn)
+            wing_pen.oval(*at, 0.5 * reach, wide, tint, turn)
             start = (0.12, 0.08 * side * slim)
             for bend in (-0.05, 0.05):
                 tip = (
@@ -320,7 +244,7 @@ def _bee(fine: int, pose: _Pose, body: RGB, generator: Generator) -> Image.Image
 
 
 def _legs(
-    pen: _Pen,
+    pen: Pen,
     pose: _Pose,
     fill: RGB,
     roots: Sequence[float],
@@ -340,7 +264,7 @@ def _legs(
 
 
 def _feelers(
-    pen: _Pen, pose: _Pose, fill: RGB, root: float, reach: float, width: float, generator: Generator
+    pen: Pen, pose: _Pose, fill: RGB, root: float, reach: float, width: float, generator: Generator
 ) -> None:
     for side in (-1, 1):
         up = -1 if pose.from_side else side
@@ -352,10 +276,9 @@ def _feelers(
 
 
 def _bands(
-    pen: _Pen, x: float, y: float, rx: float, ry: float, fill: RGB, count: int, turn: float
+    pen: Pen, x: float, y: float, rx: float, ry: float, fill: RGB, count: int, turn: float
 ) -> None:
     """Draw bands across an ellipse."""
-    cos, sin = math.cos(turn), math.sin(turn)
     for k in range(count):
         middle = -0.75 + 1.4 * (k + 0.5) / count
         half = 0.32 / count
@@ -364,13 +287,7 @@ def _bands(
             q = math.sqrt(1 - p * p) * 0.98
             edge.append([(p, q), (p, -q)])
         corners = [edge[0][0], edge[1][0], edge[1][1], edge[0][1]]
-        pen.polygon(
-            [
-                (x + cos * rx * p - sin * ry * q, y + sin * rx * p + cos * ry * q)
-                for p, q in corners
-            ],
-            fill,
-        )
+        pen.oval(x, y, rx, ry, fill, turn, corners)
 
 
 # Backgrounds: each returns a picture and the colour of what grows there
@@ -380,7 +297,7 @@ def _leaf(fine: int, generator: Generator) -> tuple[Image.Image, RGB]:
     green = pick(((88, 136, 58), (60, 110, 62), (128, 156, 70), (150, 150, 84)), generator)
     image = _textured(fine, green, 0.12, 6, generator)
     canvas = ImageDraw.Draw(image)
-    turn, light = uniform(0, math.pi, generator), _mix(green, _WHITE, 0.3)
+    turn, light = uniform(0, math.pi, generator), mix(green, WHITE, 0.3)
     cos, sin = math.cos(turn), math.sin(turn)
     centre = uniform(0.3, 0.7, generator) * fine
     canvas.line(
@@ -395,7 +312,7 @@ def _leaf(fine: int, generator: Generator) -> tuple[Image.Image, RGB]:
         x, y = centre + k * 0.16 * fine * cos, centre + k * 0.16 * fine * sin
         for side in (-0.9, 0.9):
             end = (x + fine * math.cos(turn + side), y + fine * math.sin(turn + side))
-            canvas.line([(x, y), end], fill=_mix(green, light, 0.6), width=round(0.008 * fine))
+            canvas.line([(x, y), end], fill=mix(green, light, 0.6), width=round(0.008 * fine))
     return image.filter(ImageFilter.GaussianBlur(0.004 * fine)), green
 
 
@@ -429,11 +346,11 @@ def _petals(fine: int, generator: Generator) -> tuple[Image.Image, RGB]:
                 x + cos * reach * 0.5 * (1 + p) - sin * wide * q,
                 y + sin * reach * 0.5 * (1 + p) + cos * wide * q,
             )
-            for p, q in _CIRCLE
+            for p, q in CIRCLE
         ]
-        canvas.polygon(points, fill=_vary(_shade(petal, uniform(0.82, 1, generator)), 8, generator))
+        canvas.polygon(points, fill=_vary(shade(petal, uniform(0.82, 1, generator)), 8, generator))
         ends = [(x, y), (x + cos * reach * 0.8, y + sin * reach * 0.8)]
-        canvas.line(ends, fill=_shade(petal, 0.8), width=round(0.006 * fine))
+        canvas.line(ends, fill=shade(petal, 0.8), width=round(0.006 * fine))
     r = 0.14 * reach
     canvas.ellipse(
         [x - r, y - r, x + r, y + r], fill=pick(((150, 96, 30), (222, 176, 50)), generator)
@@ -460,7 +377,7 @@ def _sky(fine: int, generator: Generator) -> tuple[Image.Image, RGB]:
 
 def _grass(fine: int, generator: Generator) -> tuple[Image.Image, RGB]:
     green = pick(((78, 116, 50), (120, 132, 66), (140, 124, 70)), generator)
-    image = _textured(fine, _shade(green, 0.6), 0.2, 6, generator)
+    image = _textured(fine, shade(green, 0.6), 0.2, 6, generator)
     canvas = ImageDraw.Draw(image)
     for _ in range(34):
         _blade(canvas, fine, _vary(green, 60, generator), generator, width=(0.012, 0.05))
@@ -565,14 +482,4 @@ def _vary(colour: RGB, by: float, generator: Generator) -> RGB:
         min(255, max(0, round(part + step + uniform(-0.25 * by, 0.25 * by, generator))))
         for part in colour
     )
-    return red, green, blue
-
-
-def _mix(a: RGB, b: RGB, share: float) -> RGB:
-    red, green, blue = (round(p + share * (q - p)) for p, q in zip(a, b, strict=True))
-    return red, green, blue
-
-
-def _shade(colour: RGB, factor: float) -> RGB:
-    red, green, blue = (min(255, round(part * factor)) for part in colour)
     return red, green, blue

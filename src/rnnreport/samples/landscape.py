@@ -9,12 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from rnnreport.samples.brush import RGB, Array, Brush, Canvas, clouds, look, pick, ramp
+from rnnreport.samples.brush import Array, Brush, Canvas, clouds, colour_of, look, ramp
+from rnnreport.samples.pen import RGB
 
 Points = Sequence[tuple[float, float]]
 
 # Where the row of houses vanishes, and its near end: shares of width and height. A point of the
-# row is told by its nearness, 1 at the near end and 0 at the vanishing point.
+# row is given by its nearness, 1 at the near end and 0 at the vanishing point.
 _FAR_X, _NEAR_X = 0.06, 1.06
 _EYE, _FOOT, _WATER = 0.635, 0.85, 0.985
 
@@ -183,7 +184,7 @@ class _Town:
         tall = rng.uniform(0.38, 0.5)
         foot, roof = lift, rng.uniform(0.12, 0.18)
         eaves, peak, middle = foot + tall, foot + tall + roof, (far + near) / 2
-        wall, tile = pick(rng, _PLASTER), pick(rng, _TILES) * rng.uniform(0.85, 1.1)
+        wall, tile = colour_of(rng, _PLASTER), colour_of(rng, _TILES) * rng.uniform(0.85, 1.1)
         wall = wall * rng.uniform(0.9, 1.04) * (0.92 if lift else 1)
         gable = rng.random() < 0.65
         left, right = self.at(far, eaves), self.at(near, eaves)
@@ -217,7 +218,7 @@ class _Town:
                     far + share * (near - far), 0.07 * (near - far), eaves + 0.03, 0.04, None
                 )
         floors, columns = int(rng.integers(4, 6)), int(rng.integers(3, 5))
-        shutter = pick(rng, _SHUTTERS) if rng.random() < 0.6 else None
+        shutter = colour_of(rng, _SHUTTERS) if rng.random() < 0.6 else None
         width = 0.28 * (near - far) / columns
         for floor in range(floors + gable):
             inset = 0.3 if floor == floors else 0.12  # the last row is in the gable
@@ -267,11 +268,11 @@ class _Town:
             self.rng, (rows, columns), (4, 22)
         )
         shake = np.clip(deep, 0, 0.2) * wave * self.scale
-        source = [2 * shore - y + 0.12 * shake - 0.004 * self.scale, x + 0.04 * shake]
+        places = [2 * shore - y + 0.12 * shake - 0.004 * self.scale, x + 0.04 * shake]
         mirror = np.empty_like(colour)
         for part in range(3):
             soft = gaussian_filter(colour[..., part], (2.5, 1))
-            mirror[..., part] = map_coordinates(soft, source, order=1, mode="nearest")
+            mirror[..., part] = map_coordinates(soft, places, order=1, mode="nearest")
         share = np.clip(0.72 - 1.2 * deep + 0.05 * wave, 0.35, 0.8)[..., None]
         water = share * mirror + (1 - share) * np.array([0.14, 0.17, 0.14])
         water *= np.clip(deep / 0.012, 0.6, 1)[..., None]

@@ -2,6 +2,10 @@
 
 A landscape as content, and three paintings, each after a famous one in palette and stroke. No file
 is read: every form and colour below is a formula or a short table, and a generator varies them.
+
+Each drawing function takes a generator, whose state decides the picture, and a size: the short side
+in pixels for the picture's own shape, or width and height. It returns an RGB picture, and raises a
+``ValueError`` if a side is below 32 pixels.
 """
 
 from __future__ import annotations
@@ -17,18 +21,18 @@ from scipy.ndimage import gaussian_filter
 from torch import Generator
 
 from rnnreport.samples.brush import (
-    RGB,
     Array,
     Brush,
     Canvas,
     Field,
     clouds,
+    colour_of,
     look,
     mixed,
-    pick,
     ramp,
 )
 from rnnreport.samples.landscape import river_town
+from rnnreport.samples.pen import RGB
 
 __all__ = ["PAINTINGS", "Painting", "colliding_forms", "landscape", "swirling_night", "waving_sky"]
 
@@ -56,48 +60,12 @@ class Painting(NamedTuple):
 
 
 def landscape(generator: Generator, size: Size) -> Image.Image:
-    """Draw a river town in soft light: houses, trees and hills, a boat, and their mirror image.
-
-    Parameters
-    ----------
-    generator
-        The source of all randomness: the same state gives the same picture.
-    size
-        The short side in pixels, for the picture's own shape, or width and height.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The picture, RGB.
-
-    Raises
-    ------
-    ValueError
-        If a side is below 32 pixels.
-    """
+    """Draw a river town in soft light: houses, trees and hills, a boat, and their mirror image."""
     return river_town(_begin(generator, size, 4 / 3, (0.5, 0.5, 0.5)))
 
 
 def swirling_night(generator: Generator, size: Size) -> Image.Image:
-    """Paint a night sky of vortices and stars: short, thick, curved strokes of blue and yellow.
-
-    Parameters
-    ----------
-    generator
-        The source of all randomness: the same state gives the same picture.
-    size
-        The short side in pixels, for the picture's own shape, or width and height.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The picture, RGB.
-
-    Raises
-    ------
-    ValueError
-        If a side is below 32 pixels.
-    """
+    """Paint a night sky of vortices and stars: short, thick, curved strokes of blue and yellow."""
     canvas = _begin(generator, size, 1.26, (0.24, 0.32, 0.45))
     rng, w, h = canvas.rng, canvas.width, canvas.height
     near = 0.02 * rng.standard_normal((14, 2))
@@ -253,25 +221,7 @@ _CYPRESS: tuple[RGB, ...] = ((14, 16, 16), (24, 28, 24), (38, 46, 34), (70, 52, 
 
 
 def waving_sky(generator: Generator, size: Size) -> Image.Image:
-    """Paint a burning sky over a fjord: long, dry, waving bands, cut by the rail of a bridge.
-
-    Parameters
-    ----------
-    generator
-        The source of all randomness: the same state gives the same picture.
-    size
-        The short side in pixels, for the picture's own shape, or width and height.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The picture, RGB.
-
-    Raises
-    ------
-    ValueError
-        If a side is below 32 pixels.
-    """
+    """Paint a burning sky over a fjord: long, dry, waving bands, cut by the rail of a bridge."""
     canvas = _begin(generator, size, 0.785, (0.5, 0.4, 0.27))
     rng, w, h = canvas.rng, canvas.width, canvas.height
     phase = rng.uniform(0, 2 * np.pi, 4)
@@ -396,25 +346,7 @@ _SHORE: tuple[RGB, ...] = ((24, 32, 32), (34, 46, 52), (18, 26, 24), (50, 60, 54
 
 
 def colliding_forms(generator: Generator, size: Size) -> Image.Image:
-    """Paint forms that collide: wedges, arcs, rings and blots in many colours, and black lines.
-
-    Parameters
-    ----------
-    generator
-        The source of all randomness: the same state gives the same picture.
-    size
-        The short side in pixels, for the picture's own shape, or width and height.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The picture, RGB.
-
-    Raises
-    ------
-    ValueError
-        If a side is below 32 pixels.
-    """
+    """Paint forms that collide: wedges, arcs, rings and blots in many colours, and black lines."""
     canvas = _begin(generator, size, 1.504, (0.7, 0.6, 0.5))
     rng, w, h = canvas.rng, canvas.width, canvas.height
     fine = canvas.colour.shape[1::-1]
@@ -443,10 +375,10 @@ def colliding_forms(generator: Generator, size: Size) -> Image.Image:
         flow = _edges(gaussian_filter(canvas.colour.mean(2), 3).astype(np.float64), w, h)
         canvas.cover(brush, flow, picture)
     for path in outlines:
-        canvas.line(path, pick(rng, _INKS), rng.uniform(0.003, 0.008), dry=0.3)
+        canvas.line(path, colour_of(rng, _INKS), rng.uniform(0.003, 0.008), dry=0.3)
     for _ in range(30):
         middle = np.array([w, h]) * _toward(rng, 0.6)
-        ink = pick(rng, _INKS)
+        ink = colour_of(rng, _INKS)
         for path in _scratches(rng):
             canvas.line(middle + path, ink, rng.uniform(0.003, 0.007), streak=0.03, dry=0.3)
     return canvas.finish(0.04, 0.04)
@@ -497,7 +429,7 @@ def _place(sheet: Image.Image, form: Array, span: float, rng: np.random.Generato
     mask = Image.new("L", (int(right - left), int(bottom - top)))
     cover = int(255 * rng.uniform(0.8, 1))
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in form], fill=cover)
-    two = np.array([pick(rng, _COLOURS) for _ in range(2)])
+    two = np.array([colour_of(rng, _COLOURS) for _ in range(2)])
     x, y = np.meshgrid(np.linspace(-1, 1, mask.width), np.linspace(-1, 1, mask.height))
     turn = rng.uniform(0, 2 * np.pi)
     share = np.clip(0.5 + 0.9 * (np.cos(turn) * x + np.sin(turn) * y), 0, 1)[..., None]

@@ -1,6 +1,6 @@
 """Reviews: made-up sentences about restaurants, hotels and shops, with the label each deserves.
 
-The sample that stands in for labelled sentences where there are none. Each sentence follows a
+The sample that stands in for labelled sentences if there are none. Each sentence follows a
 template of one of the :data:`KINDS` of construction. In most of them the order of the words
 decides: "the room was dirty but the food was excellent" is praise, and the same words with the two
 adjectives exchanged are a complaint. Which words occur does not settle the label there.
@@ -20,6 +20,7 @@ from torch import Generator
 from rnnreport._checks import check_at_least
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.draws import chance, pick, uniform
+from rnnreport.samples._words import with_article
 
 __all__ = ["KINDS", "generate", "generate_splits"]
 
@@ -30,24 +31,10 @@ _SHORTEST, _LONGEST = 5, 15  # tokens
 
 
 def generate(count: int, *, generator: Generator) -> LabelledSentences:
-    """Make up reviews.
+    """Make up reviews of 5 to 15 tokens in random order, with their kinds.
 
-    Parameters
-    ----------
-    count
-        How many. Half of them are positive; of an odd number, one more is negative.
-    generator
-        The source of all randomness: the same state gives the same sentences.
-
-    Returns
-    -------
-    LabelledSentences
-        Sentences of 5 to 15 tokens in random order, with their kinds. A short one may occur twice.
-
-    Raises
-    ------
-    ValueError
-        If `count` is below 1.
+    Half of them are positive; of an odd number, one more is negative. The generator's state decides
+    everything, and a short sentence may occur twice. A `count` below 1 is a ``ValueError``.
     """
     check_at_least(1, count=count)
     return _generate(count, generator, frozenset())
@@ -56,25 +43,7 @@ def generate(count: int, *, generator: Generator) -> LabelledSentences:
 def generate_splits(
     n_train: int, n_dev: int, n_test: int, *, generator: Generator
 ) -> SentimentSplits:
-    """Make up reviews to learn from, to choose by and to report on.
-
-    Parameters
-    ----------
-    n_train, n_dev, n_test
-        How many of each, balanced as by :func:`generate`.
-    generator
-        The source of all randomness.
-
-    Returns
-    -------
-    SentimentSplits
-        The three parts. No sentence stands in two of them.
-
-    Raises
-    ------
-    ValueError
-        If a number is below 1.
-    """
+    """Make up three parts, each balanced as by :func:`generate`; no two share a sentence."""
     check_at_least(1, n_train=n_train, n_dev=n_dev, n_test=n_test)
     train = _generate(n_train, generator, frozenset())
     dev = _generate(n_dev, generator, frozenset(train.sentences))
@@ -106,8 +75,8 @@ def _review(label: int, generator: Generator) -> tuple[str, Sentence]:
             return kind, sentence
 
 
-# Words. Of a pair, the first is what is bad and the second what is good. The first words of a list
-# are the most frequent ones.
+# Words. Of a pair, the first is bad and the second good. The first words of a list are the most
+# frequent ones.
 
 
 class _Noun(NamedTuple):
@@ -118,8 +87,8 @@ class _Noun(NamedTuple):
     number: str  # one, many or mass
 
 
-# What may be judged at each kind of place, at least two things of each aspect: what is one, what
-# is many, and what takes no article.
+# What may be judged at each kind of place, at least two things of each aspect: singular nouns,
+# plural nouns, and nouns without an article.
 _PREMISES = {
     "restaurant diner bistro steakhouse tavern canteen": """
         dish: soup pizza steak burger curry stew omelette risotto lasagna casserole
@@ -202,7 +171,7 @@ _STRONG = (
 )
 _STRONG_ADVERBS = ("", "", "", "really", "absolutely", "simply")
 
-# What is not said of a noun by an adjective.
+# Judgements by other words than an adjective of a noun.
 _JUDGED = {
     "verb": ("hated disliked criticised loathed", "loved liked praised adored"),
     "mood": (
@@ -213,7 +182,7 @@ _JUDGED = {
     "venue_more": ("worse dirtier shabbier ruder", "better cleaner nicer friendlier"),
 }
 
-# What says nothing either way.
+# Neutral words.
 _FREE: dict[str, tuple[str, ...]] = {
     "not": ("not", "n't"),
     "i": ("i", "we"),
@@ -404,7 +373,7 @@ class _Slots(dict[str, str]):
         super().__init__()
         self._label, self._generator, self._countable = label, generator, countable
         self._nouns: dict[str, _Noun] = {}
-        self._said: list[str] = []
+        self._used: list[str] = []
         self._he = pick(("he", "she"), generator)
         self["venue"] = _rare(tuple(_VENUES), generator)
 
@@ -428,23 +397,23 @@ class _Slots(dict[str, str]):
             nouns = [
                 noun
                 for noun in _VENUES[self["venue"]]
-                if noun.word not in self._said
+                if noun.word not in self._used
                 and aspect in (None, noun.aspect)
                 and not (self._countable and noun.number == "mass")
             ]
             noun = _rare(nouns, self._generator)
-            self._said.append(noun.word)
+            self._used.append(noun.word)
             if noun.aspect in _HAVE_ORIGIN and chance(0.04, self._generator):
                 noun = noun._replace(word=f"{_rare(_ORIGINS, self._generator)} {noun.word}")
             self._nouns[which] = noun
         return self._nouns[which]
 
     def _judge(self, good: int, what: str, which: str) -> str:
-        """Say something bad (0) or good (1)."""
+        """Return a phrase that calls something bad (0) or good (1)."""
         if what in _JUDGED:
             return _rare(_JUDGED[what][good].split(), self._generator)
         if what == "venue":
-            return _with_article(f"{self._adjective(_STRONG[good])} {self['venue']}")
+            return with_article(f"{self._adjective(_STRONG[good])} {self['venue']}")
         noun = self._noun(which)
         mild = f"{_MILD[noun.aspect][good]} {_ANY[good]}"
         if what == "mild":
@@ -463,13 +432,13 @@ class _Slots(dict[str, str]):
             "one": f"{adjective} {self._speak('one', noun)}",
         }
         phrase = phrases[what.removeprefix("a_")]
-        return _with_article(phrase) if what[:2] == "a_" and noun.number == "one" else phrase
+        return with_article(phrase) if what[:2] == "a_" and noun.number == "one" else phrase
 
     def _adjective(self, words: str) -> str:
-        """Choose a word that the sentence does not hold yet."""
-        left = [word for word in words.split() if word not in self._said]
-        self._said.append(pick(left, self._generator))
-        return self._said[-1]
+        """Choose a word that the sentence does not have yet."""
+        unused = [word for word in words.split() if word not in self._used]
+        self._used.append(pick(unused, self._generator))
+        return self._used[-1]
 
     def _speak(self, name: str, noun: _Noun) -> str:
         """Return a word that goes with a noun, by its number and whether it is a person."""
@@ -487,13 +456,6 @@ class _Slots(dict[str, str]):
         if person:
             return {"it_was": f"{self._he} was", "him": "him" if self._he == "he" else "her"}[name]
         return {"it_was": "it was", "him": "it"}[name]
-
-
-def _with_article(phrase: str) -> str:
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
-
-
-# Randomness
 
 
 def _rare(items: Sequence[_T], generator: Generator) -> _T:

@@ -1,12 +1,12 @@
-"""Scenes: small drawn pictures with captions that say what is in them.
+"""Scenes: small drawn pictures with captions.
 
-The sample that stands in for captioned photographs where there are none. A :class:`Scene` is a
+The sample that stands in for captioned photographs if there are none. A :class:`Scene` is a
 description (a place, a time of day and up to three things); :func:`draw` makes the picture of it
-and :func:`describe` a caption. A caption tells only part of the scene, as people do, and nothing
-that is not so.
+and :func:`describe` a caption. A caption mentions only part of the scene, as people do, and nothing
+that is not there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from torch import Generator, Tensor
 
 from rnnreport._checks import check_at_least
 from rnnreport.draws import chance, pick, uniform
+from rnnreport.samples._words import with_article
+from rnnreport.samples.pen import RGB, WHITE, Pen, mix, shade
 
 __all__ = [
     "KINDS",
@@ -33,8 +35,7 @@ __all__ = [
     "random_scene",
 ]
 
-RGB = tuple[int, int, int]
-Drawer = Callable[["_Pen", RGB], None]
+Drawer = Callable[[Pen, RGB], None]
 
 PALETTE: dict[str, RGB] = {
     "red": (214, 48, 49),
@@ -60,14 +61,14 @@ _SKY: dict[str, tuple[RGB, RGB]] = {
 _HORIZON = 0.6
 # What the light does to the ground (the things keep their colours): a tint and its share.
 _TINT: dict[str, tuple[RGB, float]] = {
-    "day": ((255, 255, 255), 0.0),
+    "day": (WHITE, 0.0),
     "sunset": ((150, 70, 90), 0.3),
     "night": ((24, 30, 74), 0.58),
 }
 
 
 class Place(NamedTuple):
-    """Where a scene is: its ground colour, and how captions say it."""
+    """Where a scene is: the colour of its ground and the words of captions."""
 
     ground: RGB
     phrases: tuple[str, ...]
@@ -76,7 +77,7 @@ class Place(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of thing: what it may look like, and how captions speak of it."""
+    """A kind of thing: its looks and its words in captions."""
 
     noun: str
     colours: tuple[str, ...]
@@ -121,7 +122,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows.
+    """A description of a picture.
 
     Attributes
     ----------
@@ -130,9 +131,9 @@ class Scene:
     things
         One to three things, from left to right, no two of which overlap.
     light
-        Whether the sun, or at night the moon, is seen.
+        Whether the sun, or at night the moon, is visible.
     light_x
-        Where, as a share of the picture from the left.
+        Its place, as a share of the picture from the left.
     """
 
     place: str
@@ -155,7 +156,7 @@ class Scenes:
     images : Tensor, float32, (N, 3, S, S)
         The pictures, values from 0 to 1.
     captions
-        For each scene its captions, as lists of words.
+        The captions of each scene, as lists of words.
     """
 
     names: tuple[str, ...]
@@ -167,29 +168,10 @@ class Scenes:
 def generate(
     count: int, *, generator: Generator, size: int = 96, captions_per_scene: int = 5
 ) -> Scenes:
-    """Generate scenes with pictures and captions.
+    """Generate scenes with pictures and captions, which may repeat.
 
-    Parameters
-    ----------
-    count
-        How many.
-    generator
-        The source of all randomness: the same state gives the same scenes, and a larger `count`
-        begins with the scenes of a smaller one.
-    size
-        Side of the pictures in pixels.
-    captions_per_scene
-        How many captions each scene gets; they may repeat.
-
-    Returns
-    -------
-    Scenes
-        Descriptions, pictures and captions.
-
-    Raises
-    ------
-    ValueError
-        If a number is below 1.
+    The generator's state decides everything; a larger `count` begins with the scenes of a smaller
+    one. `size` is the side of the pictures in pixels. A number below 1 is a ``ValueError``.
     """
     check_at_least(1, count=count, size=size, captions_per_scene=captions_per_scene)
     scenes, captions = [], []
@@ -199,27 +181,17 @@ def generate(
         captions.append(
             tuple(tuple(describe(scene, generator).split()) for _ in range(captions_per_scene))
         )
+    pixels = torch.from_numpy(np.stack([np.asarray(draw(scene, size)) for scene in scenes]))
     return Scenes(
         names=tuple(f"scene-{number:05d}" for number in range(count)),
         scenes=tuple(scenes),
-        images=torch.stack([_to_tensor(draw(scene, size)) for scene in scenes]),
+        images=pixels.permute(0, 3, 1, 2).contiguous().float() / 255,
         captions=tuple(captions),
     )
 
 
 def random_scene(generator: Generator) -> Scene:
-    """Make up a scene.
-
-    Parameters
-    ----------
-    generator
-        The source of randomness.
-
-    Returns
-    -------
-    Scene
-        A scene with at least one thing on the ground or on the water.
-    """
+    """Make up a scene with at least one thing on the ground or on the water."""
     place = pick(tuple(PLACES), generator)
     time = pick(TIMES, generator)
     slots = (1 / 6, 1 / 2, 5 / 6)  # the middle of each third: things stay within theirs
@@ -253,20 +225,7 @@ def random_scene(generator: Generator) -> Scene:
 
 
 def describe(scene: Scene, generator: Generator) -> str:
-    """Say something true about a scene.
-
-    Parameters
-    ----------
-    scene
-        The scene.
-    generator
-        Chooses what to speak of and how.
-
-    Returns
-    -------
-    str
-        A caption in lower case, without punctuation.
-    """
+    """Return a true caption of a scene, in lower case and without punctuation."""
     ground = [thing for thing in scene.things if not thing.in_sky]
     sky = [thing for thing in scene.things if thing.in_sky]
     ways: list[Callable[[Scene, list[Thing], list[Thing], Generator], str]] = [_one]
@@ -356,8 +315,7 @@ def _above(scene: Scene, ground: list[Thing], sky: list[Thing], generator: Gener
 def _name(thing: Thing, generator: Generator) -> str:
     """Return a noun phrase, such as "a small red ball"."""
     size = ("big " if thing.big else "small ") if chance(0.35, generator) else ""
-    phrase = size + _colour(thing) + KINDS[thing.kind].noun
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+    return with_article(size + _colour(thing) + KINDS[thing.kind].noun)
 
 
 def _plural(noun: str) -> str:
@@ -380,8 +338,8 @@ def _when(scene: Scene, generator: Generator) -> str:
         "night": ("at night", "under the stars"),
     }[scene.time]
     if scene.light:
-        seen = {"day": "in the sunshine", "sunset": "at sunset", "night": "under the moon"}
-        phrases += (seen[scene.time],)
+        light_phrases = {"day": "in the sunshine", "sunset": "at sunset", "night": "under the moon"}
+        phrases += (light_phrases[scene.time],)
     return pick(phrases, generator)
 
 
@@ -389,70 +347,21 @@ def _when(scene: Scene, generator: Generator) -> str:
 
 
 def draw(scene: Scene, size: int = 96) -> Image.Image:
-    """Draw a scene.
-
-    Parameters
-    ----------
-    scene
-        The scene.
-    size
-        Side of the picture in pixels.
-
-    Returns
-    -------
-    PIL.Image.Image
-        An RGB picture with smooth edges.
-    """
+    """Draw a scene in RGB with smooth edges; `size` is the side of the picture in pixels."""
     fine = size * _OVERSAMPLING
     image = Image.fromarray(_background(scene, fine))
     canvas = ImageDraw.Draw(image)
-    whole = _Pen(canvas, 0.0, 0.0, fine, fine)
+    whole = Pen.in_box(canvas, 0.0, 0.0, fine, fine)
     _draw_light(scene, whole)
     _draw_ground(scene, whole)
     for thing in sorted(scene.things, key=lambda thing: thing.y):  # the nearest one last
         width, height = (share * fine for share in thing.size)
-        pen = _Pen(canvas, thing.x * fine - width / 2, thing.y * fine - height, width, height)
+        pen = Pen.in_box(canvas, thing.x * fine - width / 2, thing.y * fine - height, width, height)
         KINDS[thing.kind].draw(pen, PALETTE[thing.colour])
     return image.resize((size, size), Image.Resampling.BOX)
 
 
 _OVERSAMPLING = 4
-
-
-class _Pen:
-    """Draws in a box whose corners are (0, 0) at the upper left and (1, 1) at the lower right."""
-
-    def __init__(
-        self, canvas: ImageDraw.ImageDraw, left: float, top: float, width: float, height: float
-    ) -> None:
-        self._canvas = canvas
-        self._left, self._top, self._width, self._height = left, top, width, height
-
-    def _at(self, x: float, y: float) -> tuple[float, float]:
-        return self._left + x * self._width, self._top + y * self._height
-
-    def ellipse(self, x0: float, y0: float, x1: float, y1: float, fill: RGB) -> None:
-        self._canvas.ellipse([self._at(x0, y0), self._at(x1, y1)], fill=fill)
-
-    def rectangle(self, x0: float, y0: float, x1: float, y1: float, fill: RGB) -> None:
-        self._canvas.rectangle([self._at(x0, y0), self._at(x1, y1)], fill=fill)
-
-    def polygon(self, points: Sequence[tuple[float, float]], fill: RGB) -> None:
-        self._canvas.polygon([self._at(x, y) for x, y in points], fill=fill)
-
-    def line(self, points: Sequence[tuple[float, float]], width: float, fill: RGB) -> None:
-        self._canvas.line(
-            [self._at(x, y) for x, y in points],
-            fill=fill,
-            width=max(1, round(width * self._width)),
-            joint="curve",
-        )
-
-    def pie(
-        self, box: tuple[float, float, float, float], start: float, end: float, fill: RGB
-    ) -> None:
-        x0, y0, x1, y1 = box
-        self._canvas.pieslice([self._at(x0, y0), self._at(x1, y1)], start, end, fill=fill)
 
 
 def _background(scene: Scene, fine: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
@@ -473,7 +382,7 @@ _STARS: tuple[tuple[float, float], ...] = (
 _STARS += ((0.44, 0.36), (0.66, 0.32), (0.86, 0.34), (0.06, 0.42))
 
 
-def _draw_light(scene: Scene, pen: _Pen) -> None:
+def _draw_light(scene: Scene, pen: Pen) -> None:
     if scene.time == "night":
         for x, y in _STARS:
             pen.ellipse(x - 0.009, y - 0.009, x + 0.009, y + 0.009, (240, 240, 220))
@@ -495,7 +404,7 @@ def _draw_light(scene: Scene, pen: _Pen) -> None:
             pen.ellipse(cx - cr, cy - cr, cx + cr, cy + cr, (226, 218, 180))
 
 
-def _draw_ground(scene: Scene, pen: _Pen) -> None:
+def _draw_ground(scene: Scene, pen: Pen) -> None:
     ground = _dusk(PLACES[scene.place].ground, scene.time)
     if scene.place == "beach":
         pen.rectangle(0, _HORIZON, 1, 0.8, _dusk(PLACES["sea"].ground, scene.time))
@@ -505,43 +414,43 @@ def _draw_ground(scene: Scene, pen: _Pen) -> None:
     if scene.place == "sea":
         for row, y in enumerate((0.66, 0.74, 0.83, 0.93)):
             for x in np.arange(0.05 + 0.12 * (row % 2), 1, 0.25).tolist():
-                pen.line([(x, y), (x + 0.05, y - 0.012), (x + 0.1, y)], 0.01, _shade(ground, 1.25))
+                pen.line([(x, y), (x + 0.05, y - 0.012), (x + 0.1, y)], 0.01, shade(ground, 1.25))
     elif scene.place == "snow":
-        pen.ellipse(-0.3, _HORIZON - 0.06, 0.6, 0.9, _shade(ground, 0.96))
+        pen.ellipse(-0.3, _HORIZON - 0.06, 0.6, 0.9, shade(ground, 0.96))
     else:
-        pen.ellipse(0.3, _HORIZON - 0.07, 1.4, 0.9, _shade(ground, 0.92))
+        pen.ellipse(0.3, _HORIZON - 0.07, 1.4, 0.9, shade(ground, 0.92))
 
 
-def _draw_ball(pen: _Pen, colour: RGB) -> None:
+def _draw_ball(pen: Pen, colour: RGB) -> None:
     pen.ellipse(0, 0, 1, 1, colour)
-    pen.pie((0, 0, 1, 1), 60, 120, _shade(colour, 0.75))
-    pen.ellipse(0.22, 0.14, 0.46, 0.38, _mix(colour, (255, 255, 255), 0.6))
+    pen.pie((0, 0, 1, 1), 60, 120, shade(colour, 0.75))
+    pen.ellipse(0.22, 0.14, 0.46, 0.38, mix(colour, WHITE, 0.6))
 
 
-def _draw_tree(pen: _Pen, colour: RGB) -> None:
+def _draw_tree(pen: Pen, colour: RGB) -> None:
     pen.rectangle(0.43, 0.6, 0.57, 1, (109, 76, 50))
-    dark, light = _shade(colour, 0.85), _mix(colour, (255, 255, 255), 0.12)
+    dark, light = shade(colour, 0.85), mix(colour, WHITE, 0.12)
     pen.ellipse(0, 0.25, 0.6, 0.75, dark)
     pen.ellipse(0.4, 0.25, 1, 0.75, dark)
     pen.ellipse(0.15, 0, 0.85, 0.62, colour)
     pen.ellipse(0.28, 0.06, 0.6, 0.34, light)
 
 
-def _draw_fir(pen: _Pen, colour: RGB) -> None:
+def _draw_fir(pen: Pen, colour: RGB) -> None:
     pen.rectangle(0.42, 0.8, 0.58, 1, (109, 76, 50))
     for top, bottom, half in ((0.4, 0.88, 0.5), (0.2, 0.62, 0.4), (0.0, 0.38, 0.28)):
         pen.polygon([(0.5, top), (0.5 - half, bottom), (0.5 + half, bottom)], colour)
 
 
-def _draw_house(pen: _Pen, colour: RGB) -> None:
+def _draw_house(pen: Pen, colour: RGB) -> None:
     pen.rectangle(0.72, 0.06, 0.84, 0.4, (120, 80, 70))
     pen.rectangle(0.08, 0.4, 0.92, 1, colour)
     pen.polygon([(0, 0.42), (0.5, 0), (1, 0.42)], (96, 58, 48))
     pen.rectangle(0.18, 0.58, 0.42, 0.8, (255, 241, 170))
-    pen.rectangle(0.56, 0.58, 0.78, 1, _shade(colour, 0.55))
+    pen.rectangle(0.56, 0.58, 0.78, 1, shade(colour, 0.55))
 
 
-def _draw_cat(pen: _Pen, colour: RGB) -> None:
+def _draw_cat(pen: Pen, colour: RGB) -> None:
     pen.line([(0.8, 0.92), (0.97, 0.7), (0.88, 0.45)], 0.1, colour)
     pen.ellipse(0.22, 0.4, 0.84, 1.04, colour)
     pen.polygon([(0.1, 0.34), (0.14, 0), (0.36, 0.14)], colour)
@@ -553,7 +462,7 @@ def _draw_cat(pen: _Pen, colour: RGB) -> None:
     pen.polygon([(0.33, 0.42), (0.43, 0.42), (0.38, 0.48)], (244, 150, 160))
 
 
-def _draw_car(pen: _Pen, colour: RGB) -> None:
+def _draw_car(pen: Pen, colour: RGB) -> None:
     pen.polygon([(0.18, 0.45), (0.32, 0), (0.7, 0), (0.86, 0.45)], colour)
     pen.polygon([(0.29, 0.42), (0.38, 0.1), (0.5, 0.1), (0.5, 0.42)], (205, 230, 245))
     pen.polygon([(0.55, 0.42), (0.55, 0.1), (0.66, 0.1), (0.75, 0.42)], (205, 230, 245))
@@ -563,7 +472,7 @@ def _draw_car(pen: _Pen, colour: RGB) -> None:
         pen.ellipse(x + 0.08, 0.73, x + 0.16, 0.87, (190, 190, 195))
 
 
-def _draw_flower(pen: _Pen, colour: RGB) -> None:
+def _draw_flower(pen: Pen, colour: RGB) -> None:
     pen.line([(0.5, 0.4), (0.5, 1)], 0.08, (46, 100, 50))
     pen.ellipse(0.5, 0.66, 0.9, 0.84, (46, 100, 50))
     for x, y in ((0.5, 0.14), (0.22, 0.26), (0.78, 0.26), (0.32, 0.48), (0.68, 0.48)):
@@ -571,14 +480,14 @@ def _draw_flower(pen: _Pen, colour: RGB) -> None:
     pen.ellipse(0.34, 0.22, 0.66, 0.44, (255, 236, 120))
 
 
-def _draw_umbrella(pen: _Pen, colour: RGB) -> None:
+def _draw_umbrella(pen: Pen, colour: RGB) -> None:
     pen.line([(0.5, 0.1), (0.5, 1)], 0.05, (110, 80, 60))
     pen.pie((0, 0, 1, 1), 180, 360, colour)
     pen.pie((0.3, 0, 0.7, 1), 180, 360, (248, 248, 248))
 
 
-def _draw_snowman(pen: _Pen, colour: RGB) -> None:
-    grey = _shade(colour, 0.86)
+def _draw_snowman(pen: Pen, colour: RGB) -> None:
+    grey = shade(colour, 0.86)
     for x0, y0, x1, y1 in ((0, 0.52, 1, 1), (0.14, 0.28, 0.86, 0.68), (0.24, 0.08, 0.76, 0.4)):
         pen.ellipse(x0, y0, x1, y1, grey)
         pen.ellipse(x0 + 0.03, y0 + 0.01, x1 - 0.06, y1 - 0.02, colour)
@@ -589,42 +498,42 @@ def _draw_snowman(pen: _Pen, colour: RGB) -> None:
     pen.polygon([(0.5, 0.24), (0.5, 0.29), (0.74, 0.28)], (240, 130, 40))
 
 
-def _draw_boat(pen: _Pen, colour: RGB) -> None:
+def _draw_boat(pen: Pen, colour: RGB) -> None:
     pen.line([(0.5, 0), (0.5, 0.75)], 0.04, (110, 80, 60))
     pen.polygon([(0.54, 0.04), (0.54, 0.64), (0.92, 0.64)], (250, 247, 238))
     pen.polygon([(0.46, 0.14), (0.46, 0.64), (0.16, 0.64)], (232, 228, 216))
     pen.polygon([(0, 0.7), (1, 0.7), (0.82, 1), (0.18, 1)], colour)
 
 
-def _draw_duck(pen: _Pen, colour: RGB) -> None:
+def _draw_duck(pen: Pen, colour: RGB) -> None:
     pen.ellipse(0.1, 0.42, 0.9, 1, colour)
     pen.polygon([(0.8, 0.6), (1, 0.36), (0.9, 0.8)], colour)
     pen.ellipse(0.08, 0, 0.5, 0.52, colour)
     pen.polygon([(0.12, 0.2), (0.12, 0.38), (-0.06, 0.32)], (240, 130, 30))
     pen.ellipse(0.18, 0.14, 0.26, 0.24, (20, 20, 24))
-    pen.ellipse(0.4, 0.52, 0.78, 0.82, _shade(colour, 0.8))
+    pen.ellipse(0.4, 0.52, 0.78, 0.82, shade(colour, 0.8))
 
 
-def _draw_balloon(pen: _Pen, colour: RGB) -> None:
+def _draw_balloon(pen: Pen, colour: RGB) -> None:
     pen.line([(0.3, 0.6), (0.4, 0.86)], 0.03, (110, 80, 60))
     pen.line([(0.7, 0.6), (0.6, 0.86)], 0.03, (110, 80, 60))
     pen.ellipse(0.04, 0, 0.96, 0.72, colour)
-    pen.ellipse(0.34, 0, 0.66, 0.72, _mix(colour, (255, 255, 255), 0.45))
+    pen.ellipse(0.34, 0, 0.66, 0.72, mix(colour, WHITE, 0.45))
     pen.rectangle(0.36, 0.84, 0.64, 1, (122, 84, 56))
 
 
-def _draw_kite(pen: _Pen, colour: RGB) -> None:
+def _draw_kite(pen: Pen, colour: RGB) -> None:
     pen.line([(0.5, 0.62), (0.36, 0.76), (0.58, 0.86), (0.44, 1)], 0.05, (90, 90, 100))
     pen.polygon([(0.5, 0), (0.95, 0.28), (0.5, 0.7), (0.05, 0.28)], colour)
-    pen.polygon([(0.5, 0), (0.95, 0.28), (0.5, 0.28)], _shade(colour, 0.78))
-    pen.polygon([(0.5, 0.28), (0.05, 0.28), (0.5, 0.7)], _shade(colour, 0.78))
+    pen.polygon([(0.5, 0), (0.95, 0.28), (0.5, 0.28)], shade(colour, 0.78))
+    pen.polygon([(0.5, 0.28), (0.05, 0.28), (0.5, 0.7)], shade(colour, 0.78))
 
 
-def _draw_bird(pen: _Pen, colour: RGB) -> None:
+def _draw_bird(pen: Pen, colour: RGB) -> None:
     pen.polygon([(0.7, 0.6), (1, 0.4), (0.96, 0.78)], colour)
     pen.ellipse(0.16, 0.4, 0.82, 0.92, colour)
     pen.ellipse(0.06, 0.26, 0.4, 0.66, colour)
-    pen.polygon([(0.4, 0.55), (0.56, 0), (0.74, 0.6)], _shade(colour, 0.75))
+    pen.polygon([(0.4, 0.55), (0.56, 0), (0.74, 0.6)], shade(colour, 0.75))
     pen.polygon([(0.1, 0.38), (0.1, 0.54), (-0.1, 0.48)], (245, 170, 40))
     pen.ellipse(0.14, 0.36, 0.22, 0.46, (20, 20, 24))
 
@@ -687,22 +596,4 @@ PLACES: dict[str, Place] = {
 
 def _dusk(colour: RGB, time: str) -> RGB:
     tint, share = _TINT[time]
-    return _mix(colour, tint, share)
-
-
-def _mix(a: RGB, b: RGB, share: float) -> RGB:
-    red, green, blue = (round(p + share * (q - p)) for p, q in zip(a, b, strict=True))
-    return red, green, blue
-
-
-def _shade(colour: RGB, factor: float) -> RGB:
-    red, green, blue = (min(255, round(part * factor)) for part in colour)
-    return red, green, blue
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    pixels = torch.from_numpy(np.array(image))  # (S, S, 3)
-    return pixels.permute(2, 0, 1).contiguous().to(torch.float32) / 255
-
-
-# Randomness
+    return mix(colour, tint, share)

@@ -21,26 +21,9 @@ _SHORTEST = 1.2
 
 
 def generate_textures(n: int, size: int, generator: Generator) -> Tensor:
-    """Draw textures.
+    """Draw `n` textures as a float32 tensor (n, 3, size, size) with values from 0 to 1.
 
-    Parameters
-    ----------
-    n
-        How many.
-    size
-        Side of each, in pixels.
-    generator
-        The source of randomness.
-
-    Returns
-    -------
-    Tensor, float32, (n, 3, size, size)
-        Red, green and blue from 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If `n` or `size` is not positive.
+    A number below 1 is a ``ValueError``.
     """
     if n < 1 or size < 1:
         raise ValueError(f"n and size must be at least 1, got {n} and {size}")
