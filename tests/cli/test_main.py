@@ -34,10 +34,9 @@ from rnnreport.experiments.text import study as text_summary
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, Row
 from rnnreport.experiments.transfer import study as transfer_summary
-from rnnreport.experiments.transfer import training as transfer
 from rnnreport.models import style as models_style
 from rnnreport.models.embedded import EmbeddedNetwork
-from rnnreport.names import MODELS, CellType, PartName, Profile, ResolvedProfile
+from rnnreport.names import MODELS, CellType, Mode, PartName, Profile, ResolvedProfile
 from rnnreport.report import parts
 from rnnreport.report.parts import Plan
 from rnnreport.runs.store import Outcome, Result
@@ -184,7 +183,7 @@ def test_run_captioning_prints_a_row_for_each_way(
 def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     """Return the profiles of the studies of transfer learning, and do none of them."""
     asked: list[Profile] = []
-    modes: tuple[transfer.Mode, ...] = ("frozen", "finetuned")
+    modes: tuple[Mode, ...] = ("frozen", "finetuned")
     rows = [
         transfer_summary.Row(
             mode=mode,

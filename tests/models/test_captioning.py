@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnnreport.models import captioning
-from rnnreport.models.captioning import CaptioningRNN, CellType
+from rnnreport.models.captioning import CaptioningRNN
+from rnnreport.names import CellType
 
 WORDS = ("<NULL>", "<START>", "<END>", "<UNK>", "a", "red", "ball", "lies", "here")
 NULL, START, END, UNK = range(4)

@@ -12,7 +12,7 @@ from safetensors.torch import load
 
 from rnnreport.data.assets import require
 from rnnreport.data.views import to_tensor
-from rnnreport.experiments.style.data import style_data
+from rnnreport.experiments.paintings import style_data
 from rnnreport.models.embedded import MAPS, EmbeddedNetwork, load_embedded, training_record
 from rnnreport.models.style import (
     SETTINGS,

@@ -21,11 +21,9 @@ from rnnreport.models import style
 from rnnreport.models.embedded import load_embedded
 from rnnreport.models.style import (
     LAYERS,
-    NETWORKS,
     SETTINGS,
     FeatureNetwork,
     Level,
-    NetworkName,
     Objective,
     StyleSettings,
     coarse_to_fine,
@@ -36,6 +34,7 @@ from rnnreport.models.style import (
     to_image,
     to_pixels,
 )
+from rnnreport.names import NETWORKS, NetworkName
 
 CUT = 7  # convolutions up to conv3_3
 

@@ -18,7 +18,7 @@ from rnnreport import nn
 from rnnreport.data.sentences import Sentences, order_by_length
 from rnnreport.experiments.text import fitting as text_training
 from rnnreport.experiments.text.fitting import train_epoch
-from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig
+from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.trained import build_model
 from rnnreport.models.text import (
     BagOfWords,
@@ -27,6 +27,7 @@ from rnnreport.models.text import (
     RecurrentClassifier,
     TextClassifier,
 )
+from rnnreport.names import MODELS, ModelName
 
 V, D, H = 9, 3, 4
 UNKNOWN = 1

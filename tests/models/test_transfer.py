@@ -13,16 +13,8 @@ from torch import Generator, Tensor, nn
 from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.models.embedded import load_embedded
-from rnnreport.models.transfer import (
-    BACKBONES,
-    Backbone,
-    BackboneName,
-    Head,
-    finetune,
-    grad_cam,
-    load_backbone,
-    train_head,
-)
+from rnnreport.models.transfer import Backbone, Head, finetune, grad_cam, load_backbone, train_head
+from rnnreport.names import BACKBONES, BackboneName
 
 
 def seeded(seed: int = 0) -> Generator:

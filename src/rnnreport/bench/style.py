@@ -13,17 +13,10 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from rnnreport.data.assets import resolve
-from rnnreport.experiments.style.data import feature_network, style_data
+from rnnreport.experiments.paintings import feature_network, style_data
 from rnnreport.experiments.style.painting import default_config
-from rnnreport.models.style import (
-    NETWORKS,
-    FeatureNetwork,
-    Level,
-    NetworkName,
-    StyleSettings,
-    peak_memory,
-    stylise,
-)
+from rnnreport.models.style import FeatureNetwork, Level, StyleSettings, peak_memory, stylise
+from rnnreport.names import NETWORKS, NetworkName
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from torch import Generator, Tensor
 
 from rnnreport.data.sentences import Sentences
 from rnnreport.experiments.text.fitting import train_epoch
-from rnnreport.experiments.text.settings import MODELS, SETTINGS, ModelName, TextConfig
+from rnnreport.experiments.text.settings import SETTINGS, TextConfig
 from rnnreport.experiments.text.trained import build_model
+from rnnreport.names import MODELS, ModelName
 
 _TYPES, _SHORTEST, _LONGEST = 7641, 5, 15
 _GLOVE_DIM = 25

@@ -21,7 +21,8 @@ from rnnreport.data.assets import find, resolve
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.choice import fixed_views, pass_through
 from rnnreport.experiments.transfer.data import TransferData, backbone, transfer_data
-from rnnreport.models.transfer import BackboneName, Head, train_head
+from rnnreport.models.transfer import Head, train_head
+from rnnreport.names import BackboneName
 
 _BATCH, _RATE, _DECAY = 16, 0.02, 1e-3
 

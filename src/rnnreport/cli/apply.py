@@ -149,7 +149,7 @@ def _stylise(arguments: argparse.Namespace) -> None:
     from PIL import Image
 
     from rnnreport.data.pictures import read_picture
-    from rnnreport.experiments.style.data import feature_network
+    from rnnreport.experiments.paintings import feature_network
     from rnnreport.models.style import StyleSettings, coarse_to_fine, stylise, to_pixels
 
     content, painting = map(read_picture, (arguments.content, arguments.style))

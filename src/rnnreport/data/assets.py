@@ -18,9 +18,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import platformdirs
+
+from rnnreport.names import Profile, ResolvedProfile
 
 __all__ = [
     "ASSETS",
@@ -28,8 +30,6 @@ __all__ = [
     "Asset",
     "DataFormatError",
     "MissingDataError",
-    "Profile",
-    "ResolvedProfile",
     "SettingError",
     "find",
     "fingerprint",
@@ -38,9 +38,6 @@ __all__ = [
     "search_folders",
     "stamp",
 ]
-
-Profile = Literal["full", "sample", "auto"]
-ResolvedProfile = Literal["full", "sample"]
 
 
 class MissingDataError(FileNotFoundError):

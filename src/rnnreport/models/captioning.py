@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
@@ -30,10 +30,10 @@ from rnnreport.layers import (
     word_embedding_forward,
 )
 from rnnreport.models.beam_search import beam_search
+from rnnreport.names import CellType
 
-__all__ = ["CaptioningRNN", "CellType", "Trace"]
+__all__ = ["CaptioningRNN", "Trace"]
 
-CellType = Literal["rnn", "lstm", "attention"]
 _SPECIAL = ("<NULL>", "<START>", "<END>", "<UNK>")
 
 

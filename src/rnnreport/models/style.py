@@ -31,18 +31,17 @@ from rnnreport.data.views import IMAGENET_MEAN, IMAGENET_STD
 from rnnreport.data.weights import load_torchvision, read_weights
 from rnnreport.layers import gram_matrix
 from rnnreport.models.embedded import MAPS, EmbeddedNetwork, load_embedded
+from rnnreport.names import NETWORKS, NetworkName
 from rnnreport.nn import content_loss, style_loss, total_variation_loss
 from rnnreport.optim.lbfgs import LBFGS
 from rnnreport.progress import track
 
 __all__ = [
     "LAYERS",
-    "NETWORKS",
     "SETTINGS",
     "FeatureNetwork",
     "Layers",
     "Level",
-    "NetworkName",
     "Objective",
     "Optimiser",
     "Parts",
@@ -56,10 +55,6 @@ __all__ = [
     "to_image",
     "to_pixels",
 ]
-
-NetworkName = Literal["vgg19", "squeezenet1_1", "embedded"]
-NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
-"""The networks by name."""
 
 
 class Layers(NamedTuple):

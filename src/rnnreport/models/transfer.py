@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor, nn
@@ -20,21 +19,16 @@ from torch.nn import functional
 from rnnreport.data.features import statistics
 from rnnreport.data.weights import load_torchvision
 from rnnreport.models.embedded import load_embedded
+from rnnreport.names import BACKBONES, BackboneName
 
 __all__ = [
-    "BACKBONES",
     "Backbone",
-    "BackboneName",
     "Head",
     "finetune",
     "grad_cam",
     "load_backbone",
     "train_head",
 ]
-
-BackboneName = Literal["resnet18", "mobilenet_v2", "embedded"]
-BACKBONES: tuple[BackboneName, ...] = get_args(BackboneName)
-"""The networks by name; the source's is ``resnet18``."""
 
 
 @dataclass(frozen=True)

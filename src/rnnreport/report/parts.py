@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments.captioning import by_heart, gradients
 from rnnreport.experiments.captioning import settings as caption_settings
 from rnnreport.experiments.captioning import study as caption_study
@@ -20,7 +20,7 @@ from rnnreport.experiments.text import training as text_training
 from rnnreport.experiments.transfer import choice, rate
 from rnnreport.experiments.transfer import study as transfer_study
 from rnnreport.experiments.transfer import training as transfer_training
-from rnnreport.names import PARTS, PartName
+from rnnreport.names import PARTS, PartName, Profile, ResolvedProfile
 from rnnreport.runs import store
 from rnnreport.runs.definitions import code_fingerprint, hash_of
 from rnnreport.runs.engine import Chain, Experiment, Job, run_chains

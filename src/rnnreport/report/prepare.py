@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnreport._files import store_folder, write_whole
-from rnnreport.data.assets import ASSETS, NEEDS, Profile, stamp
+from rnnreport.data.assets import ASSETS, NEEDS, stamp
+from rnnreport.names import Profile
 from rnnreport.runs.definitions import definitions_of_code, hash_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from rnnreport.data.flickr8k import load_flickr8k, split_by_name
 from rnnreport.experiments.captioning import by_heart as captioning
 from rnnreport.experiments.captioning.by_heart import ByHeartConfig, images, run
 from rnnreport.experiments.captioning.figures import learned_gallery
-from rnnreport.models.captioning import CellType
+from rnnreport.names import CellType
 from rnnreport.samples.scenes import draw, generate
 
 CELLS: tuple[CellType, ...] = ("rnn", "lstm", "attention")

@@ -29,9 +29,10 @@ from rnnreport.experiments.captioning.figures import (
 )
 from rnnreport.experiments.captioning.gradients import GradientsConfig
 from rnnreport.experiments.captioning.gradients import run as measure_gradients
-from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig
+from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study, study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
+from rnnreport.names import CELLS
 from rnnreport.show.figures import overlay
 from rnnreport.show.html import Html
 

@@ -13,7 +13,8 @@ from rnnreport.experiments.captioning.settings import CaptionConfig, default_con
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.captioning.training import run as train
-from rnnreport.models.captioning import CaptioningRNN, CellType
+from rnnreport.models.captioning import CaptioningRNN
+from rnnreport.names import CellType
 
 WORDS = ("<NULL>", "<START>", "<END>", "<UNK>", "a", "dog", "runs")
 CAPTIONS = torch.tensor([[1, 4, 5, 6, 4, 2], [1, 5, 6, 3, 5, 2]])

@@ -13,9 +13,9 @@ from torch import Generator, Tensor
 from rnnreport.experiments.captioning import study as caption_summary
 from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
 from rnnreport.experiments.captioning.measures import bootstrap, measure, paired_difference
-from rnnreport.experiments.captioning.settings import CELLS, SEEDS, WAYS, CaptionConfig
+from rnnreport.experiments.captioning.settings import SEEDS, WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study, study
-from rnnreport.models.captioning import CellType
+from rnnreport.names import CELLS, CellType
 from rnnreport.runs.store import Outcome, Result
 
 

@@ -28,10 +28,10 @@ from rnnreport.data.flickr8k import split_by_name
 from rnnreport.experiments.captioning import data as caption_data
 from rnnreport.experiments.captioning import training as caption_training
 from rnnreport.experiments.captioning.data import image_source
-from rnnreport.experiments.captioning.settings import CELLS, WAYS, CaptionConfig, default_config
+from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig, default_config
 from rnnreport.experiments.captioning.trained import TrainedCaptioner, latest
 from rnnreport.experiments.captioning.training import images_of, run
-from rnnreport.models.captioning import CellType
+from rnnreport.names import CELLS, CellType
 from rnnreport.runs.store import load_tensors
 
 TINY = CaptionConfig(

@@ -26,7 +26,7 @@ from rnnreport.experiments.distillation.images import (
 )
 from rnnreport.experiments.distillation.teacher import Teacher, feature_error, gram_error
 from rnnreport.experiments.distillation.training import DistillationConfig, distil
-from rnnreport.experiments.style.data import StyleData, StylePainting
+from rnnreport.experiments.paintings import StyleData, StylePainting
 from rnnreport.models.embedded import MAPS, EmbeddedNetwork
 from rnnreport.models.style import FeatureNetwork
 from rnnreport.samples.textures import generate_textures

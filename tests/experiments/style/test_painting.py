@@ -16,7 +16,7 @@ from sources import modules_of
 
 from rnnreport.bench import style as bench
 from rnnreport.data.assets import DataFormatError, MissingDataError
-from rnnreport.experiments.style import data as style_data
+from rnnreport.experiments import paintings as style_data
 from rnnreport.experiments.style import figures as style_figures
 from rnnreport.experiments.style import painting as style
 from rnnreport.experiments.style import study as style_summary

@@ -17,7 +17,6 @@ from stored import store_result
 from torch import Tensor
 
 from rnnreport.asked import TEXT_ACCURACY
-from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.data.vocabulary import Vocabulary
@@ -38,9 +37,10 @@ from rnnreport.experiments.text.figures import (
     word_weights,
     words_figure,
 )
-from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig
+from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, Row, Study, study
 from rnnreport.experiments.text.trained import TrainedClassifier
+from rnnreport.names import MODELS, ModelName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.html import Html
 from rnnreport.show.tables import p_text, table

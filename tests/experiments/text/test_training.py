@@ -26,10 +26,11 @@ from rnnreport.experiments.text import settings as text_settings
 from rnnreport.experiments.text import trained as text_trained
 from rnnreport.experiments.text import training as text
 from rnnreport.experiments.text import word_vectors
-from rnnreport.experiments.text.settings import MODELS, ModelName, TextConfig, default_config
+from rnnreport.experiments.text.settings import TextConfig, default_config
 from rnnreport.experiments.text.trained import TrainedClassifier, latest
 from rnnreport.experiments.text.training import run
 from rnnreport.experiments.text.word_vectors import WordVectorsConfig
+from rnnreport.names import MODELS, ModelName
 from rnnreport.report.provenance import provenance
 from rnnreport.runs import engine
 from rnnreport.runs.definitions import definitions

@@ -13,7 +13,6 @@ from PIL import Image
 from stored import store_result
 from torch import Tensor
 
-from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
@@ -32,7 +31,8 @@ from rnnreport.experiments.transfer.figures import (
     settings_table,
 )
 from rnnreport.experiments.transfer.study import Study, least_difference
-from rnnreport.experiments.transfer.training import Mode, TransferConfig
+from rnnreport.experiments.transfer.training import TransferConfig
+from rnnreport.names import Mode, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.figures import overlay
 from rnnreport.show.html import Html

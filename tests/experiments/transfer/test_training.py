@@ -23,8 +23,6 @@ from rnnreport.experiments.transfer import data as transfer_data
 from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer import training as transfer
 from rnnreport.experiments.transfer.training import (
-    MODES,
-    Mode,
     TransferConfig,
     default_config,
     rate_config,
@@ -33,6 +31,7 @@ from rnnreport.experiments.transfer.training import (
 )
 from rnnreport.models.embedded import load_embedded
 from rnnreport.models.transfer import finetune
+from rnnreport.names import MODES, Mode
 from rnnreport.report.provenance import provenance
 from rnnreport.runs.definitions import definitions
 from rnnreport.runs.store import all_results, load_tensors

@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from rnnreport._checks import check_numbers
-from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.features import project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
-from rnnreport.models.captioning import CaptioningRNN, CellType
+from rnnreport.models.captioning import CaptioningRNN
+from rnnreport.names import CellType, ResolvedProfile
 from rnnreport.progress import track
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 

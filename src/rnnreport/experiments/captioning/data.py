@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from rnnreport._files import write_whole
-from rnnreport.data.assets import ResolvedProfile, fingerprint, require, stamp
+from rnnreport.data.assets import fingerprint, require, stamp
 from rnnreport.data.coco import Coco, CocoPart, load_coco
 from rnnreport.data.features import (
     mobilenet_v2_maps,
@@ -32,6 +32,7 @@ from rnnreport.data.features import (
 from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.data.weights import load_torchvision
+from rnnreport.names import ResolvedProfile
 from rnnreport.progress import track
 from rnnreport.runs.definitions import code_fingerprint, hash_of
 from rnnreport.runs.store import locked, store_folder
@@ -40,7 +41,6 @@ from rnnreport.samples.scenes import Scenes, draw, generate
 __all__ = [
     "CaptionSource",
     "Captions",
-    "Dataset",
     "ImageSource",
     "Split",
     "Words",
@@ -52,8 +52,6 @@ __all__ = [
 Words = tuple[str, ...]
 Captions = Mapping[str, tuple[Words, ...]]
 """The captions of each image, by its name."""
-
-Dataset = Literal["flickr8k", "coco"]
 
 _SIDE, _GRID, _PLACES = 96, 12, 6  # of the drawn scenes: pixels, cells and places along a side
 

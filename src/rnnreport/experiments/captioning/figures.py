@@ -18,7 +18,8 @@ from rnnreport.experiments.captioning.measures import MEASURES
 from rnnreport.experiments.captioning.settings import WAYS
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
-from rnnreport.models.captioning import CellType, Trace
+from rnnreport.models.captioning import Trace
+from rnnreport.names import CellType
 from rnnreport.runs.store import Result
 from rnnreport.show.figures import Figure, Gallery, gallery, overlay
 from rnnreport.show.html import Html, tag

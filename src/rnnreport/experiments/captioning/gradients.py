@@ -27,7 +27,8 @@ from rnnreport.layers import (
     rnn_step_forward,
     rnn_step_jacobian,
 )
-from rnnreport.models.captioning import CaptioningRNN, CellType
+from rnnreport.models.captioning import CaptioningRNN
+from rnnreport.names import CellType
 from rnnreport.progress import track
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 

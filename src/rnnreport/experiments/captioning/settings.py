@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from rnnreport._checks import check_numbers
-from rnnreport.data.assets import ResolvedProfile
-from rnnreport.experiments.captioning.data import Dataset
-from rnnreport.models.captioning import CellType
+from rnnreport.names import CELLS, CellType, Dataset, ResolvedProfile
 
-__all__ = ["CELLS", "SEEDS", "SETTINGS", "WAYS", "CaptionConfig", "default_config"]
+__all__ = ["SEEDS", "SETTINGS", "WAYS", "CaptionConfig", "default_config"]
 
-CELLS: tuple[CellType, ...] = get_args(CellType)
 """The networks: ``"rnn"``, ``"lstm"``, ``"attention"``."""
 
 SEEDS = (0, 1, 2)

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from torch import Generator
 
-from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.captioning import by_heart as learning
 from rnnreport.experiments.captioning import training
@@ -26,16 +26,10 @@ from rnnreport.experiments.captioning.measures import (
     paired_difference,
     share_in_training,
 )
-from rnnreport.experiments.captioning.settings import (
-    CELLS,
-    SEEDS,
-    WAYS,
-    CaptionConfig,
-    default_config,
-)
+from rnnreport.experiments.captioning.settings import SEEDS, WAYS, CaptionConfig, default_config
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.study import results_by
-from rnnreport.models.captioning import CellType
+from rnnreport.names import CELLS, CellType, Profile, ResolvedProfile
 from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result
 

@@ -8,12 +8,13 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from rnnreport.data.assets import DataFormatError, Profile
+from rnnreport.data.assets import DataFormatError
 from rnnreport.data.features import Projection, Statistics, project
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.captioning.data import Split, Words, features_of
 from rnnreport.experiments.captioning.settings import CaptionConfig
-from rnnreport.models.captioning import CaptioningRNN, CellType
+from rnnreport.models.captioning import CaptioningRNN
+from rnnreport.names import CellType, Profile
 from rnnreport.runs import store
 from rnnreport.runs.store import Result, load_tensors
 
@@ -113,7 +114,7 @@ def latest(cell_type: CellType, profile: Profile = "auto") -> TrainedCaptioner:
     Parameters
     ----------
     cell_type
-        One of :data:`~rnnreport.experiments.captioning.settings.CELLS`.
+        One of :data:`~rnnreport.names.CELLS`.
     profile
         On which data it was trained; with ``"auto"`` on real data if there is such a network.
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from rnnreport.data.assets import ResolvedProfile, require
-from rnnreport.experiments.style.data import style_data
+from rnnreport.data.assets import require
+from rnnreport.experiments.paintings import style_data
 from rnnreport.models.embedded import MAPS, EmbeddedNetwork
 from rnnreport.models.style import (
     SETTINGS,
@@ -20,6 +20,7 @@ from rnnreport.models.style import (
     stylise,
     to_image,
 )
+from rnnreport.names import ResolvedProfile
 
 __all__ = ["judge_paintings"]
 

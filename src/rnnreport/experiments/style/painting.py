@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rnnreport.data.assets import ResolvedProfile
-from rnnreport.experiments.style.data import (
+from rnnreport.experiments.paintings import (
     about,
     feature_network,
     painting_names,
@@ -14,12 +13,12 @@ from rnnreport.experiments.style.data import (
 from rnnreport.models.style import (
     SETTINGS,
     Level,
-    NetworkName,
     StyleSettings,
     coarse_to_fine,
     stylise,
     to_pixels,
 )
+from rnnreport.names import NetworkName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
 __all__ = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
+from rnnreport.experiments.paintings import StyleData, painting_names, style_data
 from rnnreport.experiments.study import results_by
 from rnnreport.experiments.style import painting
-from rnnreport.experiments.style.data import StyleData, painting_names, style_data
 from rnnreport.experiments.style.painting import StyleConfig, default_config, trade_off_configs
+from rnnreport.names import Profile, ResolvedProfile
 from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result
 

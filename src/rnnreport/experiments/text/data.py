@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from rnnreport.data.assets import ResolvedProfile, fingerprint, require
+from rnnreport.data.assets import fingerprint, require
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import SentimentSplits, load_sentiment
 from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.names import ResolvedProfile
 from rnnreport.samples.reviews import generate_splits
 
 __all__ = ["SAMPLE_SIZES", "TextData", "text_data"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rnnreport.experiments.text.data import text_data
-from rnnreport.experiments.text.settings import ModelName
 from rnnreport.experiments.text.study import NAMES, Row, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
+from rnnreport.names import ModelName
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Figure
 from rnnreport.show.html import Html, joined, tag

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -12,24 +12,9 @@ from torch import Generator, Tensor
 from rnnreport import nn
 from rnnreport.data.sentences import Sentences, order_by_length
 from rnnreport.models.text import TextClassifier
+from rnnreport.progress import track
 
-__all__ = ["Fitted", "Labelled", "Settings", "accuracy", "fit", "score", "train_epoch"]
-
-
-class Settings(Protocol):
-    """What :func:`fit` asks a configuration for."""
-
-    @property
-    def epochs(self) -> int:
-        """Passes over the training sentences."""
-
-    @property
-    def batch_size(self) -> int:
-        """Sentences in a mini-batch."""
-
-    @property
-    def learning_rate(self) -> float:
-        """Of Adam, at first."""
+__all__ = ["Fitted", "Labelled", "accuracy", "fit", "score", "train_epoch"]
 
 
 class Labelled(NamedTuple):
@@ -77,9 +62,12 @@ def fit(
     model: TextClassifier,
     train: Labelled,
     dev: Labelled,
-    settings: Settings,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
     generator: Generator,
-    epochs: Iterable[int],
+    label: str,
 ) -> Fitted:
     """Train with Adam, whose learning rate falls to zero in a straight line.
 
@@ -89,12 +77,16 @@ def fit(
         What learns. It is left with the weights of the best epoch on dev.
     train, dev
         To learn from, and to choose the epoch by.
-    settings
-        The number of epochs, the size of a mini-batch and the first learning rate.
+    epochs
+        Passes over the training sentences.
+    batch_size
+        Sentences in a mini-batch.
+    learning_rate
+        The first one.
     generator
         The source of the order of the mini-batches and of dropout.
-    epochs
-        1, 2, … to ``settings.epochs``, and somebody who is told of it.
+    label
+        What stands before the progress bar.
 
     Returns
     -------
@@ -107,20 +99,20 @@ def fit(
         If a loss is not finite.
     """
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(learned, lr=settings.learning_rate, fused=True)
-    steps = settings.epochs * math.ceil(len(train.sentences) / settings.batch_size)
+    optimiser = torch.optim.Adam(learned, lr=learning_rate, fused=True)
+    steps = epochs * math.ceil(len(train.sentences) / batch_size)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
 
     history: dict[str, list[float]] = {"train_loss": [], "dev_loss": [], "dev_accuracy": []}
     best, best_epoch, best_scores, weights = -1.0, 0, torch.empty(0), {}
-    for epoch in epochs:
+    for epoch in track(range(1, epochs + 1), label):
         losses = train_epoch(
             model,
             train.sentences,
             train.labels,
             optimiser,
             scheduler,
-            batch_size=settings.batch_size,
+            batch_size=batch_size,
             generator=generator,
         )
         scores = score(model, dev.sentences)

@@ -13,13 +13,12 @@ from torch import Generator, Tensor
 
 from rnnreport import nn
 from rnnreport._checks import check_numbers
-from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text.data import text_data
 from rnnreport.experiments.text.fitting import Labelled, accuracy, fit, score
 from rnnreport.models.text import RecurrentClassifier
-from rnnreport.progress import track
+from rnnreport.names import ResolvedProfile
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
 __all__ = ["LiveConfig", "default_config", "request", "run"]
@@ -152,8 +151,16 @@ def _train_and_test(config: LiveConfig) -> Outcome:
     )
     generator = Generator().manual_seed(config.seed)
     model = _build(config, len(vocabulary), generator)
-    epochs = track(range(1, config.epochs + 1), "text, the small LSTM of the live figure")
-    fitted = fit(model, train, dev, config, generator, epochs)
+    fitted = fit(
+        model,
+        train,
+        dev,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        generator=generator,
+        label="text, the small LSTM of the live figure",
+    )
     return Outcome(
         history=fitted.history,
         metrics={

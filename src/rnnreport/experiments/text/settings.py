@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from rnnreport._checks import check_at_least, check_numbers
-from rnnreport.data.assets import ResolvedProfile, find
+from rnnreport.data.assets import find
+from rnnreport.names import MODELS, ModelName, ResolvedProfile
 
-__all__ = ["MODELS", "SEEDS", "SETTINGS", "ModelName", "TextConfig", "default_config"]
-
-ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm"]
-MODELS: tuple[ModelName, ...] = get_args(ModelName)
-"""The models, in the source's order; the source has no ``bilstm``."""
+__all__ = ["SEEDS", "SETTINGS", "TextConfig", "default_config"]
 
 SEEDS = (0, 1, 2, 3, 4)
 """The seeds that each model is trained from."""

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from rnnreport.asked import TEXT_ACCURACY
-from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.study import results_by
 from rnnreport.experiments.text import live, training, word_vectors
 from rnnreport.experiments.text.data import TextData, text_data
-from rnnreport.experiments.text.settings import MODELS, SEEDS, ModelName, TextConfig, default_config
+from rnnreport.experiments.text.settings import SEEDS, TextConfig, default_config
+from rnnreport.names import MODELS, ModelName, Profile, ResolvedProfile
 from rnnreport.runs.store import Result
 
 __all__ = [

@@ -9,17 +9,18 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport import nn
-from rnnreport.data.assets import DataFormatError, Profile
+from rnnreport.data.assets import DataFormatError
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text.fitting import score
-from rnnreport.experiments.text.settings import ModelName, TextConfig
+from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.models.text import (
     BagOfWords,
     EmbeddingAverage,
     RecurrentClassifier,
     TextClassifier,
 )
+from rnnreport.names import ModelName, Profile
 from rnnreport.runs import store
 from rnnreport.runs.store import Result, load_tensors
 
@@ -129,7 +130,7 @@ def latest(model: ModelName, profile: Profile = "auto") -> TrainedClassifier:
     Parameters
     ----------
     model
-        One of :data:`~rnnreport.experiments.text.settings.MODELS`.
+        One of :data:`~rnnreport.names.MODELS`.
     profile
         On which data it was trained; with ``"auto"`` on real data if there is such a classifier.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from rnnreport.data.assets import ResolvedProfile, require
+from rnnreport.data.assets import require
 from rnnreport.data.glove import load_glove
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text import word_vectors
@@ -22,7 +22,7 @@ from rnnreport.experiments.text.fitting import Labelled, accuracy, fit, score
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.trained import build_model, pack_words
 from rnnreport.experiments.text.word_vectors import WordVectorsConfig
-from rnnreport.progress import track
+from rnnreport.names import ResolvedProfile
 from rnnreport.runs.store import (
     Outcome,
     Request,
@@ -138,9 +138,16 @@ def _train_and_test(config: TextConfig) -> Outcome:
         )
         for sentences, part in zip((data.train, data.dev, data.test), data.splits, strict=True)
     )
-    label = f"text, {config.model}, seed {config.seed}"
-    epochs = track(range(1, config.epochs + 1), label)
-    fitted = fit(model, train, dev, config, generator, epochs)
+    fitted = fit(
+        model,
+        train,
+        dev,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        generator=generator,
+        label=f"text, {config.model}, seed {config.seed}",
+    )
     scores = score(model, test.sentences)  # the one look at the test sentences
     return Outcome(
         history=fitted.history,

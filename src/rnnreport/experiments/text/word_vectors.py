@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.text.data import TextData, text_data
 from rnnreport.models.glove import train_glove
+from rnnreport.names import ResolvedProfile
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
 __all__ = ["WordVectorsConfig", "request", "run"]

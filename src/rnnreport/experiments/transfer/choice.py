@@ -7,7 +7,7 @@ not seen it. The loss decides and not the accuracy, which on so few images has m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,14 +16,22 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from rnnreport._checks import check_at_least, check_numbers
-from rnnreport.data.assets import ResolvedProfile
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.data import about, backbone, transfer_data
-from rnnreport.models.transfer import BackboneName, Head, train_head
+from rnnreport.models.transfer import Head, train_head
+from rnnreport.names import BackboneName, ResolvedProfile
 from rnnreport.progress import track
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["ChoiceConfig", "fixed_views", "pass_through", "request", "run"]
+__all__ = [
+    "ChoiceConfig",
+    "cross_validate",
+    "fixed_views",
+    "held_out",
+    "pass_through",
+    "request",
+    "run",
+]
 
 _BATCH = 16  # images that pass through a network at once
 
@@ -212,26 +220,58 @@ def _cross_validate(
 ) -> tuple[float, float]:
     """Return the mean loss and accuracy on images that a layer has not seen."""
     generator = Generator().manual_seed(config.seed)
+
+    def predict(held: Tensor) -> Tensor:
+        head = Head(features[:, ~held].flatten(0, 1)).to(labels.device)
+        for _ in train_head(
+            head,
+            features[:, ~held],
+            labels[~held],
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            decay=decay,
+            generator=generator,
+        ):
+            pass
+        with torch.no_grad():
+            scores: Tensor = head(features[:, held])
+        return scores.softmax(-1).mean(0)
+
+    masks = (
+        mask
+        for _ in range(config.repeats)
+        for mask in held_out(len(labels), config.folds, generator)
+    )
+    return cross_validate(labels, masks, predict)
+
+
+def held_out(count: int, folds: int, generator: Generator) -> Iterator[Tensor]:
+    """Split images at random, and yield for each fold which of them it holds out, (N,), bool."""
+    order = torch.randperm(count, generator=generator)
+    for fold in range(folds):
+        mask = torch.zeros(count, dtype=torch.bool)
+        mask[order[fold::folds]] = True
+        yield mask
+
+
+def cross_validate(
+    labels: Tensor, masks: Iterable[Tensor], predict: Callable[[Tensor], Tensor]
+) -> tuple[float, float]:
+    """Return the mean loss and accuracy on images that are held out.
+
+    Parameters
+    ----------
+    labels : Tensor, int64, (N,)
+        Classes.
+    masks : iterable of Tensor, bool, (N,)
+        Which images each fold holds out.
+    predict
+        Trains on the others, and returns the probabilities (M, C) of the M that are held out.
+    """
     losses, hits = [], []
-    for _ in range(config.repeats):
-        order = torch.randperm(len(labels), generator=generator)
-        for fold in range(config.folds):
-            held = torch.zeros(len(labels), dtype=torch.bool)
-            held[order[fold :: config.folds]] = True
-            head = Head(features[:, ~held].flatten(0, 1)).to(labels.device)
-            for _loss in train_head(
-                head,
-                features[:, ~held],
-                labels[~held],
-                epochs=config.epochs,
-                batch_size=config.batch_size,
-                learning_rate=config.learning_rate,
-                decay=decay,
-                generator=generator,
-            ):
-                pass
-            with torch.no_grad():
-                probability = head(features[:, held]).softmax(-1).mean(0)
-            losses.append(functional.nll_loss(probability.log(), labels[held], reduction="none"))
-            hits.append((probability.argmax(1) == labels[held]).double())
+    for held in masks:
+        probability = predict(held)
+        losses.append(functional.nll_loss(probability.log(), labels[held], reduction="none"))
+        hits.append((probability.argmax(1) == labels[held]).double())
     return torch.cat(losses).mean().item(), torch.cat(hits).mean().item()

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport.data.assets import ResolvedProfile, fingerprint, require
+from rnnreport.data.assets import fingerprint, require
 from rnnreport.data.hymenoptera import CLASSES, load_hymenoptera
 from rnnreport.data.pictures import read_picture
 from rnnreport.models.embedded import load_embedded
-from rnnreport.models.transfer import Backbone, BackboneName, load_backbone
+from rnnreport.models.transfer import Backbone, load_backbone
+from rnnreport.names import BackboneName, ResolvedProfile
 from rnnreport.runs.definitions import code_fingerprint, hash_of
 from rnnreport.samples.insects import COUNTS, generate_insects
 
@@ -106,7 +107,7 @@ def backbone(name: BackboneName) -> Backbone:
     Parameters
     ----------
     name
-        One of :data:`~rnnreport.models.transfer.BACKBONES`.
+        One of :data:`~rnnreport.names.BACKBONES`.
 
     Raises
     ------

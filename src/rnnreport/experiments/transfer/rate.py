@@ -12,12 +12,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from rnnreport._checks import check_at_least, check_numbers
 from rnnreport.data.views import random_view
 from rnnreport.experiments.transfer import choice as transfer_choice
-from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
+from rnnreport.experiments.transfer.choice import (
+    ChoiceConfig,
+    cross_validate,
+    fixed_views,
+    held_out,
+    pass_through,
+)
 from rnnreport.experiments.transfer.data import backbone, transfer_data
 from rnnreport.models.transfer import Head, finetune, train_head
 from rnnreport.progress import track
@@ -156,11 +161,8 @@ def _cross_validate(config: RateConfig, rate: float) -> tuple[float, float]:
     features = load_tensors(transfer_choice.run(choice))["train"].to(choice.device)
     maps = lower_maps(config)
     generator = Generator().manual_seed(choice.seed)
-    order = torch.randperm(len(labels), generator=generator)
-    losses, hits = [], []
-    for fold in track(range(config.folds), f"learning rate {rate:g}"):
-        held = torch.zeros(len(labels), dtype=torch.bool)
-        held[order[fold :: config.folds]] = True
+
+    def predict(held: Tensor) -> Tensor:
         begun = start(config, features[:, ~held], labels[~held], generator)
         for _ in finetune(
             begun.upper,
@@ -176,10 +178,13 @@ def _cross_validate(config: RateConfig, rate: float) -> tuple[float, float]:
             pass
         with torch.no_grad():
             views = [in_parts(begun.upper, view).mean((2, 3)) for view in maps[:, held]]
-            probability = begun.head(torch.stack(views)).softmax(-1).mean(0)
-        losses.append(functional.nll_loss(probability.log(), labels[held], reduction="none"))
-        hits.append((probability.argmax(1) == labels[held]).double())
-    return torch.cat(losses).mean().item(), torch.cat(hits).mean().item()
+            scores: Tensor = begun.head(torch.stack(views))
+        return scores.softmax(-1).mean(0)
+
+    masks = held_out(len(labels), config.folds, generator)
+    return cross_validate(
+        labels, track(masks, f"learning rate {rate:g}", total=config.folds), predict
+    )
 
 
 def start(config: RateConfig, features: Tensor, labels: Tensor, generator: Generator) -> Start:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnreport.asked import VAL_HITS, VAL_IMAGES
-from rnnreport.data.assets import NEEDS, Profile, ResolvedProfile, resolve
+from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.study import results_by
@@ -20,13 +20,12 @@ from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer import training
 from rnnreport.experiments.transfer.data import TransferData, transfer_data
 from rnnreport.experiments.transfer.training import (
-    MODES,
-    Mode,
     TransferConfig,
     default_config,
     rate_config,
     seeds_of,
 )
+from rnnreport.names import MODES, Mode, Profile, ResolvedProfile
 from rnnreport.runs.store import Result
 
 __all__ = [
@@ -49,7 +48,7 @@ class Row:
     Attributes
     ----------
     mode : str
-        One of :data:`~rnnreport.experiments.transfer.training.MODES`.
+        One of :data:`~rnnreport.names.MODES`.
     last, best : tuple of float
         For each seed the accuracy after the last epoch, fixed beforehand, and that of the epoch
         that is best on the validation images, as the source has it.

@@ -8,15 +8,15 @@ number of epochs is fixed beforehand, and the last one counts; the other number 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from rnnreport._checks import check_numbers
-from rnnreport.data.assets import ResolvedProfile
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
@@ -28,7 +28,8 @@ from rnnreport.experiments.transfer.rate import (
     start,
     validation_maps,
 )
-from rnnreport.models.transfer import BackboneName, Head, finetune, grad_cam, train_head
+from rnnreport.models.transfer import Head, finetune, grad_cam, train_head
+from rnnreport.names import MODES, BackboneName, Mode, ResolvedProfile
 from rnnreport.progress import track
 from rnnreport.runs.store import (
     Outcome,
@@ -40,8 +41,6 @@ from rnnreport.runs.store import (
 )
 
 __all__ = [
-    "MODES",
-    "Mode",
     "TransferConfig",
     "default_config",
     "rate_config",
@@ -49,10 +48,6 @@ __all__ = [
     "run",
     "seeds_of",
 ]
-
-Mode = Literal["frozen", "finetuned"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-"""The two ways."""
 
 
 @dataclass(frozen=True)
@@ -233,64 +228,15 @@ def run(config: TransferConfig) -> Result:
 
 
 def _learn(config: TransferConfig) -> Outcome:
-    rates = rate_config(config)
-    choice = transfer_choice.run(rates.choice)
-    data = transfer_data(config.profile, config.data_seed)
-    labels, val_labels = (part.to(config.device) for part in (data.train_labels, data.val_labels))
-    tensors = load_tensors(choice)
-    features, val_features = (tensors[name].to(config.device) for name in ("train", "val"))
-    generator = Generator().manual_seed(config.seed)
+    val_labels = transfer_data(config.profile, config.data_seed).val_labels.to(config.device)
     history: dict[str, list[float]] = {"train_loss": [], "val_loss": [], "val_accuracy": []}
-
-    @torch.no_grad()
-    def look(head: Head, features: Tensor) -> Tensor:
-        """Note how the validation images fare, and return what is said of them."""
-        scores: Tensor = head(features)
-        probability = scores.softmax(-1).mean(0)  # over a picture and its mirror image
+    train = _train_new_layer if config.mode == "frozen" else _finetune
+    for epoch in train(config):
+        probability = epoch.scores.softmax(-1).mean(0)  # over a picture and its mirror image
+        history["train_loss"].append(epoch.loss)
         history["val_loss"].append(functional.nll_loss(probability.log(), val_labels).item())
         hits = probability.argmax(1) == val_labels
         history["val_accuracy"].append(hits.double().mean().item())
-        return probability
-
-    if config.mode == "frozen":
-        head = Head(features.flatten(0, 1)).to(config.device)
-        parameters = list(head.parameters())
-        for loss in train_head(
-            head,
-            features,
-            labels,
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            decay=choice.metrics["decay"],
-            generator=generator,
-        ):
-            history["train_loss"].append(loss)
-            probability = look(head, val_features)
-        maps = _last_maps(rates.choice, int(choice.metrics["size"]))
-    else:
-        begun = start(rates, features, labels, generator)
-        head, upper = begun.head, begun.upper
-        parameters = [*head.parameters(), *upper.parameters()]
-        for loss in track(
-            finetune(
-                upper,
-                head,
-                lower_maps(rates),
-                labels,
-                epochs=config.finetune_epochs,
-                batch_size=config.batch_size,
-                learning_rate=config.head_learning_rate,
-                upper_learning_rate=transfer_rate.run(rates).metrics["rate"],
-                generator=generator,
-            ),
-            f"fine-tuning, seed {config.seed}",
-            total=config.finetune_epochs,
-        ):
-            history["train_loss"].append(loss)
-            every = torch.stack([in_parts(upper, view) for view in validation_maps(rates)])
-            probability = look(head, every.mean((3, 4)))
-        maps = every[0]
     best = max(history["val_accuracy"])
     return Outcome(
         history=history,
@@ -298,14 +244,82 @@ def _learn(config: TransferConfig) -> Outcome:
             "last_accuracy": history["val_accuracy"][-1],
             "best_accuracy": best,
             "best_epoch": 1 + history["val_accuracy"].index(best),
-            "num_parameters": sum(parameter.numel() for parameter in parameters),
+            "num_parameters": epoch.num_parameters,
         },
         details={},
         tensors={
             "val_probability": probability.cpu(),
-            "attention": grad_cam(maps, head, probability.argmax(1)).cpu(),
+            "attention": grad_cam(epoch.maps, epoch.head, probability.argmax(1)).cpu(),
         },
     )
+
+
+class _Epoch(NamedTuple):
+    """A network after an epoch: its loss, and its scores (2, M, C) of the validation images."""
+
+    loss: float
+    scores: Tensor
+    maps: Tensor
+    """The last maps of the validation images, (M, F, h, w)."""
+    head: Head
+    num_parameters: int
+
+
+def _train_new_layer(config: TransferConfig) -> Iterator[_Epoch]:
+    """Train a new last layer; the network stays as it is."""
+    choice_config = rate_config(config).choice
+    choice = transfer_choice.run(choice_config)
+    features, val_features, labels = _features(config, choice)
+    head = Head(features.flatten(0, 1)).to(config.device)
+    num_parameters = sum(parameter.numel() for parameter in head.parameters())
+    maps = _last_maps(choice_config, int(choice.metrics["size"]))
+    for loss in train_head(
+        head,
+        features,
+        labels,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        decay=choice.metrics["decay"],
+        generator=Generator().manual_seed(config.seed),
+    ):
+        with torch.no_grad():
+            yield _Epoch(loss, head(val_features), maps, head, num_parameters)
+
+
+def _finetune(config: TransferConfig) -> Iterator[_Epoch]:
+    """Train a new last layer, then the blocks above the cut together with it."""
+    rates = rate_config(config)
+    features, _, labels = _features(config, transfer_choice.run(rates.choice))
+    generator = Generator().manual_seed(config.seed)
+    begun = start(rates, features, labels, generator)
+    parameters = [*begun.head.parameters(), *begun.upper.parameters()]
+    num_parameters = sum(parameter.numel() for parameter in parameters)
+    losses = finetune(
+        begun.upper,
+        begun.head,
+        lower_maps(rates),
+        labels,
+        epochs=config.finetune_epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.head_learning_rate,
+        upper_learning_rate=transfer_rate.run(rates).metrics["rate"],
+        generator=generator,
+    )
+    for loss in track(losses, f"fine-tuning, seed {config.seed}", total=config.finetune_epochs):
+        maps = torch.stack([in_parts(begun.upper, view) for view in validation_maps(rates)])
+        with torch.no_grad():
+            yield _Epoch(loss, begun.head(maps.mean((3, 4))), maps[0], begun.head, num_parameters)
+
+
+def _features(config: TransferConfig, choice: Result) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the features of the training and the validation images, and the training labels."""
+    tensors = load_tensors(choice)
+    labels = transfer_data(config.profile, config.data_seed).train_labels
+    features, val_features, labels = (
+        tensor.to(config.device) for tensor in (tensors["train"], tensors["val"], labels)
+    )
+    return features, val_features, labels
 
 
 @functools.lru_cache(maxsize=1)

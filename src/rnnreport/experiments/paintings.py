@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from PIL import Image
 
-from rnnreport.data.assets import ResolvedProfile, require
+from rnnreport.data.assets import require
 from rnnreport.data.pictures import read_picture
-from rnnreport.models.style import FeatureNetwork, NetworkName, load_network
+from rnnreport.models.style import FeatureNetwork, load_network
+from rnnreport.names import NetworkName, ResolvedProfile
 from rnnreport.samples.paintings import PAINTINGS, landscape
 
 __all__ = [
@@ -149,7 +150,7 @@ def feature_network(name: NetworkName) -> FeatureNetwork:
     Parameters
     ----------
     name
-        One of :data:`~rnnreport.models.style.NETWORKS`.
+        One of :data:`~rnnreport.names.NETWORKS`.
 
     Raises
     ------
