@@ -34,7 +34,7 @@ def written(folder: Path, content: str | bytes) -> Path:
 
 def assert_same(actual: WordVectors, expected: WordVectors) -> None:
     assert torch.equal(actual.vectors, expected.vectors)
-    assert torch.equal(actual.known, expected.known)
+    assert torch.equal(actual.has_vector, expected.has_vector)
 
 
 # What is read
@@ -45,7 +45,7 @@ def test_rows_follow_the_words(tmp_path: Path) -> None:
     expected = torch.tensor([[7, 8], [0, 0], [0.1, 0.2], [5, 6], [-1, 2e-3]])
     assert found.vectors.dtype == torch.float32
     assert torch.equal(found.vectors, expected)
-    assert found.known.tolist() == [True, False, True, True, True]
+    assert found.has_vector.tolist() == [True, False, True, True, True]
 
 
 @given(st.dictionaries(words, st.lists(floats, min_size=3, max_size=3), min_size=1), st.data())
@@ -55,7 +55,7 @@ def test_round_trip(table: dict[str, list[float]], data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
         found = load_glove(written(Path(folder), "".join(lines)), some)
     assert torch.equal(found.vectors, torch.tensor([table[word] for word in some]))
-    assert found.known.all()
+    assert found.has_vector.all()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_names_a_word_in_latin_1(tmp_path: Path) -> None:
     path = written(tmp_path, SMALL.encode("latin-1"))
     with pytest.raises(DataFormatError, match=r"txt, line 4: the word 'café' is not UTF-8"):
         load_glove(path, ["the", "café"])
-    assert load_glove(path, ["the", "cat"]).known.all()
+    assert load_glove(path, ["the", "cat"]).has_vector.all()
 
 
 def test_a_file_must_be_there(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_cache_knows_what_it_holds(tmp_path: Path, reads: list[str]) -> None:
     path, cache = written(tmp_path, SMALL), tmp_path / "cache"
     load_glove(path, ["the", "dog"], cache=cache)
     turned = load_glove(path, ["dog", "the"], cache=cache)
-    assert turned.known.tolist() == [False, True]
+    assert turned.has_vector.tolist() == [False, True]
     (tmp_path / "other").mkdir()
     other = written(tmp_path / "other", SMALL.replace("0.1", "0.3"))
     time = path.stat().st_mtime_ns
@@ -241,7 +241,7 @@ def test_cache_does_not_hide_a_missing_file(tmp_path: Path) -> None:
 def test_real_vectors_of_like_words_are_alike() -> None:
     asked = ["good", "great", "monday", "tuesday", "qqqxqqq"]
     found = load_glove(require("glove"), asked)
-    assert found.known.tolist() == [True, True, True, True, False]
+    assert found.has_vector.tolist() == [True, True, True, True, False]
     assert found.vectors.shape[1] >= 25
     good, great, monday, tuesday = torch.nn.functional.normalize(found.vectors[:4], dim=1)
     assert good @ great > good @ monday

@@ -61,7 +61,7 @@ def listing() -> Iterator[str]:
         else:
             yield from _field("where", str(path))
             yield from _field("size", _size(path))
-            for line in _known(_candidate(asset.candidates, path)):
+            for line in _checksums_of(_candidate(asset.candidates, path)):
                 yield from _field("checksum", line)
         yield from _field("origin", asset.origin)
         yield from _field("terms", asset.terms)
@@ -93,19 +93,19 @@ def verification() -> Iterator[str]:
         if path is None:
             yield f"{asset.name}: absent"
             continue
-        known = CHECKSUMS.get(_candidate(asset.candidates, path), {})
-        if not known:
+        checksums = CHECKSUMS.get(_candidate(asset.candidates, path), {})
+        if not checksums:
             yield f"{asset.name}: nothing to compare with is known"
-        for name, expected in known.items():
-            found = _checksum(path, name)
+        for name, expected in checksums.items():
+            actual = _checksum(path, name)
             place = path / name
-            if found == expected:
+            if actual == expected:
                 yield f"{asset.name}: as expected: {place}"
                 continue
             differing.append(asset.name)
             yield f"{asset.name}: differs: {place}"
             yield from _field("expected", expected)
-            yield from _field("found", found or "no file that can be read")
+            yield from _field("found", actual or "no file that can be read")
     if differing:
         names = ", ".join(dict.fromkeys(differing))
         raise DataFormatError(
@@ -166,10 +166,10 @@ def fetching(names: Sequence[str] = ()) -> Iterator[str]:
 def _comparison(name: str, path: Path) -> Iterator[str]:
     """Say whether a fetched asset is the one that is known, and what to know of it."""
     origin = ORIGINS[name]
-    known = CHECKSUMS.get(origin.target, {})
-    if any(_checksum(path, file) != expected for file, expected in known.items()):
+    checksums = CHECKSUMS.get(origin.target, {})
+    if any(_checksum(path, file) != expected for file, expected in checksums.items()):
         yield f"{name}: differs from the copy behind the recorded results; so may the results"
-    elif known:
+    elif checksums:
         yield f"{name}: all known checksums fit"
     if origin.note:
         yield from textwrap.wrap(f"{name}: {origin.note}.", 80)
@@ -192,13 +192,13 @@ def _candidate(candidates: Sequence[str], path: Path) -> str:
     return next(one for one in candidates if path.as_posix().endswith(f"/{one}"))
 
 
-def _known(candidate: str) -> Iterator[str]:
+def _checksums_of(candidate: str) -> Iterator[str]:
     """Say which checksums of an asset are known."""
-    known = CHECKSUMS.get(candidate)
-    if known is None:
+    checksums = CHECKSUMS.get(candidate)
+    if checksums is None:
         yield "none is known"
         return
-    for name, checksum in known.items():
+    for name, checksum in checksums.items():
         about = {"": "SHA-256", ".": "SHA-256 over all files"}.get(name, f"SHA-256 of {name}")
         yield f"{about}, known: {checksum}"
 

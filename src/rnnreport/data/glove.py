@@ -36,12 +36,12 @@ class WordVectors:
     ----------
     vectors : Tensor, float32, (V, D)
         One row for each word; zeros if the file does not hold the word.
-    known : Tensor, bool, (V,)
+    has_vector : Tensor, bool, (V,)
         Whether the file holds the word.
     """
 
     vectors: Tensor
-    known: Tensor
+    has_vector: Tensor
 
 
 def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -> WordVectors:
@@ -95,7 +95,7 @@ def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -
     if result is None:
         result = _read(path, words)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {"vectors": result.vectors, "known": result.known}
+        tensors = {"vectors": result.vectors, "has_vector": result.has_vector}
         write_whole(copy, safetensors.torch.save(tensors))
     return result
 
@@ -134,10 +134,10 @@ def _read(path: Path, words: Sequence[str]) -> WordVectors:
             f"{path}: none of the {len(words)} words is in the file; the first is {words[0]!r}"
         )
     vectors = torch.zeros(len(words), width)
-    known = torch.zeros(len(words), dtype=torch.bool)
+    has_vector = torch.zeros(len(words), dtype=torch.bool)
     for row, vector in rows.items():
-        vectors[row], known[row] = vector, True
-    return WordVectors(vectors, known)
+        vectors[row], has_vector[row] = vector, True
+    return WordVectors(vectors, has_vector)
 
 
 def _width(path: Path, first: bytes) -> int:
@@ -210,12 +210,12 @@ def _restore(path: Path, n_words: int) -> WordVectors | None:
     """Read a cached result; None if there is none or it is not as it should be."""
     try:
         tensors = safetensors.torch.load_file(path)
-        result = WordVectors(tensors["vectors"], tensors["known"])
+        result = WordVectors(tensors["vectors"], tensors["has_vector"])
     except (OSError, KeyError, safetensors.SafetensorError):
         return None
     fits = (
         result.vectors.ndim == 2
-        and result.known.shape == (n_words,) == result.vectors.shape[:1]
-        and (result.vectors.dtype, result.known.dtype) == (torch.float32, torch.bool)
+        and result.has_vector.shape == (n_words,) == result.vectors.shape[:1]
+        and (result.vectors.dtype, result.has_vector.dtype) == (torch.float32, torch.bool)
     )
     return result if fits else None

@@ -34,7 +34,7 @@ _REAL = {
 _DRAWN = ("colliding_forms", "waving_sky", "swirling_night")  # each after its sister above
 _DRAWN_SIDE = 192  # in pixels; as large as the sample's runs end
 
-_TOLD: Mapping[NetworkName, str] = {
+_NETWORKS: Mapping[NetworkName, str] = {
     "vgg19": "VGG-19, trained on ImageNet",
     "squeezenet1_1": "SqueezeNet 1.1, trained on ImageNet",
     "embedded": "the small network that the package brings along",
@@ -124,7 +124,7 @@ def style_data(profile: ResolvedProfile, data_seed: int = 0) -> StyleData:
             name: StylePainting(title, origin, read_picture(folder / f"{name}.jpg"))
             for name, (title, origin) in _REAL.items()
         }
-        told = "a photograph of Tübingen and three famous paintings"
+        name = "a photograph of Tübingen and three famous paintings"
     else:
         generator = torch.Generator().manual_seed(data_seed)
         content, content_title = landscape(generator, _DRAWN_SIDE), "A river town, drawn"
@@ -136,11 +136,11 @@ def style_data(profile: ResolvedProfile, data_seed: int = 0) -> StyleData:
             )
             for name in _DRAWN
         }
-        told = "a drawn landscape and three drawn paintings"
+        name = "a drawn landscape and three drawn paintings"
     total = hashlib.sha256()
     for picture in (content, *(painting.picture for painting in paintings.values())):
         total.update(f"{picture.size} ".encode() + picture.tobytes())
-    return StyleData(profile, told, content, content_title, paintings, total.hexdigest())
+    return StyleData(profile, name, content, content_title, paintings, total.hexdigest())
 
 
 @functools.lru_cache(maxsize=2)
@@ -181,7 +181,7 @@ def about(data: StyleData, name: NetworkName) -> dict[str, Any]:
     return {
         "profile": data.profile,
         "name": data.name,
-        "amount": f"the network is {_TOLD[name]}",
+        "amount": f"the network is {_NETWORKS[name]}",
         "fingerprint": hashlib.sha256(mark.encode()).hexdigest(),
     }
 

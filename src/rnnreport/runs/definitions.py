@@ -158,7 +158,7 @@ def _definitions(module: str, name: str) -> Mapping[str, str]:
 
 
 def _reached(roots: Iterable[tuple[str, str]], left_out: Set[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     pending = [_Target(*root) for root in roots]
     seen: set[_Target] = set()
     while pending:
@@ -170,20 +170,20 @@ def _reached(roots: Iterable[tuple[str, str]], left_out: Set[str]) -> dict[str, 
             if module in left_out:
                 continue
             source = _module(module)
-            if f"{module}:" not in found:
-                found[f"{module}:"] = _meaning(source.bare)
+            if f"{module}:" not in hashes:
+                hashes[f"{module}:"] = _meaning(source.bare)
                 pending += _uses(module, source.bare)
             if name == _ALL:
                 pending += [_Target(module, each) for each in (*source.names, *source.imports)]
             elif name in source.names:
                 statements = source.names[name]
-                found[f"{module}:{name}"] = _meaning(statements)
+                hashes[f"{module}:{name}"] = _meaning(statements)
                 pending += _uses(module, statements)
             elif name in source.imports:
                 pending.append(source.imports[name])
             elif not name.startswith("__"):  # __name__ and the like belong to every module
                 pending.append(_Target(module, _ALL))
-    return dict(sorted(found.items()))
+    return dict(sorted(hashes.items()))
 
 
 def _resolved(target: _Target) -> Iterator[_Target]:
@@ -200,8 +200,8 @@ def _resolved(target: _Target) -> Iterator[_Target]:
 
 def _uses(module: str, statements: Iterable[ast.stmt]) -> list[_Target]:
     """Return what some statements of a module refer to."""
-    found = [target for statement in statements for target in _uses_of(module, statement)]
-    return [target if target.module else _Target(module, target.name) for target in found]
+    targets = [target for statement in statements for target in _uses_of(module, statement)]
+    return [target if target.module else _Target(module, target.name) for target in targets]
 
 
 @functools.cache

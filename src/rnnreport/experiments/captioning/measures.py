@@ -226,13 +226,13 @@ def share_in_training(captions: Sequence[Caption], training_captions: Iterable[C
     """
     if not captions:
         raise ValueError("captions must hold at least one caption, got none")
-    known = set()
+    distinct = set()
     for row, caption in enumerate(training_captions):
         _check_words(f"training_captions[{row}]", caption)
-        known.add(tuple(caption))
+        distinct.add(tuple(caption))
     for row, caption in enumerate(captions):
         _check_words(f"captions[{row}]", caption)
-    return sum(tuple(caption) in known for caption in captions) / len(captions)
+    return sum(tuple(caption) in distinct for caption in captions) / len(captions)
 
 
 def exact_matches(captions: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> int:

@@ -100,7 +100,7 @@ class _GloVe(NamedTuple):
     """GloVe vectors of a vocabulary, (V, D), and which of its words have one, (V,)."""
 
     vectors: Tensor
-    known: Tensor
+    has_vector: Tensor
 
 
 def _glove(config: TextConfig) -> _GloVe | None:
@@ -122,7 +122,7 @@ def own_vectors(config: TextConfig) -> WordVectorsConfig:
 def _file_vectors(profile: ResolvedProfile, data_seed: int) -> _GloVe:
     words = text_data(profile, data_seed).vocabulary.words
     loaded = load_glove(require("glove"), words, cache=store_folder())
-    return _GloVe(loaded.vectors, loaded.known)
+    return _GloVe(loaded.vectors, loaded.has_vector)
 
 
 def _train_and_test(config: TextConfig) -> Outcome:
@@ -157,7 +157,7 @@ def _train_and_test(config: TextConfig) -> Outcome:
             "test_accuracy": accuracy(scores, test.labels),
             "num_parameters": model.num_parameters,
         }
-        | ({} if glove is None else {"vectors_known": int(glove.known.sum())}),
+        | ({} if glove is None else {"vectors_known": int(glove.has_vector.sum())}),
         details={},
         tensors={
             "dev_probability": fitted.dev_scores.sigmoid().cpu(),
@@ -179,8 +179,8 @@ def _first_vectors(
     if glove is not None:
         if config.model == "glove-fixed":
             vectors.zero_()  # fixed vectors of unknown words are zero, not noise
-        vectors[glove.known, :size] = (
-            0.5 * (glove.vectors / glove.vectors[glove.known].std())[glove.known]
+        vectors[glove.has_vector, :size] = (
+            0.5 * (glove.vectors / glove.vectors[glove.has_vector].std())[glove.has_vector]
         )
     vectors[: len(Vocabulary.SPECIAL)] = 0
     return vectors

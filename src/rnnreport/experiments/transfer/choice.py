@@ -197,14 +197,14 @@ def pass_through(
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     answers = []
     for view in track(views, label):
-        every = list(view)
+        images = list(view)
         parts = [
             network(
-                torch.stack(every[k : k + _BATCH])
+                torch.stack(images[k : k + _BATCH])
                 .contiguous(memory_format=torch.channels_last)
                 .to(device)
             )
-            for k in range(0, len(every), _BATCH)
+            for k in range(0, len(images), _BATCH)
         ]
         answers.append(torch.cat(parts).to(dtype).contiguous())
     return torch.stack(answers)

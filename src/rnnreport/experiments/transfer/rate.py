@@ -241,8 +241,8 @@ def lower_maps(config: RateConfig) -> Tensor:
         for picture in transfer_data(choice.profile, choice.data_seed).train:
             yield random_view(picture, config.view_size, generator)
 
-    every = [views() for _ in range(config.views)]
-    return pass_through(_lower(config), every, "random views", dtype=torch.half)
+    iterators = [views() for _ in range(config.views)]
+    return pass_through(_lower(config), iterators, "random views", dtype=torch.half)
 
 
 @functools.lru_cache(maxsize=1)
