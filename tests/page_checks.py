@@ -203,14 +203,30 @@ def overflow_faults(page: Any) -> list[str]:
 def thin(page: Any, entries: int = 25) -> None:
     """Leave out what would cost minutes and tell nothing new.
 
-    The strokes of the formulas, which are most of a page's elements and mute, and of the API
-    reference, whose hundreds of entries are alike, all but the first `entries`.
+    The strokes of the formulas, which are most of a page's elements and mute; the inside of their
+    MathML; of the words in code and signatures all but the first of each look; and of the API
+    reference, whose entries are alike, all but the first `entries`.
     """
     page.evaluate(
         """(entries) => {
-          for (const stroke of document.querySelectorAll("mjx-container svg > *")) stroke.remove();
-          for (const entry of [...document.querySelectorAll("article dl.py")].slice(entries))
-            entry.remove();
+          const extra = [...document.querySelectorAll("mjx-container svg > *"),
+            ...[...document.querySelectorAll("article dl.py")].slice(entries)];
+          for (const element of extra) element.remove();
+          for (const math of document.querySelectorAll("mjx-container math"))
+            math.textContent = math.textContent;
+          const looks = new Map([[document.body, ""]]);
+          const look = (element) => {
+            if (!looks.has(element)) {
+              const { color, backgroundColor, fontSize, fontWeight } = getComputedStyle(element);
+              looks.set(element, [look(element.parentElement), element.tagName, element.className,
+                color, backgroundColor, fontSize, fontWeight].join("|"));
+            }
+            return looks.get(element);
+          };
+          const seen = new Set();
+          const again = [...document.querySelectorAll("article span:not([id])")].filter((word) =>
+            !word.children.length && seen.size === seen.add(look(word)).size);
+          for (const word of again) word.replaceWith(word.textContent);
         }""",
         entries,
     )
@@ -302,9 +318,9 @@ def keyboard_faults(page: Any, spare: int = 40) -> list[str]:
     The key is pressed once for each of them and `spare` times more, for what else takes a focus
     (the window itself, boxes that scroll). Where it is trapped, what comes after is never reached.
     """
-    presses = page.evaluate(_STOPS) + spare
-    for _ in range(presses):
-        page.keyboard.press("Tab")
+    for _ in range(page.evaluate(_STOPS) + spare):
+        page.keyboard.down("Tab")  # held down, it repeats
+    page.keyboard.up("Tab")
     found: list[str] = page.evaluate(_MISSED)
     return found
 

@@ -3,8 +3,12 @@
 They are looked for in docs/_build/html, or where RNNREPORT_HTML says.
 """
 
+import importlib
+import inspect
 import os
+import pkgutil
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
@@ -30,16 +34,24 @@ from page_checks import (
     thin,
 )
 
+import rnnreport
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HTML = Path(os.environ.get("RNNREPORT_HTML") or DOCS / "_build" / "html").absolute()
 MADE = {"genindex", "py-modindex", "search"}  # by Sphinx, and not written by anybody
 NAMES = sorted(path.stem for path in HTML.glob("*.html") if path.stem not in MADE)
+API = sorted(path.relative_to(HTML).with_suffix("").as_posix() for path in HTML.glob("api/*.html"))
 WIDTHS = (1440, 390)
 
 built = pytest.mark.skipif(
     not NAMES, reason=f"no pages in {HTML}: build the pages first (nox -s docs)"
 )
-every_page = pytest.mark.parametrize("name", NAMES or ["index"])
+every_page = pytest.mark.parametrize("name", [*NAMES, *API] or ["index"])
+# The pages of the API reference are made by one template, so that one of them stands for all where
+# a look takes long.
+unlike_pages = pytest.mark.parametrize(
+    "name", [*NAMES, *(name for name in API if name in ("api/index", "api/rnnreport.layers"))]
+)
 
 
 @cache
@@ -80,7 +92,7 @@ def faults_in(schemes: Sequence[str], page: Any, *checks: Callable[[Any], list[s
 
 
 @built
-@every_page
+@unlike_pages
 @pytest.mark.parametrize("window", WIDTHS, indirect=True)
 def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     watch = show(window, name)
@@ -91,6 +103,17 @@ def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     faults += faults_in(schemes, window, axe_faults)
     faults += keyboard_faults(window)
     assert faults + watch.faults() == []
+
+
+@built
+@pytest.mark.parametrize("window", WIDTHS, indirect=True)
+def test_api_pages_are_whole_in_the_browser(window: Any) -> None:
+    faults = {}
+    for name in API:
+        watch = show(window, name)
+        checks = (maths_faults, overflow_faults, copy_faults)
+        faults[name] = faults_in(("light", "dark"), window, *checks) + watch.faults()
+    assert {name: each for name, each in faults.items() if each} == {}
 
 
 @built
@@ -113,11 +136,20 @@ def test_links_and_images_lead_somewhere() -> None:
 @built
 def test_next_and_previous_follow_the_table_of_contents() -> None:
     [toctree] = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
+    [packages] = re.findall(
+        r":toctree:\n\n(.*?)```", (DOCS / "api/index.md").read_text(), re.DOTALL
+    )
     order = ["index", *(line for line in toctree.split() if not line.startswith(":"))]
-    assert set(order) == set(NAMES)
+    place = order.index("api/index") + 1
+    order[place:place] = [f"api/{package}" for package in packages]
+    assert sorted(order) == sorted(NAMES + API)
     for before, after in pairwise(order):
-        assert f'class="right-next"\n       href="{after}.html"' in _text(before)
-        assert f'class="left-prev"\n       href="{before}.html"' in _text(after)
+        assert f'class="right-next"\n       href="{_link(before, after)}"' in _text(before)
+        assert f'class="left-prev"\n       href="{_link(after, before)}"' in _text(after)
+
+
+def _link(page: str, target: str) -> str:
+    return os.path.relpath(f"{target}.html", Path(page).parent)
 
 
 def _text(name: str) -> str:
@@ -127,7 +159,8 @@ def _text(name: str) -> str:
 @built
 @every_page
 def test_executed_notebook_can_be_taken(name: str) -> None:
-    executed = "kernelspec" in (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    page = DOCS / f"{name}.md"  # those of the API reference but its first are made by the build
+    executed = page.is_file() and "kernelspec" in page.read_text(encoding="utf-8")
     assert (f'_sources/{name}.ipynb" download' in _text(name)) == executed
 
 
@@ -192,14 +225,37 @@ def test_equation_and_its_function_link_to_each_other(window: Any, number: int) 
     equation = window.locator(f"#equation-eq-{number}")
     links = equation.locator("xpath=following-sibling::*[1]").locator("a")
     targets = links.evaluate_all("links => links.map((link) => link.hash)")
-    assert targets
-    show(window, "api")
+    pages = set(links.evaluate_all("links => links.map((link) => link.pathname)"))
+    assert {Path(page).name for page in pages} == {"rnnreport.layers.html"}
+    show(window, "api/rnnreport.layers")
     for target in targets:
         entry = window.locator(f'[id="{target[1:]}"]').locator("xpath=..")
         assert re.search(rf"\.(packed_)?{name}_\w*backward$", target)
-        back = entry.locator(f"a[href^='{name}.html#equation-eq-']")
+        back = entry.locator(f"a[href^='../{name}.html#equation-eq-']")
         numbers = [int(n) for n in re.findall(r"\d+", " ".join(back.all_inner_texts()))]
         assert min(numbers) <= number <= max(numbers)
+
+
+@built
+def test_each_public_name_has_one_entry_in_the_api_reference() -> None:
+    entries = Counter(
+        entry
+        for name in API
+        for entry in re.findall(r'<dt class="sig sig-object py" id="([\w.]+)">', _text(name))
+    )
+    assert [entry for entry, count in entries.items() if count > 1] == []
+    names: dict[object, list[str]] = defaultdict(list)
+    for found in pkgutil.walk_packages(rnnreport.__path__, "rnnreport."):
+        if "._" in found.name:
+            continue
+        module = importlib.import_module(found.name)
+        for name, value in vars(module).items():
+            own = not name.startswith("_") and getattr(value, "__module__", "") == found.name
+            public = name in getattr(module, "__all__", [name] if own else [])
+            if public and (inspect.isroutine(value) or inspect.isclass(value)):
+                names[value].append(f"{found.name}.{name}")
+    assert len(names) > 300
+    assert {n[0]: n for n in names.values() if sum(name in entries for name in n) != 1} == {}
 
 
 @built
@@ -298,6 +354,19 @@ def test_check_in_the_browser_finds_its_fault(
     found = check(window)
     assert found
     assert all(fault in each for each in found)
+
+
+def test_thinned_code_still_has_each_look(window: Any, tmp_path: Path) -> None:
+    words = '<span class="n">one</span> <span class="n">two</span> <span class="c1">six</span> '
+    code = f'<div class="highlight"><pre>{words * 9}</pre></div>'
+    for style, count in ((".c1 { color: #ccc }", 1), (".n { color: #ccc }", 1), ("", 0)):
+        window.goto(write(tmp_path, code, f"pre {{ background: #fff }} {style}").as_uri())
+        thin(window)
+        assert window.locator("pre span").count() == 2
+        assert window.locator("pre").inner_text().split() == ["one", "two", "six"] * 9
+        found = axe_faults(window)
+        assert len(found) == count
+        assert all("color-contrast, 1 times" in fault for fault in found)
 
 
 def test_one_of_several_radio_buttons_is_enough(window: Any, tmp_path: Path) -> None:
