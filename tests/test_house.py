@@ -1,0 +1,160 @@
+"""The arrows of the house: what each room imports is what the map in docs/contributing.md says."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "rnnreport"
+MAP = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8").split("\n## ")[1]
+
+Arrows = dict[tuple[str, str], list[str]]
+"""For two rooms, the modules of the first that import from the second."""
+
+
+def entries() -> list[tuple[list[str], str]]:
+    """Return the entries of the map, from top to bottom: the rooms that it names, and its text."""
+    found = re.findall(r"^(`.*`)\n: (.*)$", MAP, re.MULTILINE)
+    return [(re.findall(r"`(\w+)(?:/|\.py)`", rooms), text) for rooms, text in found]
+
+
+ORDER = [room for rooms, _ in entries() for room in rooms]
+LEAVES = {room for rooms, text in entries() if "Anybody may import" in text for room in rooms}
+RESTS_ON = {
+    room: set(re.findall(r"`(\w+)`", text.partition("Rests on ")[2]))
+    for rooms, text in entries()
+    for room in rooms
+}
+
+
+def imported(code: str) -> set[str]:
+    """Return the names of the package that code imports, those inside functions included."""
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports of the package are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("rnnreport.")}
+
+
+def code() -> dict[str, str]:
+    """Return the code of all modules, and that of the pages' cells under the name ``docs``."""
+    modules = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in PACKAGE.rglob("*.py")
+    }
+    cells = re.compile(
+        r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.MULTILINE | re.DOTALL
+    )
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")]
+    return modules | {"docs": "\n".join(cell for page in pages for cell in cells.findall(page))}
+
+
+def room_of(module: str) -> str:
+    """Return the room of a module; the package's entrance leads to the command line."""
+    first = module.partition(".")[0]
+    return "cli" if first in ("__main__", "__init__", "__version__") else first
+
+
+def arrows(modules: dict[str, str]) -> Arrows:
+    """Return which room imports which."""
+    found: Arrows = defaultdict(list)
+    for module, text in modules.items():
+        for name in imported(text):
+            pair = (room_of(module), room_of(name.removeprefix("rnnreport.")))
+            if pair[0] != pair[1]:
+                found[pair].append(f"{module} imports {name}")
+    return found
+
+
+def upward(found: Arrows) -> list[str]:
+    """Return the imports that lead up, or from a leaf to what is none."""
+    height = {room: -place for place, room in enumerate(ORDER)}
+    return [
+        line
+        for (room, target), lines in found.items()
+        for line in lines
+        if (room in LEAVES and target not in LEAVES)
+        or (target not in LEAVES and height[target] > height[room])
+    ]
+
+
+def between_slices(modules: dict[str, str]) -> list[str]:
+    """Return the imports of one subject of the experiments by another, or by what they share."""
+
+    def subject(module: str) -> str:
+        name = module.removeprefix("experiments.").partition(".")[0]
+        return name if (PACKAGE / "experiments" / name).is_dir() else ""
+
+    return [
+        f"{module} imports {name}"
+        for module, text in modules.items()
+        if module.startswith("experiments.")
+        for name in imported(text)
+        if name.startswith("rnnreport.experiments.")
+        and subject(name.removeprefix("rnnreport.")) not in ("", subject(module))
+    ]
+
+
+def test_the_map_names_each_room_once() -> None:
+    rooms = {room_of(module) for module in code()} | {"tests"}
+    assert sorted(ORDER) == sorted(rooms)
+
+
+def test_no_arrow_runs_up() -> None:
+    assert upward(arrows(code())) == []
+
+
+def test_no_subject_of_the_experiments_imports_another() -> None:
+    assert between_slices(code()) == []
+
+
+def test_packages_of_experiments_re_export_nothing() -> None:
+    modules = {name: text for name, text in code().items() if name.startswith("experiments.")}
+    assert len(modules) > 20
+    assert not any(imported(text) for name, text in modules.items() if name.endswith("__init__"))
+
+
+def test_the_map_says_what_each_room_rests_on() -> None:
+    real: dict[str, set[str]] = {room: set() for room in ORDER}
+    for room, target in arrows(code()):
+        if target not in LEAVES:
+            real[room].add(target)
+    assert {room: sorted(rooms) for room, rooms in real.items()} == {
+        room: sorted(rooms) for room, rooms in RESTS_ON.items()
+    }
+
+
+def test_the_arithmetic_rests_on_nothing_of_ours() -> None:
+    assert not [pair for pair in arrows(code()) if pair[0] in ("layers", "proof")]
+
+
+@pytest.mark.parametrize("leaf", ["names", "asked", "progress", "_files", "_checks"])
+def test_what_the_command_line_needs_at_once_is_free_of_torch(leaf: str) -> None:
+    assert leaf in LEAVES
+    program = f"import sys, rnnreport.{leaf}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_wrong_import_is_found() -> None:
+    def found(module: str, line: str) -> list[str]:
+        modules = {module: f"def function():\n    {line}\n"}
+        return upward(arrows(modules)) + between_slices(modules)
+
+    text, style = "experiments.text.training", "from rnnreport.experiments.style import painting"
+    assert len(found("layers._rnn", "import rnnreport.models.text")) == 1
+    assert len(found("models.text", "from rnnreport import experiments")) == 1
+    assert len(found("names", "from rnnreport.data.assets import find")) == 1
+    assert len(found("experiments.study", style)) == len(found(text, style)) == 1
+    assert not found(text, "from rnnreport.experiments import study")
+    assert not found("experiments.style.figures", style)
+    assert not found("models.text", "from rnnreport import layers, names")
