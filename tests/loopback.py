@@ -85,11 +85,11 @@ def file(content: bytes, *, etag: str | None = None, ranges: bool = True, **head
 
     def answer(handler: Handler) -> None:
         all_of_it = {"Content-Length": len(content), **({"ETag": mark} if mark else {}), **named}
-        found = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-        if not ranges or not found or handler.headers.get("If-Range", mark) != mark:
+        match = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+        if not ranges or not match or handler.headers.get("If-Range", mark) != mark:
             handler.reply(200, all_of_it, content)
             return
-        start = int(found[1])
+        start = int(match[1])
         if start >= len(content):
             handler.reply(416, {"Content-Range": f"bytes */{len(content)}", "Content-Length": 0})
             return
@@ -110,13 +110,13 @@ def file(content: bytes, *, etag: str | None = None, ranges: bool = True, **head
 def cut(content: bytes, at: int, then: Answer, **headers: Any) -> Answer:
     """Break off after some bytes the first time, and answer otherwise after that."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    done = threading.Event()
+    interrupted = threading.Event()
 
     def answer(handler: Handler) -> None:
-        if done.is_set():
+        if interrupted.is_set():
             then(handler)
             return
-        done.set()
+        interrupted.set()
         handler.reply(200, {"Content-Length": len(content), **named}, content[:at])
 
     return answer

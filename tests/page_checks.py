@@ -162,7 +162,7 @@ def settle(page: Any) -> None:
 
 def maths_faults(page: Any) -> list[str]:
     """TeX that a reader would see, and formulas that MathJax could not read."""
-    found: list[str] = page.evaluate(
+    faults: list[str] = page.evaluate(
         r"""() => {
           const faults = [];
           for (const math of document.querySelectorAll(".math"))
@@ -181,12 +181,12 @@ def maths_faults(page: Any) -> list[str]:
           return faults;
         }"""
     )
-    return found
+    return faults
 
 
 def overflow_faults(page: Any) -> list[str]:
     """A page that is wider than its window, and what sticks out of it."""
-    found: list[str] = page.evaluate(
+    faults: list[str] = page.evaluate(
         """() => {
           const root = document.documentElement, width = root.clientWidth;
           if (root.scrollWidth <= width) return [];
@@ -197,14 +197,14 @@ def overflow_faults(page: Any) -> list[str]:
           return [`${root.scrollWidth} px wide in a window of ${width}: ${names.join(", ")}`];
         }"""
     )
-    return found
+    return faults
 
 
 def thin(page: Any, entries: int = 25) -> None:
     """Leave out what would cost minutes and tell nothing new.
 
     The strokes of the formulas, which are most of a page's elements and mute; the inside of their
-    MathML; of the words in code and signatures all but the first of each look; and of the API
+    MathML; of the words in code and signatures all but the first of each style; and of the API
     reference, whose entries are alike, all but the first `entries`.
     """
     page.evaluate(
@@ -214,18 +214,18 @@ def thin(page: Any, entries: int = 25) -> None:
           for (const element of extra) element.remove();
           for (const math of document.querySelectorAll("mjx-container math"))
             math.textContent = math.textContent;
-          const looks = new Map([[document.body, ""]]);
-          const look = (element) => {
-            if (!looks.has(element)) {
+          const appearances = new Map([[document.body, ""]]);
+          const appearance = (element) => {
+            if (!appearances.has(element)) {
               const { color, backgroundColor, fontSize, fontWeight } = getComputedStyle(element);
-              looks.set(element, [look(element.parentElement), element.tagName, element.className,
-                color, backgroundColor, fontSize, fontWeight].join("|"));
+              appearances.set(element, [appearance(element.parentElement), element.tagName,
+                element.className, color, backgroundColor, fontSize, fontWeight].join("|"));
             }
-            return looks.get(element);
+            return appearances.get(element);
           };
           const seen = new Set();
           const again = [...document.querySelectorAll("article span:not([id])")].filter((word) =>
-            !word.children.length && seen.size === seen.add(look(word)).size);
+            !word.children.length && seen.size === seen.add(appearance(word)).size);
           for (const word of again) word.replaceWith(word.textContent);
         }""",
         entries,
@@ -236,7 +236,7 @@ def axe_faults(page: Any) -> list[str]:
     """What axe-core calls serious or critical."""
     script = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     page.evaluate(script)
-    found: list[str] = page.evaluate(
+    faults: list[str] = page.evaluate(
         """async () => {
           // Without `preload` it fetches no style sheets, which a page from a file may not.
           const options = { resultTypes: ["violations"], preload: false };
@@ -248,22 +248,22 @@ def axe_faults(page: Any) -> list[str]:
                 + " " + (node.any[0]?.message || node.all[0]?.message || "")).join("; "));
         }"""
     )
-    return found
+    return faults
 
 
 def copy_faults(page: Any) -> list[str]:
     """Blocks of code that a reader cannot copy with a button."""
-    found: list[str] = page.evaluate(
+    faults: list[str] = page.evaluate(
         """() => [...document.querySelectorAll("article div.highlight")]
           .filter((block) => block.querySelector("pre") && !block.querySelector("button.copybtn"))
           .map((block) => "no copy button: " + block.textContent.trim().slice(0, 40))"""
     )
-    return found
+    return faults
 
 
 _STOPS = """() => {
-  // What must be reached, and how each looks before it is.
-  const look = (element) => {
+  // What must be reached, and how each is drawn before it is.
+  const appearance = (element) => {
     const style = getComputedStyle(element);
     return ["outlineStyle", "outlineWidth", "outlineColor", "boxShadow", "backgroundColor",
       "borderTopColor", "color", "textDecorationLine", "textDecorationThickness"]
@@ -279,7 +279,7 @@ _STOPS = """() => {
       && !element.closest("[inert]")
       && element.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })
       && element.getClientRects().length);
-  const before = new Map(wanted.map((element) => [element, look(element)]));
+  const before = new Map(wanted.map((element) => [element, appearance(element)]));
   window.pageStops = { wanted, reached: new Set(), unseen: new Set(), order: 0 };
   addEventListener("focusin", ({ target }) => {
     window.pageStops.order += 1;
@@ -291,7 +291,7 @@ _STOPS = """() => {
       const { outlineStyle, outlineWidth } = getComputedStyle(target, part);
       return outlineStyle !== "none" && parseFloat(outlineWidth) > 0;
     });
-    const drawn = outlined || look(target) !== before.get(target);
+    const drawn = outlined || appearance(target) !== before.get(target);
     if (!drawn || style.opacity === "0") window.pageStops.unseen.add(target);
   });
   return wanted.length;
@@ -321,8 +321,8 @@ def keyboard_faults(page: Any, spare: int = 40) -> list[str]:
     for _ in range(page.evaluate(_STOPS) + spare):
         page.keyboard.down("Tab")  # held down, it repeats
     page.keyboard.up("Tab")
-    found: list[str] = page.evaluate(_MISSED)
-    return found
+    faults: list[str] = page.evaluate(_MISSED)
+    return faults
 
 
 def pages(folder: Path) -> Iterator[Path]:

@@ -24,15 +24,15 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_imports_in_a_fresh_interpreter_and_builds_a_model() -> None:
-    done = _python(
+    process = _python(
         "import torch\n"
         "from rnnreport._torchvision import torchvision\n"
         "model = torchvision.models.mobilenet_v2().eval()\n"
         "with torch.no_grad():\n"
         "    print(tuple(model(torch.zeros(1, 3, 64, 64)).shape))\n"
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "(1, 1000)"
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == "(1, 1000)"
 
 
 @pytest.mark.parametrize("loads", [False, True])
@@ -44,7 +44,7 @@ def test_declares_the_operators_only_where_the_extension_does_not_load(
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "_C.so").touch()
-    done = _python(
+    process = _python(
         "import sys, torch\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'\n"
@@ -57,10 +57,10 @@ def test_declares_the_operators_only_where_the_extension_does_not_load(
         "print(module.torchvision.__file__)\n"
         "print(module._library is None, hasattr(torch.ops.torchvision, 'nms'))\n"
     )
-    assert done.returncode == 0, done.stderr
-    where, said = done.stdout.splitlines()
+    assert process.returncode == 0, process.stderr
+    where, answers = process.stdout.splitlines()
     assert Path(where).parent == package
-    assert said == f"{loads} True"
+    assert answers == f"{loads} True"
 
 
 def _imports_torchvision(path: Path) -> bool:

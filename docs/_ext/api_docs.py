@@ -90,13 +90,13 @@ def public(module: ModuleType, order: Sequence[str] = ()) -> dict[str, Any]:
     own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     names = getattr(module, "__all__", [name for name in own if not name.startswith("_")])
     values = {name: getattr(module, name) for name in names}
-    found = [
+    objects = [
         (name, value)
         for name, value in values.items()
         if (inspect.isroutine(value) or inspect.isclass(value))
         and (value.__module__ == module.__name__ or "._" in value.__module__)
     ]
-    return dict(sorted(found, key=place))
+    return dict(sorted(objects, key=place))
 
 
 def _constants(module: ModuleType) -> list[str]:
@@ -131,7 +131,7 @@ def _improve(
         return
     # "equations (1)-(5)" becomes links; in the source it stays easy to read.
     text = _EQUATIONS.sub(
-        lambda found: re.sub(r"\((\w+)\)", r":eq:`eq-\1`", found[0]), "\n".join(lines)
+        lambda match: re.sub(r"\((\w+)\)", r":eq:`eq-\1`", match[0]), "\n".join(lines)
     )
     # In a type like "Tensor, shape (T, N, D)" the letters are no names to look up.
     text = re.sub(r"^(:type \w+:) (.*\bshape\b.*)$", r"\1 *\2*", text, flags=re.MULTILINE)

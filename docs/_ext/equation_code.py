@@ -41,7 +41,7 @@ class Mentions(PageNotes):
 
     def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
         """Note what a page's entries name."""
-        found: dict[str, list[Mention]] = {}
+        mentions: dict[str, list[Mention]] = {}
         for entry in doctree.findall(addnodes.desc):
             signature = entry.next_node(addnodes.desc_signature)
             content = entry.next_node(addnodes.desc_content)
@@ -52,9 +52,9 @@ class Mentions(PageNotes):
             for paragraph in _paragraphs(content):
                 for label in _named(paragraph):
                     mention = Mention(paragraph is start, app.env.docname, anchor, name)
-                    found.setdefault(label, []).append(mention)
-        if found:
-            self.of(app.env)[app.env.docname] = found
+                    mentions.setdefault(label, []).append(mention)
+        if mentions:
+            self.of(app.env)[app.env.docname] = mentions
 
 
 def implementations(env: BuildEnvironment, label: str) -> list[Mention]:

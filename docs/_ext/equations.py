@@ -71,7 +71,7 @@ def _write(app: Sphinx, env: BuildEnvironment) -> None:
     if app.builder.format != "html":
         return
     equations = {label: tex for page in Equations.of(env).values() for label, tex in page.items()}
-    shown = {
+    entries = {
         f"equation-{label.lower()}": {
             "tex": tex,
             "code": [mention.name for mention in implementations(env, label)],
@@ -81,7 +81,7 @@ def _write(app: Sphinx, env: BuildEnvironment) -> None:
     folder = app.outdir / "_static"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SCRIPT).write_text(
-        f"window.rnnreportEquations = {json.dumps(shown, indent=0)};\n", encoding="utf-8"
+        f"window.rnnreportEquations = {json.dumps(entries, indent=0)};\n", encoding="utf-8"
     )
 
 

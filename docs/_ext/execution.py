@@ -45,19 +45,19 @@ def _outdated(
     removed: Set[str],
 ) -> Iterable[str]:
     """Name the pages whose cells rest on other code than when they were read."""
-    known = Definitions.of(env)
+    hashes = Definitions.of(env)
     return [
         name
-        for name in known.keys() - added - changed - removed
-        if _hash(Path(env.doc2path(name)).read_text(encoding="utf-8")) != known[name]
+        for name in hashes.keys() - added - changed - removed
+        if _hash(Path(env.doc2path(name)).read_text(encoding="utf-8")) != hashes[name]
     ]
 
 
 def _note(app: Sphinx, docname: str, content: list[str]) -> None:
     """Hash what a page's cells rest on into its metadata."""
     if _KERNEL in content[0]:
-        known = Definitions.of(app.env)[docname] = _hash(content[0])
-        content[0] = content[0].replace(_KERNEL, f"{_KERNEL}  definitions: {known}\n", 1)
+        digest = Definitions.of(app.env)[docname] = _hash(content[0])
+        content[0] = content[0].replace(_KERNEL, f"{_KERNEL}  definitions: {digest}\n", 1)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

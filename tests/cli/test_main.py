@@ -22,18 +22,18 @@ from rnnreport.asked import TEXT_ACCURACY
 from rnnreport.cli.main import main
 from rnnreport.data.assets import ASSETS, DataFormatError
 from rnnreport.data.vocabulary import Vocabulary
-from rnnreport.experiments.captioning import by_heart as captioning
-from rnnreport.experiments.captioning import study as caption_summary
-from rnnreport.experiments.captioning import training as caption_training
+from rnnreport.experiments.captioning import by_heart
+from rnnreport.experiments.captioning import study as captioning_study
+from rnnreport.experiments.captioning import training as captioning_training
 from rnnreport.experiments.captioning.by_heart import ByHeartConfig
 from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.experiments.distillation import training as distillation
 from rnnreport.experiments.distillation.training import Distillation
-from rnnreport.experiments.style import study as style_summary
-from rnnreport.experiments.text import study as text_summary
+from rnnreport.experiments.style import study as style_study
+from rnnreport.experiments.text import study as text_study
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, Row
-from rnnreport.experiments.transfer import study as transfer_summary
+from rnnreport.experiments.transfer import study as transfer_study
 from rnnreport.models import style as models_style
 from rnnreport.models.embedded import EmbeddedNetwork
 from rnnreport.names import MODELS, CellType, Mode, PartName, Profile, ResolvedProfile
@@ -60,19 +60,19 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int | None]]:
     """Return which parts are done, on which data and by how many, and do none of them."""
-    done: list[tuple[str, str, int | None]] = []
+    calls: list[tuple[str, str, int | None]] = []
 
     def plan(part: PartName, profile: Profile) -> Plan:
         resolved: ResolvedProfile = "full" if profile == "full" else "sample"
         return Plan(part, resolved, (), ())
 
     def do(plans: Sequence[Plan], *, workers: int | None) -> Iterator[str]:
-        done.extend((each.part, each.profile, workers) for each in plans)
+        calls.extend((each.part, each.profile, workers) for each in plans)
         yield "all"
 
     monkeypatch.setattr(parts, "plan", plan)
     monkeypatch.setattr(parts, "do", do)
-    return done
+    return calls
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[ByHeartConfig]:
             date="2030-01-01T00:00:00+00:00",
         )
 
-    monkeypatch.setattr(captioning, "run", pretend)
+    monkeypatch.setattr(by_heart, "run", pretend)
     return ran
 
 
@@ -136,7 +136,7 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
             rows=rows,
         )
 
-    monkeypatch.setattr(text_summary, "study", pretend)
+    monkeypatch.setattr(text_study, "study", pretend)
     return asked
 
 
@@ -160,7 +160,7 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         )
         return SimpleNamespace(results={"attention": [result, result]}, rows=rows)
 
-    monkeypatch.setattr(caption_summary, "study", pretend)
+    monkeypatch.setattr(captioning_study, "study", pretend)
     return asked
 
 
@@ -185,7 +185,7 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     asked: list[Profile] = []
     modes: tuple[Mode, ...] = ("frozen", "finetuned")
     rows = [
-        transfer_summary.Row(
+        transfer_study.Row(
             mode=mode,
             last=(0.95, 0.97),
             best=(0.97, 0.98),
@@ -209,7 +209,7 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
             rows=rows,
         )
 
-    monkeypatch.setattr(transfer_summary, "study", pretend)
+    monkeypatch.setattr(transfer_study, "study", pretend)
     return asked
 
 
@@ -250,7 +250,7 @@ def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
             first=run,
         )
 
-    monkeypatch.setattr(style_summary, "study", pretend)
+    monkeypatch.setattr(style_study, "study", pretend)
     return asked
 
 
@@ -341,8 +341,8 @@ def test_data_lists_assets(surroundings: Path, capsys: pytest.CaptureFixture[str
     assert "'sample'" in out
     words = " ".join(out.split())  # lines are broken
     for asset in ASSETS.values():
-        for told in (asset.description, asset.origin, asset.terms):
-            assert told in words
+        for text in (asset.description, asset.origin, asset.terms):
+            assert text in words
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_errors_of_an_experiment(
     def fail(_config: ByHeartConfig) -> Result:
         raise error
 
-    monkeypatch.setattr(captioning, "run", fail)
+    monkeypatch.setattr(by_heart, "run", fail)
     assert main(["run"]) == status
     assert capsys.readouterr().err.startswith("rnnreport: ")
 
@@ -445,7 +445,7 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
         Image.effect_noise(size, 60).convert(mode).save(paths[-1])
     assert main(["caption", *paths, "--network", network]) == 1
     assert f"no trained model '{network}' is stored" in capsys.readouterr().err
-    caption_training.run(
+    captioning_training.run(
         CaptionConfig(
             cell_type=network,
             profile="sample",
@@ -495,9 +495,9 @@ def test_stylise(
     )
     assert status == 0
     assert asked == ["embedded", 0.5, ((32, 60), (64, 60)), "stylising, embedded"]
-    told = capsys.readouterr().out
-    assert told.startswith(f"{out}: 96 × 64 pixels by embedded in ")
-    assert told.rstrip().endswith("% of the style loss left")
+    message = capsys.readouterr().out
+    assert message.startswith(f"{out}: 96 × 64 pixels by embedded in ")
+    assert message.rstrip().endswith("% of the style loss left")
     with Image.open(out) as made:
         assert made.size == (96, 64)
         assert made.format == ("PNG" if suffix == ".png" else "JPEG")
@@ -702,11 +702,11 @@ def test_data_as_a_program_needs_no_torch() -> None:
         "try: runpy.run_module('rnnreport', run_name='__main__')\n"
         "except SystemExit as ended: print('status', ended.code, 'torch' in sys.modules)\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert done.stdout.splitlines()[-1] == "status 0 False"
+    assert process.stdout.splitlines()[-1] == "status 0 False"

@@ -406,9 +406,9 @@ def test_a_wrong_file_is_deleted(
     server: Server, tmp_path: Path, settings: dict[str, str], message: str
 ) -> None:
     path = tmp_path / "a"
-    told = fails(server, path, file(OTHER), **settings)
-    assert message in told
-    assert "What came is deleted" in told
+    error = fails(server, path, file(OTHER), **settings)
+    assert message in error
+    assert "What came is deleted" in error
     assert list(tmp_path.iterdir()) == []
 
 
@@ -450,10 +450,10 @@ def test_a_file_put_there_by_hand(tmp_path: Path) -> None:
 def test_answers_that_are_no_file(
     server: Server, tmp_path: Path, status: int, headers: dict[str, str], message: str
 ) -> None:
-    told = fails(
+    error = fails(
         server, tmp_path / "a", lambda handler: handler.reply(status, headers, b"<html>log in")
     )
-    assert message in told
+    assert message in error
     assert list(tmp_path.iterdir()) == []
 
 

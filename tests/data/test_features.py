@@ -87,14 +87,14 @@ def test_maps_are_those_of_the_whole_image_and_its_mirror_image(network: nn.Modu
     assert not batches[0].requires_grad
     trunk = network.get_submodule("features")
     normalise = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    for image, found in zip(_pictures(3), torch.cat(batches), strict=True):
+    for image, maps in zip(_pictures(3), torch.cat(batches), strict=True):
         square = image.resize((224, 224), Image.Resampling.BILINEAR)
         pixels = normalise(torchvision.transforms.functional.to_tensor(square))
         with torch.no_grad():
             own, mirrored = trunk(torch.stack([pixels, pixels.flip(2)]))
         # Row by row: place 7 · i + j stands for row i and column j.
         place = (own[:, 2, 5] + mirrored[:, 2, 1]) / 2
-        torch.testing.assert_close(found[7 * 2 + 5], place)
+        torch.testing.assert_close(maps[7 * 2 + 5], place)
     # A picture and its mirror image have the same features at mirrored places.
     (image,) = _pictures(1)
     turned = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

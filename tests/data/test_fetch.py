@@ -116,9 +116,9 @@ def test_hymenoptera(server: Server, cache: Path) -> None:
     server.answers["/hymenoptera_data.zip"] = file(zipped(INSECTS | extra))
     path = fetch("hymenoptera")
     assert path == cache / "hymenoptera_data"
-    found = load_hymenoptera(path)
-    assert (len(found.train), len(found.val)) == (4, 4)
-    assert [one.name for one in found.left_out] == ["imageNotFound.gif"]
+    images = load_hymenoptera(path)
+    assert (len(images.train), len(images.val)) == (4, 4)
+    assert [one.name for one in images.left_out] == ["imageNotFound.gif"]
     assert left_behind(cache) == []
 
 
@@ -334,7 +334,7 @@ def test_every_asset_has_an_origin() -> None:
             assert set(digits) <= set("0123456789abcdef")
     candidates = {one for asset in ASSETS.values() for one in asset.candidates}
     assert CHECKSUMS.keys() <= candidates
-    assert {len(one) for known in CHECKSUMS.values() for one in known.values()} == {64}
+    assert {len(one) for digests in CHECKSUMS.values() for one in digests.values()} == {64}
 
 
 @pytest.mark.parametrize(
@@ -398,8 +398,8 @@ def test_fetch_says_that_the_checksums_fit(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.answers["/vgg19-dcbb9e9d.pth"] = file(b"weights")
-    known = {"": hashlib.sha256(b"weights").hexdigest()}
-    monkeypatch.setitem(CHECKSUMS, "weights/vgg19-dcbb9e9d.pth", known)
+    digests = {"": hashlib.sha256(b"weights").hexdigest()}
+    monkeypatch.setitem(CHECKSUMS, "weights/vgg19-dcbb9e9d.pth", digests)
     status, out, _ = run(capsys, "fetch", "vgg19")
     assert status == 0
     assert "vgg19: all known checksums fit" in out
@@ -522,11 +522,11 @@ def test_the_list_loads_nothing_of_the_network() -> None:
         "main(['data'])\n"
         "print({'http.client', 'ssl', 'rnnreport.data.download'} & sys.modules.keys())\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert done.stdout.splitlines()[-1] == "set()"
+    assert process.stdout.splitlines()[-1] == "set()"

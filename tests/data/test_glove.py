@@ -41,11 +41,11 @@ def assert_same(actual: WordVectors, expected: WordVectors) -> None:
 
 
 def test_rows_follow_the_words(tmp_path: Path) -> None:
-    found = load_glove(written(tmp_path, SMALL), ["café", "dog", "the", ". .", "cat"])
+    loaded = load_glove(written(tmp_path, SMALL), ["café", "dog", "the", ". .", "cat"])
     expected = torch.tensor([[7, 8], [0, 0], [0.1, 0.2], [5, 6], [-1, 2e-3]])
-    assert found.vectors.dtype == torch.float32
-    assert torch.equal(found.vectors, expected)
-    assert found.has_vector.tolist() == [True, False, True, True, True]
+    assert loaded.vectors.dtype == torch.float32
+    assert torch.equal(loaded.vectors, expected)
+    assert loaded.has_vector.tolist() == [True, False, True, True, True]
 
 
 @given(st.dictionaries(words, st.lists(floats, min_size=3, max_size=3), min_size=1), st.data())
@@ -53,9 +53,9 @@ def test_round_trip(table: dict[str, list[float]], data: st.DataObject) -> None:
     some = data.draw(st.lists(st.sampled_from(list(table)), min_size=1, unique=True))
     lines = (f"{word} {' '.join(map(str, numbers))}\n" for word, numbers in table.items())
     with TemporaryDirectory() as folder:
-        found = load_glove(written(Path(folder), "".join(lines)), some)
-    assert torch.equal(found.vectors, torch.tensor([table[word] for word in some]))
-    assert found.has_vector.all()
+        loaded = load_glove(written(Path(folder), "".join(lines)), some)
+    assert torch.equal(loaded.vectors, torch.tensor([table[word] for word in some]))
+    assert loaded.has_vector.all()
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_cache_spares_reading(tmp_path: Path, reads: list[str]) -> None:
     first = load_glove(path, ["the", "dog"], cache=cache)
     assert_same(load_glove(path, ["the", "dog"], cache=cache), first)
     assert len(reads) == 1
-    (kept,) = cache.iterdir()
-    assert kept.suffix == ".safetensors"
+    (entry,) = cache.iterdir()
+    assert entry.suffix == ".safetensors"
     load_glove(path, ["the", "dog"])
     assert len(reads) == 2
 
@@ -181,8 +181,8 @@ def test_cache_knows_what_it_holds(tmp_path: Path, reads: list[str]) -> None:
     other = written(tmp_path / "other", SMALL.replace("0.1", "0.3"))
     time = path.stat().st_mtime_ns
     os.utime(other, ns=(time, time))
-    found = load_glove(other, ["the", "dog"], cache=cache)
-    assert found.vectors[0, 0].item() == pytest.approx(0.3)
+    loaded = load_glove(other, ["the", "dog"], cache=cache)
+    assert loaded.vectors[0, 0].item() == pytest.approx(0.3)
     assert len(reads) == 3
 
 
@@ -195,9 +195,9 @@ def test_cache_is_not_used_once_the_file_has_changed(
     before = path.stat().st_mtime_ns
     path = written(tmp_path, SMALL.replace("0.1", "0.3") if change != "size" else SMALL + SMALL)
     os.utime(path, ns=(before, before if change == "size" else before + 1))
-    found = load_glove(path, ["the"], cache=cache)
+    loaded = load_glove(path, ["the"], cache=cache)
     assert len(reads) == 2
-    assert found.vectors[0, 0].item() == pytest.approx(0.1 if change == "size" else 0.3)
+    assert loaded.vectors[0, 0].item() == pytest.approx(0.1 if change == "size" else 0.3)
 
 
 @pytest.mark.parametrize(
@@ -217,13 +217,13 @@ def test_cache_that_cannot_be_used_is_made_anew(
 ) -> None:
     path, cache = written(tmp_path, SMALL), tmp_path / "cache"
     first = load_glove(path, ["the", "dog"], cache=cache)
-    (kept,) = cache.iterdir()
-    whole = kept.read_bytes()
-    kept.write_bytes(content if isinstance(content, bytes) else safetensors.torch.save(content))
+    (entry,) = cache.iterdir()
+    whole = entry.read_bytes()
+    entry.write_bytes(content if isinstance(content, bytes) else safetensors.torch.save(content))
     assert_same(load_glove(path, ["the", "dog"], cache=cache), first)
     assert len(reads) == 2
-    assert list(cache.iterdir()) == [kept]
-    assert kept.read_bytes() == whole
+    assert list(cache.iterdir()) == [entry]
+    assert entry.read_bytes() == whole
 
 
 def test_cache_does_not_hide_a_missing_file(tmp_path: Path) -> None:
@@ -240,9 +240,9 @@ def test_cache_does_not_hide_a_missing_file(tmp_path: Path) -> None:
 @needs("glove")
 def test_real_vectors_of_like_words_are_alike() -> None:
     asked = ["good", "great", "monday", "tuesday", "qqqxqqq"]
-    found = load_glove(require("glove"), asked)
-    assert found.has_vector.tolist() == [True, True, True, True, False]
-    assert found.vectors.shape[1] >= 25
-    good, great, monday, tuesday = torch.nn.functional.normalize(found.vectors[:4], dim=1)
+    loaded = load_glove(require("glove"), asked)
+    assert loaded.has_vector.tolist() == [True, True, True, True, False]
+    assert loaded.vectors.shape[1] >= 25
+    good, great, monday, tuesday = torch.nn.functional.normalize(loaded.vectors[:4], dim=1)
     assert good @ great > good @ monday
     assert monday @ tuesday > monday @ great

@@ -227,8 +227,8 @@ def test_little_is_padded() -> None:
 
 def test_batches_and_equal_lengths_come_in_random_order() -> None:
     lengths = torch.arange(12).div(3, rounding_mode="floor") + 1  # three of each length
-    source = generator(0)
-    orders = [order_by_length(lengths, 3, source) for _ in range(200)]
+    rng = generator(0)
+    orders = [order_by_length(lengths, 3, rng) for _ in range(200)]
     first = {int(lengths[order[0]]) for order in orders}
     assert first == {1, 2, 3, 4}
     shortest = {tuple(n for n in order.tolist() if n < 3) for order in orders}
@@ -237,21 +237,21 @@ def test_batches_and_equal_lengths_come_in_random_order() -> None:
 
 def test_company_in_a_batch_changes() -> None:
     lengths = torch.ones(6, dtype=torch.int64)
-    source = generator(0)
+    rng = generator(0)
     pairs = {
         frozenset(pair)
         for _ in range(200)
-        for pair in order_by_length(lengths, 2, source).view(-1, 2).tolist()
+        for pair in order_by_length(lengths, 2, rng).view(-1, 2).tolist()
     }
     assert len(pairs) == 15
 
 
 def test_the_short_batch_is_last_and_any_sentence_may_be_in_it() -> None:
     lengths = torch.arange(1, 12)  # 11 sentences, each of its own length
-    source = generator(0)
+    rng = generator(0)
     counts = torch.zeros(len(lengths), dtype=torch.int64)
     for _ in range(400):
-        short = order_by_length(lengths, 4, source)[8:]
+        short = order_by_length(lengths, 4, rng)[8:]
         assert short.tolist() == list(range(int(short[0]), int(short[0]) + 3))
         counts[short] += 1
     # The rest begins at one of 9 places; the lengths at the ends are met by one of them alone.

@@ -44,8 +44,8 @@ def test_only_what_is_wanted(tmp_path: Path) -> None:
     made = unpack(path, tmp_path / "out", wanted.get)
     assert made == [tmp_path / "out/deep/er/b.txt", tmp_path / "out/c.txt"]
     assert [file.read_bytes() for file in made] == [b"b" * 2_000_000, b"c"]
-    found = {file for file in (tmp_path / "out").rglob("*") if file.is_file()}
-    assert found == set(made)
+    files_there = {file for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert files_there == set(made)
     assert unpack(path, tmp_path / "none", lambda _: None) == []
 
 

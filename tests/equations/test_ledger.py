@@ -118,9 +118,9 @@ def test_equation_and_code_hold(number: str, seed: int, data: st.DataObject) -> 
 @settings(max_examples=3)
 @given(seed=seeds)
 def test_every_deliberate_mistake_is_caught(number: str, seed: int) -> None:
-    found = mistakes(number, generator=generator(seed))
-    assert list(found) == list(LEDGER[number].wrong)
-    assert {name: value for name, value in found.items() if not value > VISIBLE} == {}
+    residuals = mistakes(number, generator=generator(seed))
+    assert list(residuals) == list(LEDGER[number].wrong)
+    assert {name: value for name, value in residuals.items() if not value > VISIBLE} == {}
 
 
 @pytest.mark.parametrize("number", [n for n, e in LEDGER.items() if e.printed is not None])
@@ -277,11 +277,11 @@ def test_broken_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = LEDGER["12"]
     mistaken = replace(entry, right=entry.wrong["W_h not transposed"])
     monkeypatch.setattr(_ledger, "LEDGER", {**LEDGER, "12": mistaken})
-    shown = table(12, draws=2)
-    assert not shown.ok
-    assert shown.rows[0].equation > VISIBLE
-    assert shown.rows[0].code <= BAR
-    assert "✗ FAIL" in str(shown)
+    checked = table(12, draws=2)
+    assert not checked.ok
+    assert checked.rows[0].equation > VISIBLE
+    assert checked.rows[0].code <= BAR
+    assert "✗ FAIL" in str(checked)
 
 
 # The problems that the ledger draws, against an oracle of their own.
@@ -436,11 +436,11 @@ def own() -> LedgerTable:
 
 
 def test_whole_ledger_holds(whole: LedgerTable, own: LedgerTable) -> None:
-    for shown, numbers in ((whole, SOURCE_NUMBERS), (own, OWN_NUMBERS)):
-        assert shown.ok
-        assert 0 < shown.worst <= BAR
-        assert tuple(row.number for row in shown.rows) == numbers
-        assert all(r.mistakes == r.caught == len(LEDGER[r.number].wrong) for r in shown.rows)
+    for checked, numbers in ((whole, SOURCE_NUMBERS), (own, OWN_NUMBERS)):
+        assert checked.ok
+        assert 0 < checked.worst <= BAR
+        assert tuple(row.number for row in checked.rows) == numbers
+        assert all(r.mistakes == r.caught == len(LEDGER[r.number].wrong) for r in checked.rows)
 
 
 def test_html_links_every_equation_to_its_page(whole: LedgerTable) -> None:
@@ -492,12 +492,12 @@ def test_seed_of_a_row_is_its_number() -> None:
 
 
 def test_text_shows_residuals_and_remarks() -> None:
-    shown = str(table(29, 35, draws=1))
-    assert "Residual as printed" in shown
-    assert "1 (conditional; 0 under its condition)" in shown
-    assert "(35) The line and the sentence after it" in shown
-    assert "1 random problem each" in shown
-    assert "✓ ok" in shown
+    text = str(table(29, 35, draws=1))
+    assert "Residual as printed" in text
+    assert "1 (conditional; 0 under its condition)" in text
+    assert "(35) The line and the sentence after it" in text
+    assert "1 random problem each" in text
+    assert "✓ ok" in text
 
 
 def test_failure_is_said_in_words(whole: LedgerTable) -> None:
@@ -560,11 +560,11 @@ def test_no_draw_is_refused() -> None:
 
 def test_corrections_hold_every_faulty_line_beside_the_right_one() -> None:
     faulty = [entry.number for entry in LEDGER.values() if entry.verdict != "right"]
-    shown = corrections()
-    assert [entry.number for entry in shown.entries] == faulty
-    html = shown._repr_html_()
+    listing = corrections()
+    assert [entry.number for entry in listing.entries] == faulty
+    html = listing._repr_html_()
     assert html.count("<details>") == len(faulty)
-    for entry in shown.entries:
+    for entry in listing.entries:
         assert entry.printed is not None
         assert escape(entry.printed) in html
         assert escape(entry.statement.split(" + (W")[0]) in html

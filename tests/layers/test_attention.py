@@ -452,11 +452,11 @@ def test_zero_upstream_gradient_gives_zero(problem: Problem) -> None:
 def test_no_argument_is_changed(problem: Problem) -> None:
     before = {name: tensor.clone() for name, tensor in problem.tensors.items()}
     h, cache = problem.forward()
-    kept = [tensor.clone() for tensor in cache]
+    cache_before = [tensor.clone() for tensor in cache]
     gradients = problem.backward(cache)
     for name, tensor in problem.tensors.items():
         assert torch.equal(tensor, before[name]), name
-    for tensor, copy in zip(cache, kept, strict=True):
+    for tensor, copy in zip(cache, cache_before, strict=True):
         assert torch.equal(tensor, copy)
     owned = {
         tensor.untyped_storage().data_ptr() for tensor in (*problem.arguments.values(), *cache)

@@ -29,8 +29,8 @@ def draw(seed: int, *shape: int) -> Tensor:
 def test_elements_are_zero_or_scaled(shape: tuple[int, ...], p: float, seed: int) -> None:
     x = draw(seed, *shape)
     out, _ = dropout_forward(x, p, generator(seed))
-    kept = out != 0
-    torch.testing.assert_close(out, torch.where(kept, x / (1 - p), 0), rtol=1e-15, atol=0)
+    nonzero = out != 0
+    torch.testing.assert_close(out, torch.where(nonzero, x / (1 - p), 0), rtol=1e-15, atol=0)
     if p == 0:
         assert torch.equal(out, x)
 
@@ -65,8 +65,8 @@ def test_mask_is_decided_by_the_seed_alone(shape: tuple[int, ...], p: float, see
 
 
 def test_two_calls_draw_two_masks() -> None:
-    source, x = generator(0), torch.ones(100)
-    assert not torch.equal(dropout_forward(x, 0.5, source)[0], dropout_forward(x, 0.5, source)[0])
+    rng, x = generator(0), torch.ones(100)
+    assert not torch.equal(dropout_forward(x, 0.5, rng)[0], dropout_forward(x, 0.5, rng)[0])
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5, 0.8])
@@ -82,12 +82,12 @@ def test_share_kept_and_expectation(p: float) -> None:
 
 
 def test_nothing_is_drawn_where_nothing_is_dropped() -> None:
-    source, x = generator(3), draw(0, 4, 5)
-    state = source.get_state()
-    out, cache = dropout_forward(x, 0.0, source)
+    rng, x = generator(3), draw(0, 4, 5)
+    state = rng.get_state()
+    out, cache = dropout_forward(x, 0.0, rng)
     assert out is x
     assert cache == DropoutCache(None)
-    assert torch.equal(source.get_state(), state)
+    assert torch.equal(rng.get_state(), state)
     assert dropout_backward(x, cache) is x
 
 

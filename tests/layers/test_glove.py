@@ -51,19 +51,19 @@ def test_counts_are_those_of_a_double_loop(corpus: list[list[int]], window: int)
 
 @given(sentences)
 def test_counts_are_symmetric_and_the_same_again(corpus: list[list[int]]) -> None:
-    found = cooccurrences(*joined(corpus), 7)
+    pairs = cooccurrences(*joined(corpus), 7)
     table = torch.zeros(7, 7, dtype=torch.float64)
-    table[found.rows, found.columns] = found.counts
+    table[pairs.rows, pairs.columns] = pairs.counts
     torch.testing.assert_close(table, table.T, rtol=1e-14, atol=0)
-    for one, two in zip(found, cooccurrences(*joined(corpus), 7), strict=True):
+    for one, two in zip(pairs, cooccurrences(*joined(corpus), 7), strict=True):
         assert torch.equal(one, two)
 
 
 def test_int32_words_and_lengths_are_taken() -> None:
     words, lengths = joined([[5, 6], [6]])
-    found = cooccurrences(words.int(), lengths.int(), 2**20)
-    assert (found.rows.tolist(), found.columns.tolist()) == ([5, 6], [6, 5])
-    assert found.counts.tolist() == [1, 1]
+    pairs = cooccurrences(words.int(), lengths.int(), 2**20)
+    assert (pairs.rows.tolist(), pairs.columns.tolist()) == ([5, 6], [6, 5])
+    assert pairs.counts.tolist() == [1, 1]
     words = words * 2**17  # the square of the vocabulary is past int32
     assert cooccurrences(words.int(), lengths.int(), 2**20).rows.tolist() == [5 * 2**17, 6 * 2**17]
 
@@ -128,8 +128,8 @@ def plain_loss(
 @given(sizes, sizes, st.integers(1, 12), seeds)
 def test_loss_and_gradients_are_exact(V: int, D: int, P: int, seed: int) -> None:
     parameters, pairs = make(V, D, P, seed)
-    loss, found = glove_loss(**parameters, **pairs, x_max=5)
-    gradients = dict(zip(PARAMETERS, found, strict=True))
+    loss, gradients_in_order = glove_loss(**parameters, **pairs, x_max=5)
+    gradients = dict(zip(PARAMETERS, gradients_in_order, strict=True))
     residuals = gradient_residuals(
         lambda **values: glove_loss(**values, **pairs, x_max=5)[0], parameters, gradients
     )
@@ -139,7 +139,7 @@ def test_loss_and_gradients_are_exact(V: int, D: int, P: int, seed: int) -> None
     expected = plain_loss(**leaves, pairs=pairs, x_max=5)
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=0)
     by_autograd = torch.autograd.grad(expected, list(leaves.values()))
-    for gradient, other in zip(found, by_autograd, strict=True):
+    for gradient, other in zip(gradients_in_order, by_autograd, strict=True):
         torch.testing.assert_close(gradient, other, rtol=1e-12, atol=1e-12)
 
 

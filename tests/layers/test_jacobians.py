@@ -141,12 +141,12 @@ def test_no_graph_is_recorded_and_dtype_is_kept(problem: Problem) -> None:
     watched = single.Wh.clone().requires_grad_()
     if problem.cell == "rnn":
         _, cache = rnn_step_forward(single.x[0], single.h0, single.Wx, watched, single.b)
-        found: tuple[Tensor, ...] = (rnn_step_jacobian(cache),)
+        computed: tuple[Tensor, ...] = (rnn_step_jacobian(cache),)
     else:
         *_, lstm_cache = lstm_step_forward(
             single.x[0], single.h0, single.c0, single.Wx, watched, single.b
         )
-        found = lstm_step_jacobian(lstm_cache)
-    for jacobian in found:
+        computed = lstm_step_jacobian(lstm_cache)
+    for jacobian in computed:
         assert jacobian.dtype == torch.float32
         assert not jacobian.requires_grad

@@ -312,13 +312,13 @@ def test_zero_upstream_gradient_gives_zero(problem: Problem) -> None:
 def test_no_argument_is_changed(problem: Problem) -> None:
     before = {name: tensor.clone() for name, tensor in problem.tensors.items()}
     h, cache = problem.forward()
-    kept = [tensor.clone() for tensor in cache]
+    cache_before = [tensor.clone() for tensor in cache]
     h_before = h.clone()
     problem.backward(cache)
     for name, tensor in problem.tensors.items():
         assert torch.equal(tensor, before[name]), name
     assert torch.equal(h, h_before)
-    for tensor, copy in zip(cache, kept, strict=True):
+    for tensor, copy in zip(cache, cache_before, strict=True):
         assert torch.equal(tensor, copy)
 
 

@@ -51,10 +51,10 @@ def test_gradients(name: str, seed: int, C: int, H: int, W: int) -> None:
 
 @given(seed=seeds, C=sizes, H=sizes, W=sizes)
 def test_losses_are_those_of_plain_sums(seed: int, C: int, H: int, W: int) -> None:
-    found = problems(seed, C, H, W)
-    F, P = found["content"][2]
-    _, A = found["style"][2]
-    (x,) = found["variation"][2]
+    by_name = problems(seed, C, H, W)
+    F, P = by_name["content"][2]
+    _, A = by_name["style"][2]
+    (x,) = by_name["variation"][2]
     G = torch.einsum("kij,lij->kl", F, F) / (H * W)
     steps = x.diff(dim=1).square().sum() + x.diff(dim=2).square().sum()
     torch.testing.assert_close(gram_matrix(F), G)

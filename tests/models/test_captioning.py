@@ -91,10 +91,10 @@ def _plain_loss(
     kept_x, kept_h = torch.ones(T, len(x), D), torch.ones(T, len(x), H)
     if generator is not None:
         places = _places_read(model.cell_type, y)
-        for kept in (kept_x, kept_h):
-            drawn = torch.rand(len(places), kept.shape[2], generator=generator)
+        for mask in (kept_x, kept_h):
+            drawn = torch.rand(len(places), mask.shape[2], generator=generator)
             for (t, n), row in zip(places, drawn, strict=True):
-                kept[t, n] = (row < 1 - model.dropout) / (1 - model.dropout)
+                mask[t, n] = (row < 1 - model.dropout) / (1 - model.dropout)
     A = F.linear(x, params["W_proj"].T, params["b_proj"])
     h = c = A.mean(1) if model.cell_type == "attention" else A
     total = x.new_zeros(())
@@ -360,8 +360,8 @@ def test_what_is_written_is_what_the_trace_reads(cell: CellType) -> None:
     trace = model.trace(x, captions)
     scores = trace.scores.clone()
     scores[:, :, [NULL, START, UNK]] = -torch.inf
-    said = captions[:, 1:].T
-    assert torch.equal(scores.argmax(2)[said != NULL], said[said != NULL])
+    words = captions[:, 1:].T
+    assert torch.equal(scores.argmax(2)[words != NULL], words[words != NULL])
     assert trace.h.shape == (7, 6, 4)
     if cell == "rnn":
         assert trace.c is trace.gates is trace.weights is None
@@ -459,9 +459,9 @@ def test_a_beam_of_one_is_greedy(cell: CellType, length_penalty: float) -> None:
         model, x = _model(cell, seed=seed), _features(8, cell=cell, seed=seed)
         model.params["b_vocab"][END] -= 1.0
         greedy = model.sample(x, max_length=6)
-        found = model.beam_search(x, 6, beam=1, length_penalty=length_penalty)
-        assert found.dtype == torch.int64
-        assert torch.equal(found, greedy)
+        captions = model.beam_search(x, 6, beam=1, length_penalty=length_penalty)
+        assert captions.dtype == torch.int64
+        assert torch.equal(captions, greedy)
 
 
 def _log_p(model: CaptioningRNN, x: Tensor, words: list[int]) -> float:
@@ -476,24 +476,24 @@ def _log_p(model: CaptioningRNN, x: Tensor, words: list[int]) -> float:
 def test_a_wide_beam_is_exhaustive(cell: CellType, length_penalty: float) -> None:
     longest, sayable = 4, range(4, len(WORDS))
     beginnings: list[list[int]] = [[]]
-    every = []
+    sentences = []
     for _ in range(longest):
-        every += [[*words, END] for words in beginnings]
+        sentences += [[*words, END] for words in beginnings]
         beginnings = [[*words, word] for words in beginnings for word in sayable]
     differs = 0
     for seed in range(3):
         model, x = _model(cell, seed=seed), _features(2, cell=cell, seed=seed)
         model.params["b_vocab"][END] -= 1.0
-        found = model.beam_search(x, longest, beam=800, length_penalty=length_penalty)
+        captions = model.beam_search(x, longest, beam=800, length_penalty=length_penalty)
         for row in range(2):
             best = max(
-                every,
+                sentences,
                 key=lambda words: (
                     _log_p(model, x[row : row + 1], words) / len(words) ** length_penalty
                 ),
             )
-            assert [word for word in found[row].tolist() if word != NULL] == best
-        differs += not torch.equal(found, model.sample(x, longest))
+            assert [word for word in captions[row].tolist() if word != NULL] == best
+        differs += not torch.equal(captions, model.sample(x, longest))
     assert differs  # else greedy search would do
 
 
@@ -502,15 +502,15 @@ def test_a_beam_writes_words_only_and_each_image_for_itself(beam: int) -> None:
     model, x = _model("attention", seed=2), _features(5, cell="attention")
     model.params["b_vocab"][[NULL, START, UNK]] = 9.0
     model.params["b_vocab"][END] -= 0.5
-    found = model.beam_search(x, 7, beam=beam)
-    assert found.shape == (5, 7)
-    for row in found.tolist():
+    captions = model.beam_search(x, 7, beam=beam)
+    assert captions.shape == (5, 7)
+    for row in captions.tolist():
         words = row[: row.index(END)] if END in row else row
         assert all(word > UNK for word in words)
         assert all(word == NULL for word in row[len(words) + 1 :])
     for row in range(5):
         alone = model.beam_search(x[row : row + 1], 7, beam=beam)
-        assert torch.equal(alone, found[row : row + 1])
+        assert torch.equal(alone, captions[row : row + 1])
 
 
 def test_a_beam_prefers_an_end_and_else_is_cut_off() -> None:

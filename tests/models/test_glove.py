@@ -82,12 +82,12 @@ def test_training_is_adagrad_on_the_gradients(batch_size: int) -> None:
             optimiser.step()
             total += loss.item()
         losses.append(total / len(order))
-    found = train(
+    trained = train(
         3, epochs=3, batch_size=batch_size, learning_rate=0.1, window=2, x_max=2.0, alpha=0.75
     )
-    assert found.losses == pytest.approx(losses, rel=1e-4)
+    assert trained.losses == pytest.approx(losses, rel=1e-4)
     expected = (params[0] + params[1]).detach()
-    torch.testing.assert_close(found.vectors[:8], expected[:8], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(trained.vectors[:8], expected[:8], rtol=1e-3, atol=1e-5)
 
 
 def test_training_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,8 +139,8 @@ def test_the_maps_of_squeezenet_are_torchvisions(folder: Path) -> None:
     whole.load_state_dict(torch.load(folder / "squeezenet1_1.pth", weights_only=True))
     features, x = whole.eval().features, normalised(draw(0))
     for name, place in (("relu1", 2), ("fire3", 5), ("fire9", 13)):
-        found = network.maps(draw(0), [name])[name]
-        torch.testing.assert_close(found, features[:place](x.clone()), rtol=1e-4, atol=1e-5)
+        maps = network.maps(draw(0), [name])[name]
+        torch.testing.assert_close(maps, features[:place](x.clone()), rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -166,11 +166,11 @@ def test_a_network_learns_nothing_and_goes_no_deeper_than_asked(
         convolution.register_forward_hook(lambda module, *_: ran.append(module))
     first = network.layers[0]
     image = draw(0).requires_grad_()
-    found = network.maps(image, [first])
-    assert list(found) == [first]
+    maps = network.maps(image, [first])
+    assert list(maps) == [first]
     assert len(ran) == 1
-    assert found[first].is_contiguous(memory_format=torch.channels_last)
-    (gradient,) = torch.autograd.grad(found[first].sum(), image)
+    assert maps[first].is_contiguous(memory_format=torch.channels_last)
+    (gradient,) = torch.autograd.grad(maps[first].sum(), image)
     assert float(gradient.abs().sum()) > 0
 
 
@@ -329,27 +329,27 @@ def paint(**options: object) -> style.Stylised:
 @pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
 def test_what_painting_gives(optimiser: str) -> None:
     rate = 0.2 if optimiser == "lbfgs" else 0.05
-    done = paint(
+    stylised = paint(
         optimiser=optimiser, learning_rate=rate, levels=(Level(32, 12), Level(40, 12)),
         snapshots=(1, 12, 24, 99),
     )  # fmt: skip
-    assert done.image.shape == (1, 3, 40, 48)
-    assert not done.image.requires_grad
-    assert 0 <= float(done.image.min()) < float(done.image.max()) <= 1
-    assert set(done.history) == {"content", "style", "variation", "short_side"}
-    assert all(len(series) == 25 for series in (*done.history.values(), done.seconds))
-    assert done.history["short_side"] == [32] * 12 + [40] * 13
-    assert done.seconds == sorted(done.seconds)
-    assert done.history["content"][0] == pytest.approx(0.0)
-    assert {step: image.shape[2] for step, image in done.snapshots.items()} == {
+    assert stylised.image.shape == (1, 3, 40, 48)
+    assert not stylised.image.requires_grad
+    assert 0 <= float(stylised.image.min()) < float(stylised.image.max()) <= 1
+    assert set(stylised.history) == {"content", "style", "variation", "short_side"}
+    assert all(len(series) == 25 for series in (*stylised.history.values(), stylised.seconds))
+    assert stylised.history["short_side"] == [32] * 12 + [40] * 13
+    assert stylised.seconds == sorted(stylised.seconds)
+    assert stylised.history["content"][0] == pytest.approx(0.0)
+    assert {step: image.shape[2] for step, image in stylised.snapshots.items()} == {
         1: 32, 12: 32, 24: 40,
     }  # fmt: skip
-    assert torch.equal(done.snapshots[24], done.image)
-    assert done.style_left < 0.2
+    assert torch.equal(stylised.snapshots[24], stylised.image)
+    assert stylised.style_left < 0.2
     content, painting = (to_image(picture(seed), 40) for seed in (0, 2))
-    judged = judge(done.image, content, painting, load_network("embedded"))
-    assert judged == pytest.approx(done.style_left, rel=1e-3)
-    assert done.peak_memory == peak_memory()
+    judged = judge(stylised.image, content, painting, load_network("embedded"))
+    assert judged == pytest.approx(stylised.style_left, rel=1e-3)
+    assert stylised.peak_memory == peak_memory()
 
 
 def test_painting_twice_gives_the_same() -> None:
@@ -375,7 +375,7 @@ def test_the_image_is_clamped_after_a_step_and_not_within_it(
         return usual(self, image)
 
     monkeypatch.setattr(Objective, "parts", watch)
-    done = paint(
+    stylised = paint(
         levels=[Level(32, 5), Level(40, 3)],
         optimiser="adam",
         learning_rate=0.5,
@@ -385,8 +385,8 @@ def test_the_image_is_clamped_after_a_step_and_not_within_it(
     for image in seen:  # enlarging overshoots at edges, and must not
         assert 0 <= float(image.min()) <= float(image.max()) <= 1
     for step in (1, 2, 3, 4, 6, 7, 8):
-        assert torch.equal(seen[step], done.snapshots[step])
-    assert float((done.image == 0).float().mean()) > 0.01  # the rate is far too large
+        assert torch.equal(seen[step], stylised.snapshots[step])
+    assert float((stylised.image == 0).float().mean()) > 0.01  # the rate is far too large
 
 
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
@@ -434,9 +434,9 @@ def test_the_real_network_sees_style() -> None:
     content, painting = (
         read_picture(require("styles") / f"{name}.jpg") for name in ("tubingen", "starry_night")
     )
-    done = stylise(
+    stylised = stylise(
         content, painting, network, SETTINGS["starry_night"],
         levels=[Level(64, 40)], optimiser="adam", learning_rate=0.05,
     )  # fmt: skip
-    assert done.style_left < 0.05
-    assert done.history["content"][-1] < 0.05  # the content is there
+    assert stylised.style_left < 0.05
+    assert stylised.history["content"][-1] < 0.05  # the content is there

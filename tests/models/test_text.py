@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from rnnreport import nn
 from rnnreport.data.sentences import Sentences, order_by_length
-from rnnreport.experiments.text import fitting as text_training
+from rnnreport.experiments.text import fitting
 from rnnreport.experiments.text.fitting import train_epoch
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.trained import build_model
@@ -107,8 +107,8 @@ def make(kind: Any) -> TextClassifier:
     return model.double()
 
 
-def score(model: TextClassifier, rows: Rows, source: torch.Generator | None = None) -> Tensor:
-    return model(model.prepare(pack(rows)), source).detach()  # type: ignore[no-any-return]
+def score(model: TextClassifier, rows: Rows, rng: torch.Generator | None = None) -> Tensor:
+    return model(model.prepare(pack(rows)), rng).detach()  # type: ignore[no-any-return]
 
 
 def close(actual: Tensor, expected: Tensor, tolerance: float = 1e-12) -> None:
@@ -388,9 +388,9 @@ def test_a_dropped_feature_is_dropped_from_all_words_of_a_sentence() -> None:
     assert torch.equal(forward, forward[:1].expand_as(forward))
     assert torch.equal(forward, backward)  # one mask for both directions
     assert not torch.equal(forward[0, 0], forward[0, 1])  # each sentence has its own
-    kept = forward[0] != 0
-    assert torch.equal(forward[0][kept], torch.full((int(kept.sum()),), 1 / 0.75))
-    assert kept.double().mean().item() == pytest.approx(0.75, abs=0.02)
+    nonzero = forward[0] != 0
+    assert torch.equal(forward[0][nonzero], torch.full((int(nonzero.sum()),), 1 / 0.75))
+    assert nonzero.double().mean().item() == pytest.approx(0.75, abs=0.02)
 
 
 def test_a_dropped_word_becomes_unknown() -> None:
@@ -430,10 +430,10 @@ BAGS: dict[str, Callable[[float], TextClassifier]] = {
 
 
 def by_autograd(
-    model: TextClassifier, sentences: Sentences, labels: Tensor, source: torch.Generator | None
+    model: TextClassifier, sentences: Sentences, labels: Tensor, rng: torch.Generator | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Differentiate the loss of the scores; the gradients of what is trained, by name."""
-    loss = nn.sigmoid_loss(model(sentences, source), labels)
+    loss = nn.sigmoid_loss(model(sentences, rng), labels)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     gradients = torch.autograd.grad(loss, list(trained.values()))
     return loss.detach(), dict(zip(trained, gradients, strict=True))
@@ -649,9 +649,9 @@ def test_the_configured_model_is_built(name: ModelName) -> None:
 
 def review_data(count: int, n_words: int, seed: int) -> tuple[Sentences, Tensor]:
     """Random sentences; the label says whether words of the upper half prevail."""
-    source = generator(seed)
-    lengths = torch.randint(1, 16, (count,), generator=source)
-    words = torch.randint(2, n_words, (int(lengths.sum()),), generator=source)
+    rng = generator(seed)
+    lengths = torch.randint(1, 16, (count,), generator=rng)
+    words = torch.randint(2, n_words, (int(lengths.sum()),), generator=rng)
     sentences = Sentences(words, lengths)
     upper = [(part > n_words / 2).double().mean() for part in torch.split(words, lengths.tolist())]
     return sentences, (torch.stack(upper) > 0.5).float()
@@ -661,8 +661,8 @@ def one_epoch(settings_: TextConfig, cells: Any, seed: int = 0) -> tuple[list[fl
     """Train a model of `cells` for an epoch; all else is the same from call to call."""
     sentences, labels = review_data(300, 40, seed)
     vectors = 0.5 * torch.randn(40, settings_.wordvec_dim, generator=generator(seed + 1))
-    source = generator(seed + 2)
-    model = build_model(settings_, vectors, source, cells=cells)
+    rng = generator(seed + 2)
+    model = build_model(settings_, vectors, rng, cells=cells)
     optimiser = torch.optim.Adam(model.parameters(), lr=settings_.learning_rate)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / 40)
     losses = train_epoch(
@@ -672,7 +672,7 @@ def one_epoch(settings_: TextConfig, cells: Any, seed: int = 0) -> tuple[list[fl
         optimiser,
         scheduler,
         batch_size=settings_.batch_size,
-        generator=source,
+        generator=rng,
     )
     assert scheduler.last_epoch == len(losses) == -(-300 // settings_.batch_size)
     return losses, model
@@ -773,8 +773,8 @@ def test_an_epoch_is_a_plain_loop() -> None:
 def test_training_brings_the_loss_down(name: ModelName) -> None:
     sentences, labels = review_data(100, 20, 0)
     settings_ = config(name, dropout=0.0, embedding_dropout=0.0, word_dropout=0.0)
-    source = generator(0)
-    model = build_model(settings_, torch.randn(20, 8, generator=source), source)
+    rng = generator(0)
+    model = build_model(settings_, torch.randn(20, 8, generator=rng), rng)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda _: 1.0)
     means = []
@@ -786,7 +786,7 @@ def test_training_brings_the_loss_down(name: ModelName) -> None:
             optimiser,
             scheduler,
             batch_size=10,
-            generator=source,
+            generator=rng,
         )
         means.append(sum(losses) / len(losses))
     assert means[-1] < 0.6 * means[0]
@@ -820,7 +820,7 @@ def test_labels_stay_with_their_sentences(batch_size: int) -> None:
         )
         assert losses == pytest.approx(len(losses) * [loss])
         assert len(losses) == -(-50 // batch_size)
-    everything = text_training.score(model, model.prepare(pack(rows)))
+    everything = fitting.score(model, model.prepare(pack(rows)))
     assert torch.equal(everything > 0, labels.bool())
 
 
@@ -828,7 +828,7 @@ def test_labels_stay_with_their_sentences(batch_size: int) -> None:
 def test_scores_come_back_in_the_order_of_the_sentences(kind: Any) -> None:
     rows = [[2, 3, 4], [5], [6, 7, 8, 2, 3], [4, 5], [6]]
     model = make(kind)
-    scores = text_training.score(model, model.prepare(pack(rows)))
+    scores = fitting.score(model, model.prepare(pack(rows)))
     close(scores, score(model, rows))
     assert not scores.requires_grad
 

@@ -292,7 +292,7 @@ def test_grad_cam_is_what_the_gradient_says(n_classes: int) -> None:
     against = (scores - scores.mean(1, keepdim=True))[torch.arange(5), labels].sum()
     (gradient,) = torch.autograd.grad(against, maps)
     expected = (gradient.mean((2, 3), keepdim=True) * maps).sum(1).relu()
-    found = grad_cam(maps.detach(), head, labels)
-    assert found.shape == (5, 3, 4)
-    torch.testing.assert_close(found, expected.detach())
-    assert found.max() > 0
+    cam = grad_cam(maps.detach(), head, labels)
+    assert cam.shape == (5, 3, 4)
+    torch.testing.assert_close(cam, expected.detach())
+    assert cam.max() > 0

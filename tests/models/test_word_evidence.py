@@ -48,11 +48,11 @@ def test_the_regression_is_that_of_its_definition() -> None:
         torch.testing.assert_close(
             evidence.training(x)[~rest], project(x[~rest], evidence.folds[number])
         )
-    told = evidence.training(x)
+    training = evidence.training(x)
     spread = project(x, evidence.whole).var(0)
     assert torch.equal(spread.argsort(descending=True), torch.arange(5))
     again = fit_word_evidence(x, y, 5, ridge=0.3, folds=4, generator=_generator(2))
-    assert torch.equal(again.training(x), told)
+    assert torch.equal(again.training(x), training)
 
 
 def test_evidence_of_places_has_the_evidence_of_the_image_for_a_mean() -> None:
@@ -70,8 +70,8 @@ def test_noise_is_not_taken_for_evidence() -> None:
     y = (torch.rand(60, 1, generator=_generator(1)) < 0.5).float()
     evidence = fit_word_evidence(x, y, 1, ridge=0.1, generator=_generator())
 
-    def correlation(told: torch.Tensor) -> float:
-        return float(torch.corrcoef(torch.stack([told[:, 0], y[:, 0]]))[0, 1].abs())
+    def correlation(values: torch.Tensor) -> float:
+        return float(torch.corrcoef(torch.stack([values[:, 0], y[:, 0]]))[0, 1].abs())
 
     assert correlation(project(x, evidence.whole)) > 0.9
     assert correlation(evidence.training(x)) < 0.4

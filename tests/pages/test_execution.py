@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rnnreport.runs import definitions as source
+from rnnreport.runs import definitions
 
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -56,8 +56,8 @@ class Pages:
         return content[0]
 
     def outdated(self) -> list[str]:
-        found = execution._outdated(None, self.env, set(), set(), set())  # type: ignore[arg-type]
-        return sorted(found)
+        names = execution._outdated(None, self.env, set(), set(), set())  # type: ignore[arg-type]
+        return sorted(names)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "shapes.py").write_text(
         "def area():\n    return 1\n\n\ndef edge():\n    return 2\n", encoding="utf-8"
     )
-    monkeypatch.setattr(source, "_SOURCE", folder)
+    monkeypatch.setattr(definitions, "_SOURCE", folder)
     return folder
 
 
@@ -124,6 +124,8 @@ def test_every_cell_of_the_real_pages_is_read() -> None:
         text = path.read_text(encoding="utf-8")
         cells = execution._CELL.findall(text)
         assert len(cells) == text.count("```{code-cell}")
-        source.definitions_of_code(execution.code_of(text))  # it is Python, and can be followed
+        definitions.definitions_of_code(
+            execution.code_of(text)
+        )  # it is Python, and can be followed
         if cells:
             assert execution._KERNEL in text

@@ -126,9 +126,9 @@ def test_headings_equations_and_images(name: str) -> None:
 @built
 def test_links_and_images_lead_somewhere() -> None:
     faults = {
-        str(path.relative_to(HTML)): found
+        str(path.relative_to(HTML)): faults_of_page
         for path in pages(HTML)
-        if (found := broken_links(site(), path) + fetched_elsewhere(site(), path))
+        if (faults_of_page := broken_links(site(), path) + fetched_elsewhere(site(), path))
     }
     assert faults == {}
 
@@ -245,15 +245,15 @@ def test_each_public_name_has_one_entry_in_the_api_reference() -> None:
     )
     assert [entry for entry, count in entries.items() if count > 1] == []
     names: dict[object, list[str]] = defaultdict(list)
-    for found in pkgutil.walk_packages(rnnreport.__path__, "rnnreport."):
-        if "._" in found.name:
+    for package in pkgutil.walk_packages(rnnreport.__path__, "rnnreport."):
+        if "._" in package.name:
             continue
-        module = importlib.import_module(found.name)
+        module = importlib.import_module(package.name)
         for name, value in vars(module).items():
-            own = not name.startswith("_") and getattr(value, "__module__", "") == found.name
+            own = not name.startswith("_") and getattr(value, "__module__", "") == package.name
             public = name in getattr(module, "__all__", [name] if own else [])
             if public and (inspect.isroutine(value) or inspect.isclass(value)):
-                names[value].append(f"{found.name}.{name}")
+                names[value].append(f"{package.name}.{name}")
     assert len(names) > 300
     assert {n[0]: n for n in names.values() if sum(name in entries for name in n) != 1} == {}
 
@@ -351,9 +351,9 @@ def test_check_in_the_browser_finds_its_fault(
     window.goto(write(tmp_path).as_uri())
     assert check(window) == []
     window.goto(write(tmp_path, body, style).as_uri())
-    found = check(window)
-    assert found
-    assert all(fault in each for each in found)
+    faults = check(window)
+    assert faults
+    assert all(fault in each for each in faults)
 
 
 def test_thinned_code_still_has_each_look(window: Any, tmp_path: Path) -> None:
@@ -364,9 +364,9 @@ def test_thinned_code_still_has_each_look(window: Any, tmp_path: Path) -> None:
         thin(window)
         assert window.locator("pre span").count() == 2
         assert window.locator("pre").inner_text().split() == ["one", "two", "six"] * 9
-        found = axe_faults(window)
-        assert len(found) == count
-        assert all("color-contrast, 1 times" in fault for fault in found)
+        faults = axe_faults(window)
+        assert len(faults) == count
+        assert all("color-contrast, 1 times" in fault for fault in faults)
 
 
 def test_one_of_several_radio_buttons_is_enough(window: Any, tmp_path: Path) -> None:
@@ -392,4 +392,4 @@ def test_watch_notes_requests_and_errors(
     window.goto(write(tmp_path).as_uri())
     assert watch.faults() == []
     window.goto(write(tmp_path, body).as_uri())
-    assert any(found.startswith(fault) for found in watch.faults())
+    assert any(note.startswith(fault) for note in watch.faults())

@@ -59,8 +59,8 @@ def test_each_row_names_an_equation_and_each_page_is_there() -> None:
 @pytest.mark.parametrize(("symbol", "label"), rows())
 def test_symbol_stands_in_its_equation_and_in_none_before(symbol: str, label: str) -> None:
     page, at = place(label)
-    found = [name for name, tex in equations()[page][: at + 1] if holds(tex, symbol)]
-    assert found == [label]
+    labels = [name for name, tex in equations()[page][: at + 1] if holds(tex, symbol)]
+    assert labels == [label]
 
 
 def test_rows_follow_the_pages() -> None:

@@ -209,17 +209,17 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
 
 @pytest.mark.usefixtures("recorded")
 def test_a_recorded_run_says_where_it_comes_from() -> None:
-    shown = recorded_run("style", "sample").html
-    assert shown.startswith('<details class="recorded" open>')
-    assert "Recorded run on real data: paintings &lt;1&gt;, 2026-01-02" in shown
-    assert "Three. 2 runs, 2 minutes of computing on A machine, 2 cores; last run 2026-" in shown
-    assert "python 3.11, torch 2" in shown
-    assert "Command: nox -s record -- style." in shown
-    assert "The code that computes it has changed since then" in shown
-    assert "A &lt; B" in shown
-    assert shown.count("<svg") == 0  # figures are pictures, one for each page style
-    assert shown.count('alt="It falls."') == 2
-    assert 'alt="A town, painted."' in shown
+    html = recorded_run("style", "sample").html
+    assert html.startswith('<details class="recorded" open>')
+    assert "Recorded run on real data: paintings &lt;1&gt;, 2026-01-02" in html
+    assert "Three. 2 runs, 2 minutes of computing on A machine, 2 cores; last run 2026-" in html
+    assert "python 3.11, torch 2" in html
+    assert "Command: nox -s record -- style." in html
+    assert "The code that computes it has changed since then" in html
+    assert "A &lt; B" in html
+    assert html.count("<svg") == 0  # figures are pictures, one for each page style
+    assert html.count('alt="It falls."') == 2
+    assert 'alt="A town, painted."' in html
 
 
 def test_the_recorded_text_classifiers_say_which_word_vectors_they_had() -> None:
@@ -246,9 +246,9 @@ def test_the_same_code_is_not_called_changed(recorded: Record, tmp_path: Path) -
 
 
 def test_paintings_have_words(recorded: Record) -> None:
-    shown = recorded_paintings(recorded).html
-    assert shown.count("<figure>") == 1
-    assert "After A" in shown
+    html = recorded_paintings(recorded).html
+    assert html.count("<figure>") == 1
+    assert "After A" in html
 
 
 def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,8 +261,8 @@ def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(overview, "findings", made_up)
     from rnnreport import equations
 
-    shown = overview.overview(equations.table()).html
-    rows = {row.partition("</th>")[0].rpartition(">")[2]: row for row in shown.split("<tr")}
+    html = overview.overview(equations.table()).html
+    rows = {row.partition("</th>")[0].rpartition(">")[2]: row for row in html.split("<tr")}
     for asked in ASKED:
         row = rows[asked.name]
         mine = f"our {asked.part} {asked.finding}"
@@ -273,6 +273,6 @@ def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyP
         assert ('<td class="overview-sample"><span class="overview-mark">sample</span>' in row) == (
             sample
         )
-    assert shown.count("sample, not real data: the sample data") == 3
-    assert shown.count("real data: the full data") == 1
-    assert "<b>49 proven</b>" in shown
+    assert html.count("sample, not real data: the sample data") == 3
+    assert html.count("real data: the full data") == 1
+    assert "<b>49 proven</b>" in html

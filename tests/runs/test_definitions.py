@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sources import modules_of
 
-from rnnreport.runs import definitions as source
+from rnnreport.runs import definitions as definitions_module
 from rnnreport.runs.definitions import code_fingerprint, definitions, definitions_of_code
 
 FILES = {
@@ -73,7 +73,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path, text in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(source, "_SOURCE", tmp_path)
+    monkeypatch.setattr(definitions_module, "_SOURCE", tmp_path)
     return tmp_path
 
 
@@ -127,15 +127,15 @@ def test_what_counts(package: Path, path: str, old: str, new: str, counts: bool)
 
 
 def test_all_of_a_module(package: Path) -> None:  # noqa: ARG001
-    found = definitions("rnnreport.data.types")
-    assert list(found) == [
+    digests = definitions("rnnreport.data.types")
+    assert list(digests) == [
         "rnnreport.data.types:",
         "rnnreport.data.types:Other",
         "rnnreport.data.types:Type",
     ]
     # A module that is handed on as a whole counts as a whole.
     whole = definitions_of_code("from rnnreport.data import types\nuse(types)")
-    assert whole == found
+    assert whole == digests
 
 
 def test_code_of_a_page(package: Path) -> None:  # noqa: ARG001
@@ -156,16 +156,16 @@ def test_what_is_not_there() -> None:
 
 
 def test_the_real_package() -> None:
-    found = definitions("rnnreport.experiments.captioning.by_heart", "run")
-    assert modules_of(found) >= {
+    digests = definitions("rnnreport.experiments.captioning.by_heart", "run")
+    assert modules_of(digests) >= {
         "rnnreport._torchvision",
         "rnnreport.samples.scenes",
         "rnnreport.layers._lstm",
         "rnnreport.layers._rnn",
         "rnnreport.models.captioning",
     }
-    assert "rnnreport.models.captioning:CaptioningRNN" in found
-    assert not any("_figures" in name or ".equations" in name for name in found)
-    assert not any(name.startswith("rnnreport.nn") for name in found)
-    assert not modules_of(found) & {"rnnreport.show.figures", "rnnreport.__main__"}
-    assert "rnnreport.layers._style" not in modules_of(found)
+    assert "rnnreport.models.captioning:CaptioningRNN" in digests
+    assert not any("_figures" in name or ".equations" in name for name in digests)
+    assert not any(name.startswith("rnnreport.nn") for name in digests)
+    assert not modules_of(digests) & {"rnnreport.show.figures", "rnnreport.__main__"}
+    assert "rnnreport.layers._style" not in modules_of(digests)

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from rnnreport.data.assets import MissingDataError
-from rnnreport.runs import definitions as source
-from rnnreport.runs import store
+from rnnreport.runs import definitions, store
 from rnnreport.runs.store import Outcome, Request, Result, get, get_or_compute, latest, load_tensors
 
 
@@ -70,7 +69,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     }.items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(source, "_SOURCE", package)
+    monkeypatch.setattr(definitions, "_SOURCE", package)
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
 
     def toy(compute: Computer, config: object = None, fingerprint: str = "f") -> Result:
@@ -285,8 +284,8 @@ def test_two_at_once_compute_once(
         go.set()
         assert first.result(20) == second.result(20)
     assert (slow.count, other.count) == (1, 0)
-    told = (tmp_path / "progress").read_text(encoding="utf-8")
-    assert told.startswith("waiting for another process, which computes toy-")
+    message = (tmp_path / "progress").read_text(encoding="utf-8")
+    assert message.startswith("waiting for another process, which computes toy-")
 
 
 def test_one_that_failed_keeps_nobody_waiting(run: Run) -> None:

@@ -73,13 +73,13 @@ def _read(sentence: str, kind: str) -> int | None:
         matches = (re.fullmatch(pattern, sentence) for pattern in DECIDES[kind])
         part = next((match[1] for match in matches if match), "")
     words = part.split()
-    said = {word in GOOD for word in words if word in GOOD | BAD}
-    if len(said) != 1:
+    opinions = {word in GOOD for word in words if word in GOOD | BAD}
+    if len(opinions) != 1:
         return None
     denied = bool(DENIALS & set(words)) and kind not in ("addition", "comparison")
     if re.search("do n't waste|do not waste", sentence):
         denied = False
-    return int(said.pop() ^ denied ^ bool(TURNED.search(sentence)))
+    return int(opinions.pop() ^ denied ^ bool(TURNED.search(sentence)))
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +142,11 @@ def test_contrasts_hold_both_sides(reviews: LabelledSentences, link: str) -> Non
     labels: Counter[tuple[int, bool]] = Counter()
     for sentence, label, kind in zip(reviews.sentences, reviews.labels, reviews.kinds, strict=True):
         text = " ".join(sentence)
-        said = [word in GOOD for word in sentence if word in GOOD | BAD]
+        opinions = [word in GOOD for word in sentence if word in GOOD | BAD]
         if kind == "contrast" and f"{link} " in text and not {"not", "n't"} & set(sentence):
-            assert len(said) == 2
-            assert said[0] != said[1]
-            labels[label, said[1] == label] += 1
+            assert len(opinions) == 2
+            assert opinions[0] != opinions[1]
+            labels[label, opinions[1] == label] += 1
     assert {label for label, _ in labels} == {0, 1}
     # The last judgement prevails after "but" and "yet", and either one beside the other words.
     assert {last for _, last in labels} == ({True} if link in ("but", "yet") else {True, False})

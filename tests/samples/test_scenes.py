@@ -97,11 +97,11 @@ def _untrue(scene: Scene, caption: str) -> str | None:
     ):
         return "between"
     for name, things in zip(names, candidates, strict=True):
-        said = caption[name.end() :].split()[:1]
-        if said and said[0] in {kind.verb for kind in KINDS.values()}:
+        verb = caption[name.end() :].split()[:1]
+        if verb and verb[0] in {kind.verb for kind in KINDS.values()}:
             verbs = {KINDS[thing.kind].verb for thing in things}
-            if said[0] not in verbs:
-                return f"{name.group()} {said[0]}"
+            if verb[0] not in verbs:
+                return f"{name.group()} {verb[0]}"
     return None
 
 

@@ -183,8 +183,8 @@ def test_gallery_of_one_shape_is_marked() -> None:
 
 def test_gallery_shrinks_and_leaves_the_original() -> None:
     image = Image.new("RGB", (40, 20), "red")
-    shown = gallery([image], ["red"], ["a red field"], max_side=10, encoding="jpeg")
-    (attrs,) = _Tags(shown.html).named("img")
+    element = gallery([image], ["red"], ["a red field"], max_side=10, encoding="jpeg")
+    (attrs,) = _Tags(element.html).named("img")
     assert (attrs["width"], attrs["height"]) == ("10", "5")
     assert Image.open(io.BytesIO(_payload(attrs))).format == "JPEG"
     assert image.size == (40, 20)
@@ -194,8 +194,8 @@ def test_gallery_shrinks_and_leaves_the_original() -> None:
 
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "I;16"])
 def test_gallery_takes_any_pil_mode(mode: str) -> None:
-    shown = gallery([Image.new(mode, (4, 4))], ["plain"], ["one colour"])
-    assert len(_Tags(shown.html).named("img")) == 1
+    element = gallery([Image.new(mode, (4, 4))], ["plain"], ["one colour"])
+    assert len(_Tags(element.html).named("img")) == 1
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from real_data import needs
 from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import MissingDataError
 from rnnreport.data.flickr8k import load_flickr8k, split_by_name
-from rnnreport.experiments.captioning import by_heart as captioning
+from rnnreport.experiments.captioning import by_heart
 from rnnreport.experiments.captioning.by_heart import ByHeartConfig, images, run
 from rnnreport.experiments.captioning.figures import learned_gallery
 from rnnreport.names import CellType
@@ -111,7 +111,7 @@ def test_a_stored_result_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) 
     def refuse(*_args: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(captioning, "_learn_and_caption", refuse)
+    monkeypatch.setattr(by_heart, "_learn_and_caption", refuse)
     assert run(short) == first
     with pytest.raises(AssertionError, match="computed again"):
         run(replace(short, learning_rate=1e-4))
@@ -231,7 +231,7 @@ def test_refuses_bad_configurations(change: dict[str, float], message: str) -> N
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_whole_sample_is_learned_by_heart(cell: CellType) -> None:
-    result = run(captioning.configs("sample")[cell])
+    result = run(by_heart.configs("sample")[cell])
     assert (result.metrics["exact"], result.metrics["n_train"]) == (50, 50)
     assert len({record["image"] for record in result.details["train"]}) == 50
 
@@ -239,7 +239,7 @@ def test_the_whole_sample_is_learned_by_heart(cell: CellType) -> None:
 @needs("flickr8k", "mobilenet_v2")
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_real_photographs_are_learned_by_heart(cell: CellType) -> None:
-    result = run(captioning.configs("full")[cell])
+    result = run(by_heart.configs("full")[cell])
     assert (result.metrics["exact"], result.metrics["n_train"]) == (50, 50)
     assert len({record["image"] for record in result.details["train"]}) == 50
     assert not {record["image"] for record in result.details["train"]} & {
@@ -249,8 +249,8 @@ def test_the_real_photographs_are_learned_by_heart(cell: CellType) -> None:
 
 def test_gallery_shows_what_each_network_says_of_the_first_images() -> None:
     result = run(TINY)
-    shown = learned_gallery({"rnn": result, "attention": result}, "val", 2)._repr_html_()
-    assert shown.count("<figure>") == 2
+    html = learned_gallery({"rnn": result, "attention": result}, "val", 2)._repr_html_()
+    assert html.count("<figure>") == 2
     for record in result.details["val"][:2]:
-        assert f'alt="A drawn scene: {record["truth"][0]}"' in shown
-    assert shown.count("<dt>RNN</dt>") == shown.count("<dt>attention</dt>") == 2
+        assert f'alt="A drawn scene: {record["truth"][0]}"' in html
+    assert html.count("<dt>RNN</dt>") == html.count("<dt>attention</dt>") == 2

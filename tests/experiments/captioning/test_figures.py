@@ -13,7 +13,8 @@ import torch
 from drawing import axes_of
 from PIL import Image
 
-from rnnreport.experiments.captioning import figures as caption_figures
+from rnnreport.experiments.captioning import figures as captioning_figures
+from rnnreport.experiments.captioning import study as captioning_study
 from rnnreport.experiments.captioning.figures import (
     attention_maps,
     captions_gallery,
@@ -30,7 +31,7 @@ from rnnreport.experiments.captioning.figures import (
 from rnnreport.experiments.captioning.gradients import GradientsConfig
 from rnnreport.experiments.captioning.gradients import run as measure_gradients
 from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig
-from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study, study
+from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference, Study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.names import CELLS
 from rnnreport.show.figures import overlay
@@ -38,7 +39,7 @@ from rnnreport.show.html import Html
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     """Two seeds of each network on a few scenes, hardly trained."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNNREPORT_STORE", str(tmp_path_factory.mktemp("store")))
@@ -57,7 +58,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
             batch_size=20,
             learning_rate=0.02,
         )
-        yield study(
+        yield captioning_study.study(
             chosen=[replace(base, cell_type=cell, seed=seed) for cell in CELLS for seed in (0, 1)]
         )
 
@@ -65,12 +66,12 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
 class _Page(HTMLParser):
     """The tags of a piece of HTML, and the text of each table cell."""
 
-    def __init__(self, shown: Html) -> None:
+    def __init__(self, element: Html) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.rows: list[list[str]] = []
         self._cell = False
-        self.feed(shown._repr_html_())
+        self.feed(element._repr_html_())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -91,11 +92,11 @@ class _Page(HTMLParser):
         return [attrs["alt"] or "" for tag, attrs in self.tags if tag == "img"]
 
 
-def test_results_tables(done: Study) -> None:
-    head, *lines = _Page(results_table(done)).rows
+def test_results_tables(study: Study) -> None:
+    head, *lines = _Page(results_table(study)).rows
     assert head == ["", "CIDEr", "95 % interval", "BLEU-4", "95 % interval", "CIDEr of each seed"]
     assert len(lines) == len(CELLS) * len(WAYS)
-    row = done.row("lstm", "beam")
+    row = study.row("lstm", "beam")
     low, high = row.intervals["cider"]
     line = next(line for line in lines if line[0] == "LSTM, beam")
     assert line[1:4] == [
@@ -104,7 +105,7 @@ def test_results_tables(done: Study) -> None:
         f"{row.scores.bleu_4:.3f}",
     ]
     assert line[5] == ", ".join(f"{value:.3f}" for value in row.ciders)
-    head, *lines = _Page(measures_table(done)).rows
+    head, *lines = _Page(measures_table(study)).rows
     assert head[1:] == ["BLEU-1", "BLEU-2", "BLEU-3", "ROUGE-L", "In training", "Exact"]
     line = next(line for line in lines if line[0] == "LSTM, beam")
     assert line[1] == f"{row.scores.bleu_1:.3f}"
@@ -113,26 +114,26 @@ def test_results_tables(done: Study) -> None:
         f"{100 * row.in_training:.0f} %",
         f"{row.exact:.1f}",
     ]
-    head, *lines = _Page(settings_table(done)).rows
+    head, *lines = _Page(settings_table(study)).rows
     assert [line[0] for line in lines] == list(NAMES.values())
-    assert lines[0][1] == f"{done.first.metrics['num_parameters']:,}"
+    assert lines[0][1] == f"{study.first.metrics['num_parameters']:,}"
 
 
-def test_differences(done: Study) -> None:
-    _, *lines = _Page(differences_table(done)).rows
+def test_differences(study: Study) -> None:
+    _, *lines = _Page(differences_table(study)).rows
     assert [line[0] for line in lines] == [
         f"{pair}, {WAY_NAMES[way].lower()}"
         for pair in ("LSTM − RNN", "Attention − LSTM")
         for way in WAYS
     ]
-    first = done.differences[0]
+    first = study.differences[0]
     assert lines[0][1] == f"{first.difference:+.3f}".replace("-", "−")
     made_up = (
         Difference("lstm", "rnn", "beam", 0.1, (0.05, 0.2), float("nan")),
         Difference("attention", "lstm", "beam", -0.1, (-0.2, -0.01), 0.5),
         Difference("lstm", "rnn", "greedy", 0.1, (-0.05, 0.2), 1.2),
     )
-    other = Study(done.data, done.results)
+    other = Study(study.data, study.results)
     vars(other)["differences"] = made_up  # where the property keeps them
     assert verdict(other).label == (
         "Greedy: the LSTM and the RNN cannot be told apart. "
@@ -146,22 +147,22 @@ def test_differences(done: Study) -> None:
     assert [line[2] for line in lines][1] == "−0.200 – −0.010"
 
 
-def test_cider_figure(done: Study) -> None:
-    figure = cider_figure(done)
-    for row in done.rows:
+def test_cider_figure(study: Study) -> None:
+    figure = cider_figure(study)
+    for row in study.rows:
         assert f"{WAY_NAMES[row.way].lower()} {row.scores.cider:.2f}" in figure.alt
     ax = axes_of(figure)
     means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
-    assert means == [row.scores.cider for row in done.rows]
+    assert means == [row.scores.cider for row in study.rows]
     heights = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o"]
     assert heights == [7, 6, 4, 3, 1, 0]  # read from the top
     assert [text.get_text() for text in ax.texts] == list(NAMES.values())
 
 
-def test_learning_curves(done: Study) -> None:
-    figure = learning_curves(done)
+def test_learning_curves(study: Study) -> None:
+    figure = learning_curves(study)
     axes = axes_of(figure)
-    for ax, results in zip(axes, done.results.values(), strict=True):
+    for ax, results in zip(axes, study.results.values(), strict=True):
         train, val, best = ax.lines
         for line, part in ((train, "train_loss"), (val, "val_loss")):
             mean = np.mean([result.history[part] for result in results], axis=0)
@@ -171,44 +172,44 @@ def test_learning_curves(done: Study) -> None:
     assert figure.alt.count("validation") == len(CELLS)
 
 
-def test_seeds_that_end_earlier_end_the_curve(done: Study) -> None:
+def test_seeds_that_end_earlier_end_the_curve(study: Study) -> None:
     shorter = []
-    for k, result in enumerate(done.results["rnn"]):
+    for k, result in enumerate(study.results["rnn"]):
         history = {name: values[: 2 + k] for name, values in result.history.items()}
         shorter.append(replace(result, history=history))
-    axes = axes_of(learning_curves(Study(done.data, {"rnn": tuple(shorter)})))
+    axes = axes_of(learning_curves(Study(study.data, {"rnn": tuple(shorter)})))
     assert len(axes.lines[0].get_xdata()) == 2
 
 
-def test_captions_gallery(done: Study) -> None:
-    shown = captions_gallery(done, "val", [2, 0])
-    page = _Page(shown)
-    truths = done.references("val")
+def test_captions_gallery(study: Study) -> None:
+    gallery = captions_gallery(study, "val", [2, 0])
+    page = _Page(gallery)
+    truths = study.references("val")
     assert page.alts() == ["A drawn scene: " + " ".join(truths[k][0]) for k in (2, 0)]
-    text = shown._repr_html_()
+    text = gallery._repr_html_()
     for cell in CELLS:
-        score = done.ciders(cell, "beam")[2]
-        said = " ".join(done.captions(cell, "beam")[0][2])
+        score = study.ciders(cell, "beam")[2]
+        caption = " ".join(study.captions(cell, "beam")[0][2])
         name = "Attention" if cell == "attention" else NAMES[cell]
-        assert f"<dt>{name}</dt><dd>{said} ({score:.2f})</dd>" in text
-    assert "(0." not in captions_gallery(done, "train", range(2))._repr_html_()
+        assert f"<dt>{name}</dt><dd>{caption} ({score:.2f})</dd>" in text
+    assert "(0." not in captions_gallery(study, "train", range(2))._repr_html_()
 
 
-def test_attention_maps(done: Study) -> None:
-    said = done.captions("attention", "beam")[0]
-    rows = [k for k, words in enumerate(said) if words][:2]
-    shown = attention_maps(done, rows)
-    page = _Page(shown)
-    assert len(page.alts()) == sum(len(said[k]) + 1 for k in rows)
-    captioner = TrainedCaptioner(done.results["attention"][0])
-    picture = done.data.image(done.names("val")[rows[0]])
-    captions = captioner.vocabulary.encode([said[rows[0]]], 42)
+def test_attention_maps(study: Study) -> None:
+    captions_of_val = study.captions("attention", "beam")[0]
+    rows = [k for k, words in enumerate(captions_of_val) if words][:2]
+    maps = attention_maps(study, rows)
+    page = _Page(maps)
+    assert len(page.alts()) == sum(len(captions_of_val[k]) + 1 for k in rows)
+    captioner = TrainedCaptioner(study.results["attention"][0])
+    picture = study.data.image(study.names("val")[rows[0]])
+    captions = captioner.vocabulary.encode([captions_of_val[rows[0]]], 42)
     weights = captioner.model.trace(captioner.features([picture]), captions).weights
     assert weights is not None
-    captioned = re.findall("<figcaption>(.*?)</figcaption>", shown._repr_html_())
+    captioned = re.findall("<figcaption>(.*?)</figcaption>", maps._repr_html_())
     assert captioned[0] == "the image"
     # The weights of the first word are those at <START>.
-    for place, word in enumerate(said[rows[0]]):
+    for place, word in enumerate(captions_of_val[rows[0]]):
         assert captioned[place + 1] == f"{word} {float(weights[place].max()):.2f}"
 
 
@@ -219,22 +220,24 @@ def test_attention_maps(done: Study) -> None:
 def test_where_attention_is(place: int, words: str) -> None:
     weights = torch.full((36,), 0.01)
     weights[place] = 0.65
-    assert caption_figures._where(weights) == f"the largest weight, 0.65, is at the {words}"
+    assert captioning_figures._where(weights) == f"the largest weight, 0.65, is at the {words}"
     picture = Image.new("RGB", (150, 150), "blue")
-    lit = np.asarray(overlay(picture, caption_figures._on_grid(weights), grey=0.4, tint=0.4), float)
+    lit = np.asarray(
+        overlay(picture, captioning_figures._on_grid(weights), grey=0.4, tint=0.4), float
+    )
     colour = lit[..., 2] - lit[..., 1]  # what is dimmed is grey
     down, across = np.unravel_index(colour.argmax(), colour.shape)
     assert (down // 25, across // 25) == divmod(place, 6)
 
 
-def test_gates_figure(done: Study) -> None:
-    row = next(k for k, words in enumerate(done.captions("lstm", "beam")[0]) if words)
-    words = done.captions("lstm", "beam")[0][row]
-    figure = gates_figure(done, row)
+def test_gates_figure(study: Study) -> None:
+    row = next(k for k, words in enumerate(study.captions("lstm", "beam")[0]) if words)
+    words = study.captions("lstm", "beam")[0][row]
+    figure = gates_figure(study, row)
     assert f"“{' '.join(words)}”" in figure.alt
     top, bottom = axes_of(figure)
-    captioner = TrainedCaptioner(done.results["lstm"][0])
-    features = captioner.features([done.data.image(done.names("val")[row])])
+    captioner = TrainedCaptioner(study.results["lstm"][0])
+    features = captioner.features([study.data.image(study.names("val")[row])])
     gates = captioner.model.trace(
         features, captioner.vocabulary.encode([words], len(words) + 2)
     ).gates
@@ -246,12 +249,10 @@ def test_gates_figure(done: Study) -> None:
     assert medians == pytest.approx(gates[:, 0, 0].quantile(0.5, dim=1).numpy())
 
 
-def test_gradients_figure(done: Study) -> None:
+def test_gradients_figure(study: Study) -> None:
     results = [
-        measure_gradients(
-            GradientsConfig(CaptionConfig(**done.results[cell][0].config), n_captions=3, distance=4)
-        )
-        for cell in ("rnn", "lstm")
+        measure_gradients(GradientsConfig(CaptionConfig(**run.config), n_captions=3, distance=4))
+        for run in (study.results[cell][0] for cell in ("rnn", "lstm"))
     ]
     figure = gradients_figure(results)
     before, after = axes_of(figure)
@@ -267,7 +268,7 @@ def test_gradients_figure(done: Study) -> None:
     assert "LSTM ∂h_T/∂c_t" in figure.alt
 
 
-def test_every_figure_is_drawn_in_both_styles(done: Study) -> None:
-    row = next(k for k, words in enumerate(done.captions("lstm", "beam")[0]) if words)
-    for figure in (cider_figure(done), learning_curves(done), gates_figure(done, row)):
+def test_every_figure_is_drawn_in_both_styles(study: Study) -> None:
+    row = next(k for k, words in enumerate(study.captions("lstm", "beam")[0]) if words)
+    for figure in (cider_figure(study), learning_curves(study), gates_figure(study, row)):
         assert figure.svg("light") != figure.svg("dark")

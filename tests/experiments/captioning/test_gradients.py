@@ -74,9 +74,9 @@ def advance(model: CaptioningRNN, word: Tensor, h: Tensor, c: Tensor) -> tuple[T
 def test_products_of_jacobians_are_those_of_autograd(cell: CellType) -> None:
     model, features = make_model(cell), make_features()
     T = CAPTIONS.shape[1] - 1
-    found = list(jacobians(model, features, CAPTIONS, T))
-    assert len(found) == T
-    assert set(found[0]) == ({"h"} if cell == "rnn" else {"h", "c"})
+    products = list(jacobians(model, features, CAPTIONS, T))
+    assert len(products) == T
+    assert set(products[0]) == ({"h"} if cell == "rnn" else {"h", "c"})
     for row in range(2):
         h = c = features[row] @ model.params["W_proj"] + model.params["b_proj"]
         for t in range(T):  # from h_t on
@@ -87,7 +87,7 @@ def test_products_of_jacobians_are_those_of_autograd(cell: CellType) -> None:
                 return h
 
             by_h, by_c = torch.autograd.functional.jacobian(last, (h, c))  # type: ignore[no-untyped-call]
-            parts = found[T - t - 1]
+            parts = products[T - t - 1]
             assert (parts["h"][row] - by_h).abs().max() < 1e-10
             if cell == "lstm":
                 assert (parts["c"][row] - by_c).abs().max() < 1e-10
@@ -95,10 +95,10 @@ def test_products_of_jacobians_are_those_of_autograd(cell: CellType) -> None:
 
 
 def test_a_shorter_distance_is_seen_from_the_same_end() -> None:
-    every = jacobians(make_model("lstm"), make_features(), CAPTIONS, 5)
-    few = list(jacobians(make_model("lstm"), make_features(), CAPTIONS, 2))
-    assert len(few) == 2
-    for parts, others in zip(few, every, strict=False):
+    longer = jacobians(make_model("lstm"), make_features(), CAPTIONS, 5)
+    shorter = list(jacobians(make_model("lstm"), make_features(), CAPTIONS, 2))
+    assert len(shorter) == 2
+    for parts, others in zip(shorter, longer, strict=False):
         assert torch.equal(parts["h"], others["h"])
 
 
@@ -148,8 +148,8 @@ def test_norms_are_largest_singular_values() -> None:
     captioner = TrainedCaptioner(train(config.training))
     _, val = images_of(config.training).splits(captioner.vocabulary, places=False, max_words=40)
     read = tuple(result.details["captions"][0])
-    known = [tuple(words) for words in captioner.vocabulary.decode(val.captions)]
-    row = int(val.owners[known.index(read)])
+    val_captions = [tuple(words) for words in captioner.vocabulary.decode(val.captions)]
+    row = int(val.owners[val_captions.index(read)])
     index = captioner.vocabulary.word_to_idx
     caption = torch.tensor([[index[w] for w in ("<START>", *read, "<END>")]])
     features = captioner.split_features(val)[row : row + 1].double()

@@ -14,7 +14,7 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from torch import Generator, Tensor
 
-from rnnreport.experiments.captioning import measures as caption_measures
+from rnnreport.experiments.captioning import measures as captioning_measures
 from rnnreport.experiments.captioning.measures import (
     MEASURES,
     Scores,
@@ -130,12 +130,12 @@ def test_a_caption_without_a_word_scores_nothing() -> None:
 
 def test_intervals_hold_the_value_and_follow_the_seed() -> None:
     point = [sum(pair) / 2 for pair in zip(*map(values, map(_scores, (GOOD, POOR))), strict=True)]
-    found = bootstrap([GOOD, POOR], REFERENCES, draws=300, generator=seeded())
-    assert tuple(found) == MEASURES
-    for value, (low, high) in zip(point, found.values(), strict=True):
+    intervals = bootstrap([GOOD, POOR], REFERENCES, draws=300, generator=seeded())
+    assert tuple(intervals) == MEASURES
+    for value, (low, high) in zip(point, intervals.values(), strict=True):
         assert low < value < high
-    assert found == bootstrap([GOOD, POOR], REFERENCES, draws=300, generator=seeded())
-    assert found != bootstrap([GOOD, POOR], REFERENCES, draws=300, generator=seeded(1))
+    assert intervals == bootstrap([GOOD, POOR], REFERENCES, draws=300, generator=seeded())
+    assert intervals != bootstrap([GOOD, POOR], REFERENCES, draws=300, generator=seeded(1))
 
 
 def _scores(captions: Captions) -> Scores:
@@ -157,15 +157,15 @@ def test_a_draw_is_scored_as_the_package_scores_the_drawn_images(
     rows = data.draw(st.lists(st.integers(0, count - 1), min_size=count, max_size=count))
     for chosen in (list(range(count)), rows):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(caption_measures, "_draws", lambda *_, rows=chosen: [_counts(rows)])
-            found = bootstrap(seeds, right, generator=seeded())
+            patch.setattr(captioning_measures, "_draws", lambda *_, rows=chosen: [_counts(rows)])
+            intervals = bootstrap(seeds, right, generator=seeded())
         drawn = [
             packaged([each[row] for row in chosen], [right[row] for row in chosen])[:5]
             for each in seeds
         ]
-        assert all(low == high for low, high in found.values())
+        assert all(low == high for low, high in intervals.values())
         expected = [sum(pair) / 2 for pair in zip(*drawn, strict=True)]
-        means = [low for low, _ in found.values()]
+        means = [low for low, _ in intervals.values()]
         assert means[:5] == pytest.approx(expected, rel=1e-10, abs=1e-12)
         assert means[5] == pytest.approx(_mean_cider(seeds, right, chosen), abs=1e-12)
 
@@ -186,7 +186,7 @@ def _mean_cider(seeds: list[Captions], right: References, rows: list[int]) -> fl
 
 
 def test_draws_are_with_replacement_and_of_all_images() -> None:
-    drawn = torch.stack(list(caption_measures._draws(40, 500, seeded())))
+    drawn = torch.stack(list(captioning_measures._draws(40, 500, seeded())))
     assert (drawn.sum(1) == 40).all()
     assert drawn.mean().item() == 1
     assert drawn.var().item() == pytest.approx(1 - 1 / 40, rel=0.05)  # of a binomial count
@@ -195,8 +195,8 @@ def test_draws_are_with_replacement_and_of_all_images() -> None:
 
 def test_intervals_grow_narrower_with_more_images() -> None:
     def width(times: int) -> float:
-        found = bootstrap([GOOD * times], REFERENCES * times, draws=300, generator=seeded())
-        return found["rouge_l"][1] - found["rouge_l"][0]
+        intervals = bootstrap([GOOD * times], REFERENCES * times, draws=300, generator=seeded())
+        return intervals["rouge_l"][1] - intervals["rouge_l"][0]
 
     assert width(16) == pytest.approx(width(1) / 4, rel=0.25)
 

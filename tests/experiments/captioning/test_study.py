@@ -10,11 +10,11 @@ import pytest
 from stored import store_result
 from torch import Generator, Tensor
 
-from rnnreport.experiments.captioning import study as caption_summary
+from rnnreport.experiments.captioning import study as captioning_study
 from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
 from rnnreport.experiments.captioning.measures import bootstrap, measure, paired_difference
 from rnnreport.experiments.captioning.settings import SEEDS, WAYS, CaptionConfig
-from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study, study
+from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
 from rnnreport.names import CELLS, CellType
 from rnnreport.runs.store import Outcome, Result
 
@@ -68,15 +68,15 @@ class _Source(ImageSource):
 
 def make_result(cell: CellType, seed: int) -> Result:
     """Store a run that says what is given in each of the ways; the beam says the next seed's."""
-    said = SAID[cell]
+    captions = SAID[cell]
 
     def records(pool: Captions, shift: int) -> list[dict[str, object]]:
         return [
             {
                 "image": name,
                 "truth": [list(one) for one in truth],
-                "greedy": said[seed][k].split(),
-                "beam": said[(seed + shift) % 2][k].split(),
+                "greedy": captions[seed][k].split(),
+                "beam": captions[(seed + shift) % 2][k].split(),
             }
             for k, (name, truth) in enumerate(pool.items())
         ]
@@ -104,57 +104,57 @@ def test_names_are_those_of_all_networks_and_ways() -> None:
 
 
 def test_references() -> None:
-    done = make_study("rnn")
-    assert done.names("val") == ["v0", "v1", "v2"]
-    assert done.references("val") == list(VAL.values())
-    assert done.references("train") == list(TRAIN.values())
-    assert done.profile == "sample"
+    study = make_study("rnn")
+    assert study.names("val") == ["v0", "v1", "v2"]
+    assert study.references("val") == list(VAL.values())
+    assert study.references("train") == list(TRAIN.values())
+    assert study.profile == "sample"
 
 
 def test_captions_are_those_of_each_seed() -> None:
-    done = make_study("rnn", "lstm")
-    greedy = done.captions("lstm", "greedy")
+    study = make_study("rnn", "lstm")
+    greedy = study.captions("lstm", "greedy")
     assert greedy == [[words(text) for text in row] for row in SAID["lstm"]]
-    assert done.captions("lstm", "beam") == greedy[::-1]
-    assert done.captions("rnn", "greedy", "train")[1] == [words("the dog runs"), words("a man")]
+    assert study.captions("lstm", "beam") == greedy[::-1]
+    assert study.captions("rnn", "greedy", "train")[1] == [words("the dog runs"), words("a man")]
 
 
 def test_rows() -> None:
-    done = make_study("rnn", "lstm")
-    rows = done.rows
+    study = make_study("rnn", "lstm")
+    rows = study.rows
     assert [(row.cell, row.way) for row in rows] == [
         (cell, way) for cell in ("rnn", "lstm") for way in WAYS
     ]
     assert [row.name for row in rows[:: len(WAYS)]] == ["RNN", "LSTM"]
     references = list(VAL.values())
-    said = done.captions("lstm", "greedy")
-    first, second = (measure(of_seed, references) for of_seed in said)
-    row = done.row("lstm", "greedy")
+    captions = study.captions("lstm", "greedy")
+    first, second = (measure(of_seed, references) for of_seed in captions)
+    row = study.row("lstm", "greedy")
     assert row.ciders == (first.cider, second.cider)
     assert row.scores.cider == pytest.approx((first.cider + second.cider) / 2)
     assert row.scores.bleu_1 == pytest.approx((first.bleu_1 + second.bleu_1) / 2)
-    assert row.intervals == bootstrap(said, references, generator=Generator().manual_seed(0))
+    assert row.intervals == bootstrap(captions, references, generator=Generator().manual_seed(0))
     assert row.intervals["cider"][0] < row.scores.cider < row.intervals["cider"][1]
     assert row.in_training == pytest.approx((3 / 3 + 0 / 3) / 2)
     assert row.exact == pytest.approx((0 + 2) / 2)
-    assert done.row("rnn", "greedy").in_training == pytest.approx((3 / 3 + 0) / 2)
-    assert done.rows is rows  # computed once
+    assert study.row("rnn", "greedy").in_training == pytest.approx((3 / 3 + 0) / 2)
+    assert study.rows is rows  # computed once
 
 
 def test_differences() -> None:
-    done = make_study("rnn", "lstm")
-    assert [(d.better, d.other, d.way) for d in done.differences] == [
+    study = make_study("rnn", "lstm")
+    assert [(d.better, d.other, d.way) for d in study.differences] == [
         ("lstm", "rnn", way) for way in WAYS
     ]
-    greedy = done.differences[0]
+    greedy = study.differences[0]
     difference, interval = paired_difference(
-        done.captions("lstm", "greedy"),
-        done.captions("rnn", "greedy"),
+        study.captions("lstm", "greedy"),
+        study.captions("rnn", "greedy"),
         list(VAL.values()),
         generator=Generator().manual_seed(0),
     )
     assert (greedy.difference, greedy.interval) == (difference, interval)
-    above, below = (done.row(cell, "greedy").scores.cider for cell in ("lstm", "rnn"))
+    above, below = (study.row(cell, "greedy").scores.cider for cell in ("lstm", "rnn"))
     assert greedy.difference == pytest.approx(above - below)
     assert greedy.ratio == pytest.approx(above / below)
     assert make_study("lstm").differences == ()
@@ -166,17 +166,17 @@ def test_a_ratio_to_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_images_are_ordered_by_the_first_seed() -> None:
-    done = make_study("rnn", "lstm")
-    values = done.ciders("lstm", "greedy")
+    study = make_study("rnn", "lstm")
+    values = study.ciders("lstm", "greedy")
     references = list(VAL.values())
     assert sum(values) / 3 == pytest.approx(
-        measure(done.captions("lstm", "greedy")[0], references).cider
+        measure(study.captions("lstm", "greedy")[0], references).cider
     )
-    order = done.order("lstm", "greedy")
+    order = study.order("lstm", "greedy")
     assert sorted(order) == [0, 1, 2]
     assert [values[k] for k in order] == sorted(values, reverse=True)
-    assert done.order("rnn", "greedy")[1:] == [1, 2]  # both score nothing
-    assert len(done.ciders("lstm", "beam", "train")) == 2
+    assert study.order("rnn", "greedy")[1:] == [1, 2]  # both score nothing
+    assert len(study.ciders("lstm", "beam", "train")) == 2
 
 
 def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,18 +188,18 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
         return [make_result("lstm", config.seed % 2) for config in configs]
 
     monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
-    done = study("sample")
+    study = captioning_study.study("sample")
     assert [(config.cell_type, config.seed) for config in asked] == [
         (cell, seed) for cell in CELLS for seed in SEEDS
     ]
     assert {config.profile for config in asked} == {"sample"}
-    assert list(done.results) == list(CELLS)
-    for results in done.results.values():
+    assert list(study.results) == list(CELLS)
+    for results in study.results.values():
         assert [result.seeds["model"] for result in results] == [seed % 2 for seed in SEEDS]
-    assert done.data is image_source("sample", n_train=900, n_val=100)
+    assert study.data is image_source("sample", n_train=900, n_val=100)
 
 
 def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caption_summary, "images_of", lambda config: config)
+    monkeypatch.setattr(captioning_study, "images_of", lambda config: config)
     with pytest.raises(ValueError, match="images that are at hand, got dataset='coco'"):
-        study(chosen=[CaptionConfig(dataset="coco", profile="full")])
+        captioning_study.study(chosen=[CaptionConfig(dataset="coco", profile="full")])

@@ -25,8 +25,8 @@ from real_data import needs
 from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.flickr8k import split_by_name
-from rnnreport.experiments.captioning import data as caption_data
-from rnnreport.experiments.captioning import training as caption_training
+from rnnreport.experiments.captioning import data as captioning_data
+from rnnreport.experiments.captioning import training as captioning_training
 from rnnreport.experiments.captioning.data import image_source
 from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig, default_config
 from rnnreport.experiments.captioning.trained import TrainedCaptioner, latest
@@ -79,8 +79,8 @@ def test_a_small_sample(cell: CellType, store: Path) -> None:
     assert history["train_loss"][-1] < history["train_loss"][0]
     assert metrics["val_loss"] == min(history["val_loss"])
     assert history["val_loss"][int(metrics["best_epoch"]) - 1] == metrics["val_loss"]
-    source = image_source("sample", n_train=12, n_val=4)
-    pools = dict(zip(("train", "val"), source.pools(), strict=True))
+    scenes = image_source("sample", n_train=12, n_val=4)
+    pools = dict(zip(("train", "val"), scenes.pools(), strict=True))
     for part, records in (("val", result.details["val"]), ("train", result.details["train"])):
         assert len(records) == 4
         for record in records:
@@ -118,7 +118,7 @@ def test_training_is_repeatable_and_seeds_count(
     again = run(TINY)
     assert (again.history, again.details) == (first.history, first.details)
     assert all(torch.equal(tensors[name], value) for name, value in load_tensors(again).items())
-    monkeypatch.setattr(caption_training, "_learn_and_write", None)  # stored: not called again
+    monkeypatch.setattr(captioning_training, "_learn_and_write", None)  # stored: not called again
     assert run(TINY) == again
 
 
@@ -266,26 +266,26 @@ def test_features_of_photographs_are_computed_once(
     assert {record["image"] for record in result.details["train"]} < set(train)
     (stored,) = store.glob("mobilenet_v2_maps-*.safetensors")
     with monkeypatch.context() as patched:
-        patched.setattr(caption_data, "mobilenet_v2_maps", None)  # not called again
+        patched.setattr(captioning_data, "mobilenet_v2_maps", None)  # not called again
         attention = run(replace(config, cell_type="attention"))
         assert attention.metrics["input_dim"] == 3
-        caption_data._read_features.cache_clear()
+        captioning_data._read_features.cache_clear()
         run(replace(config, seed=1))
     stored.write_bytes(stored.read_bytes()[:1000])
-    caption_data._read_features.cache_clear()
+    captioning_data._read_features.cache_clear()
     run(replace(config, seed=2))
     assert stored.stat().st_size > 1000
     # Other code: other features.
-    caption_data._photographs.cache_clear()
-    monkeypatch.setattr(caption_data, "code_fingerprint", lambda _: "changed")
+    captioning_data._photographs.cache_clear()
+    monkeypatch.setattr(captioning_data, "code_fingerprint", lambda _: "changed")
     image_source("full", n_train=1, n_val=1).features([val[0]], places=False)
     assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 2
     # Another picture: other features, whatever is in memory.
     Image.new("RGB", (50, 40)).save(photographs / "flickr8k" / "Images" / val[0])
-    source = image_source("full", n_train=1, n_val=1)
-    black = source.features([val[0]], places=False)
+    images = image_source("full", n_train=1, n_val=1)
+    black = images.features([val[0]], places=False)
     assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 3
-    picture = source.image(val[0])
+    picture = images.image(val[0])
     shutil.rmtree(photographs / "flickr8k")  # a picture of one's own needs the network alone
     own = TrainedCaptioner(result).features([picture])
     assert own.shape == (1, 3)

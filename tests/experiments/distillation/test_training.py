@@ -83,8 +83,8 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_record_says_what_was_done_and_the_file_holds_both(tmp_path: Path) -> None:
-    done = distil(SMALL)
-    record = done.record
+    distillation = distil(SMALL)
+    record = distillation.record
     assert record["config"]["forced_steps"] == 12
     assert record["photographs"] == {"train": 5, "unseen": 4}
     assert [entry["step"] for entry in record["history"]] == [6, 12, 18]
@@ -95,11 +95,11 @@ def test_the_record_says_what_was_done_and_the_file_holds_both(tmp_path: Path) -
         assert all(0 < left < 2 for left in row.values())
 
     path = tmp_path / "network.safetensors"
-    done.save(path)
+    distillation.save(path)
     with safetensors.safe_open(path, framework="pt") as file:
         assert json.loads(file.metadata()["record"])["judged"] == record["judged"]
     state = load_file(path)
-    for name, value in done.network.state_dict().items():
+    for name, value in distillation.network.state_dict().items():
         assert state[name].dtype == torch.float16
         assert torch.equal(state[name].float(), value), "weights are rounded before they are judged"
 

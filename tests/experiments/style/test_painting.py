@@ -16,10 +16,10 @@ from sources import modules_of
 
 from rnnreport.bench import style as bench
 from rnnreport.data.assets import DataFormatError, MissingDataError
-from rnnreport.experiments import paintings as style_data
+from rnnreport.experiments import paintings
 from rnnreport.experiments.style import figures as style_figures
-from rnnreport.experiments.style import painting as style
-from rnnreport.experiments.style import study as style_summary
+from rnnreport.experiments.style import painting
+from rnnreport.experiments.style import study as style_study
 from rnnreport.experiments.style.painting import (
     TRADE_OFFS,
     StyleConfig,
@@ -46,8 +46,8 @@ def patches(generator: torch.Generator, size: Any) -> Image.Image:
 
 
 def clear_caches() -> None:
-    style_data.style_data.cache_clear()
-    style_data.feature_network.cache_clear()
+    paintings.style_data.cache_clear()
+    paintings.feature_network.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +57,11 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     torch.set_num_threads(1)
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
-    monkeypatch.setattr(style_data, "_DRAWN_SIDE", 48)
-    monkeypatch.setattr(style_data, "landscape", patches)
+    monkeypatch.setattr(paintings, "_DRAWN_SIDE", 48)
+    monkeypatch.setattr(paintings, "landscape", patches)
     cheap = {name: painting._replace(draw=patches) for name, painting in PAINTINGS.items()}
-    monkeypatch.setattr(style_data, "PAINTINGS", cheap)
-    monkeypatch.setattr(style, "LEVELS", {"full": TINY, "sample": TINY})
+    monkeypatch.setattr(paintings, "PAINTINGS", cheap)
+    monkeypatch.setattr(painting, "LEVELS", {"full": TINY, "sample": TINY})
     clear_caches()
     yield
     clear_caches()
@@ -148,44 +148,44 @@ def test_trade_offs_differ_in_the_content_alone() -> None:
 
 
 def test_drawn_pictures_are_those_of_the_seed() -> None:
-    data = style_data.style_data("sample", 3)
+    data = paintings.style_data("sample", 3)
     generator = torch.Generator().manual_seed(3)
     assert data.content.tobytes() == patches(generator, 48).tobytes()
-    assert tuple(data.paintings) == DRAWN == style_data.painting_names("sample")
+    assert tuple(data.paintings) == DRAWN == paintings.painting_names("sample")
     for name in DRAWN:
         assert data.paintings[name].picture.tobytes() == patches(generator, 48).tobytes()
-    assert data.fingerprint != style_data.style_data("sample", 4).fingerprint
+    assert data.fingerprint != paintings.style_data("sample", 4).fingerprint
     assert set(SETTINGS) == {*DRAWN, *REAL}
 
 
 def test_pictures_from_files(files: Path) -> None:
-    data = style_data.style_data("full")
+    data = paintings.style_data("full")
     assert tuple(data.paintings) == REAL
     assert data.content.size == (64, 48)
     first = run(replace(default_config("the_scream", profile="full"), network="embedded"))
     assert first.data["profile"] == "full"
     Image.new("RGB", (64, 48)).save(files / "starry_night.jpg")
     clear_caches()
-    assert style_data.style_data("full").fingerprint != data.fingerprint
+    assert paintings.style_data("full").fingerprint != data.fingerprint
 
 
 def test_a_missing_or_broken_painting_is_named(files: Path) -> None:
     (files / "the_scream.jpg").write_text("no image")
     with pytest.raises(DataFormatError, match=r"the_scream\.jpg: not a readable image"):
-        style_data.style_data("full")
+        paintings.style_data("full")
     (files / "the_scream.jpg").unlink()
     with pytest.raises(MissingDataError, match=r"the_scream\.jpg is missing"):
-        style_data.style_data("full")
+        paintings.style_data("full")
 
 
 def test_a_result_rests_on_pictures_and_networks() -> None:
-    data = style_data.style_data("sample")
-    alone = style_data.about(data, "embedded")
+    data = paintings.style_data("sample")
+    alone = paintings.about(data, "embedded")
     assert "the small network that the package brings along" in alone["amount"]
-    network = style_data.feature_network("embedded")
+    network = paintings.feature_network("embedded")
     next(network.parameters())[0, 0, 0, 0] += 1e-3
-    style_data._hash_of_network.cache_clear()
-    assert style_data.about(data, "embedded")["fingerprint"] != alone["fingerprint"]
+    paintings._hash_of_network.cache_clear()
+    assert paintings.about(data, "embedded")["fingerprint"] != alone["fingerprint"]
 
 
 def test_wording_reruns_nothing() -> None:
@@ -200,57 +200,57 @@ def test_wording_reruns_nothing() -> None:
 
 
 @pytest.fixture
-def done() -> style_summary.Study:
-    return style_summary.study(profile="sample")
+def study() -> style_study.Study:
+    return style_study.study(profile="sample")
 
 
-def test_a_study_and_its_figures(done: style_summary.Study) -> None:
-    assert tuple(done.results) == DRAWN
-    assert [run.config["settings"]["content"] for run in done.trade_off] == list(TRADE_OFFS)
-    assert len(done.all_results) == 3 + len(TRADE_OFFS)
-    assert provenance(*done.all_results).lines[0] == "Generated sample, not real data"
+def test_a_study_and_its_figures(study: style_study.Study) -> None:
+    assert tuple(study.results) == DRAWN
+    assert [run.config["settings"]["content"] for run in study.trade_off] == list(TRADE_OFFS)
+    assert len(study.all_results) == 3 + len(TRADE_OFFS)
+    assert provenance(*study.all_results).lines[0] == "Generated sample, not real data"
 
     left = {
-        name: share_text(result.metrics["style_left"]) for name, (result,) in done.results.items()
+        name: share_text(result.metrics["style_left"]) for name, (result,) in study.results.items()
     }
-    table = style_figures.results_table(done).html
+    table = style_figures.results_table(study).html
     assert table.count("<tr>") == 4
     for name, share in left.items():
-        assert done.data.paintings[name].title in table
+        assert study.data.paintings[name].title in table
         assert f"<td>{share}</td>" in table
-    settings = style_figures.settings_table(done).html
+    settings = style_figures.settings_table(study).html
     assert "<td>0.02</td><td>0.05</td><td>1, 1, 1</td>" in settings
 
-    pictures = style_figures.paintings_gallery(done).html
+    pictures = style_figures.paintings_gallery(study).html
     assert pictures.count("<figure>") == 7
     assert "drawn after The Scream, Edvard Munch, 1893" in pictures
     assert left["waving_sky"] in pictures
-    steps = style_figures.steps_gallery(done).html
+    steps = style_figures.steps_gallery(study).html
     assert steps.count("<figure>") == 2
     assert "after 1 step, 32 px" in steps
     assert "after 5 steps, 40 px" in steps
-    trade_off = style_figures.trade_off_gallery(done).html
+    trade_off = style_figures.trade_off_gallery(study).html
     assert trade_off.count("<figure>") == len(TRADE_OFFS)
 
-    figure = style_figures.loss_figure(done)
+    figure = style_figures.loss_figure(study)
     assert "Colliding forms: style" in figure.alt
     assert figure.svg("light").startswith("<?xml")
 
 
-def test_the_image_grows_where_the_figure_says_so(done: style_summary.Study) -> None:
-    assert style_figures._growth(done.results["waving_sky"][0]) == [3]
+def test_the_image_grows_where_the_figure_says_so(study: style_study.Study) -> None:
+    assert style_figures._growth(study.results["waving_sky"][0]) == [3]
 
 
 # The benchmark
 
 
 def test_the_benchmark_finds_when_it_is_as_good() -> None:
-    data = style_data.style_data("sample")
+    data = paintings.style_data("sample")
     measure = functools.partial(
         bench.measure,
         data.content,
         data.paintings["waving_sky"].picture,
-        style_data.feature_network("embedded"),
+        paintings.feature_network("embedded"),
         SETTINGS["waving_sky"],
     )
     row = measure(levels=TINY, steps=1, learning_rate=1e-6)

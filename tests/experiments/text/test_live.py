@@ -24,8 +24,7 @@ from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import tokenise_review
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text import data as text_data
-from rnnreport.experiments.text import fitting as text_training
-from rnnreport.experiments.text import live as live_lstm
+from rnnreport.experiments.text import fitting, live
 from rnnreport.experiments.text.live import LiveConfig, default_config, run
 from rnnreport.experiments.text.live_figure import EXAMPLES, LiveLSTM, live_figure
 from rnnreport.models.text import RecurrentClassifier
@@ -86,7 +85,7 @@ def test_the_stored_weights_are_those_of_the_best_epoch_and_were_tested(
         scores.append(s)
         return next(accuracies)
 
-    for module in (live_lstm, text_training):
+    for module in (live, fitting):
         monkeypatch.setattr(module, "accuracy", accuracy)
     result = run(tiny())
     assert result.metrics["best_epoch"] == 1
@@ -113,9 +112,9 @@ def test_order_and_signs_of_the_units_change_no_score() -> None:
     vocabulary = Vocabulary((*Vocabulary.SPECIAL, "a", "b", "c"))
     generator = torch.Generator().manual_seed(3)
     config = LiveConfig("sample", wordvec_dim=5, hidden_dim=6)
-    model = live_lstm._build(config, len(vocabulary), generator)
+    model = live._build(config, len(vocabulary), generator)
     assert bool((model.output.weight < 0).any())
-    tensors = live_lstm._in_order(model.state_dict())
+    tensors = live._in_order(model.state_dict())
     w = tensors["w"]
     assert bool((w >= 0).all())
     assert w.tolist() == sorted(w.tolist(), reverse=True)
@@ -353,15 +352,15 @@ class Cells(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
+        attributes = dict(attrs)
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-        if tag == "svg" and found.get("role") == "img":
-            self.labels.append(str(found["aria-label"]))
-        if tag == "rect" and "fill-opacity" in found:
-            self.opacity.append(float(str(found["fill-opacity"])))
+        if tag == "svg" and attributes.get("role") == "img":
+            self.labels.append(str(attributes["aria-label"]))
+        if tag == "rect" and "fill-opacity" in attributes:
+            self.opacity.append(float(str(attributes["fill-opacity"])))
 
     def handle_data(self, data: str) -> None:
         if self.rows and self.rows[-1]:
@@ -434,8 +433,8 @@ def test_a_choice_is_offered_between_several() -> None:
     assert first == second  # the first of both reads
     carried = re.findall(r'class="live-model">(.*?)</script>', both)
     assert carried == [one.to_json(), other.to_json()]
-    known = random_lstm(tokenise_review(EXAMPLES[1]), seed=1)
-    few = live_figure({"these": one, "those": known}).html
+    reader = random_lstm(tokenise_review(EXAMPLES[1]), seed=1)
+    few = live_figure({"these": one, "those": reader}).html
     assert re.findall(r"<button[^>]*>([^<]*)<", few) == [EXAMPLES[1]]
     for wrong in ({}, {"these": one, "those": random_lstm(H=5)}):
         with pytest.raises(ValueError, match="models must be at least one, and all of as many"):
@@ -445,9 +444,9 @@ def test_a_choice_is_offered_between_several() -> None:
 def test_all_examples_are_made_of_words_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the sample of the pages, not the small one
     text_data.text_data.cache_clear()
-    known = text_data.text_data("sample", 0).vocabulary.word_to_idx
+    vocabulary = text_data.text_data("sample", 0).vocabulary.word_to_idx
     for sentence in EXAMPLES:
-        assert set(tokenise_review(sentence)) <= known.keys(), sentence
+        assert set(tokenise_review(sentence)) <= vocabulary.keys(), sentence
 
 
 @needs("sentiment")

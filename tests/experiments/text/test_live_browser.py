@@ -92,8 +92,8 @@ TRICKY = [
 def model() -> LiveLSTM:
     """Random weights of the size of the trained ones; it knows part of the generated words."""
     sentences = generate(300, generator=torch.Generator().manual_seed(1)).sentences
-    known = Vocabulary.build(sentences, 3).words[len(Vocabulary.SPECIAL) :]
-    return random_lstm([*ENOUGH, *known, *(f"w{k}" for k in range(300))], 16, 16, seed=5)
+    vocabulary = Vocabulary.build(sentences, 3).words[len(Vocabulary.SPECIAL) :]
+    return random_lstm([*ENOUGH, *vocabulary, *(f"w{k}" for k in range(300))], 16, 16, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -177,10 +177,10 @@ def test_the_script_splits_sentences_as_python_does(page: Any) -> None:
     for _ in range(300):
         picks = torch.randint(len(pieces), (20,), generator=generator).tolist()
         texts.append("".join(pieces[k] for k in picks))
-    found = page.evaluate(
+    splits = page.evaluate(
         'texts => texts.map(document.getElementById("live-lstm").liveLSTM.tokenise)', texts
     )
-    for text, tokens in zip(texts, found, strict=True):
+    for text, tokens in zip(texts, splits, strict=True):
         assert tokens == tokenise_review(text), repr(text)
 
 
@@ -261,13 +261,13 @@ def test_another_network_reads_the_same_sentence(
     answer, note = page.locator("#live-lstm-probability"), page.locator("#live-lstm-note")
     drawn = "[...document.querySelectorAll('.live-table td')].map((cell) => cell.innerHTML)"
     first = page.evaluate(drawn)
-    for name, each, told in (
+    for name, each, message in (
         ("those", other, f"{len(tokens)} words, unknown: w7"),
         ("these", model, f"{len(tokens)} words, all of them known"),
     ):
         page.get_by_label(name).check()
         assert answer.text_content() == f"{each.read(tokens).probability[-1]:.2f}"
-        assert note.text_content() == told
+        assert note.text_content() == message
         assert page.locator(".live-known").text_content() == f"{len(each.vocabulary) - 2:,}"
         assert (page.evaluate(drawn) == first) == (name == "these")
     # It can be done with keys: the arrow goes to the other one and chooses it.
@@ -304,9 +304,10 @@ def test_examples_and_numbers_of_a_word(page: Any, model: LiveLSTM) -> None:
     assert numbers.all_text_contents() == expected(last)
     page.keyboard.press("Home")
     assert numbers.all_text_contents() == expected(0)
-    told = f"word {tokens[0]}, probability {expected(0)[1]}, change {expected(0)[2]}, mean f "
+    status = f"word {tokens[0]}, probability {expected(0)[1]}, change {expected(0)[2]}, mean f "
     page.wait_for_function(
-        "told => document.querySelector('.live-status').textContent.startsWith(told)", arg=told
+        "status => document.querySelector('.live-status').textContent.startsWith(status)",
+        arg=status,
     )
     page.locator(".live-table tbody tr").nth(3).locator("td").nth(1).hover()
     assert numbers.all_text_contents() == expected(1)
@@ -330,7 +331,7 @@ def test_a_very_long_text_stays_quick_and_says_its_limit(page: Any, model: LiveL
     assert page.locator(".live-table tbody tr").first.locator("td").count() == 200
     note = page.locator("#live-lstm-note").text_content()
     assert note.startswith(f"the first 200 of {LONGEST} words")
-    shown = f"{model.read(text.split()[:200]).probability[-1]:.2f}"
-    assert page.locator("#live-lstm-probability").text_content() == shown
+    probability = f"{model.read(text.split()[:200]).probability[-1]:.2f}"
+    assert page.locator("#live-lstm-probability").text_content() == probability
     # The page itself never gets wider than the window: the columns scroll in their box.
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

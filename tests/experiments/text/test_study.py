@@ -21,7 +21,7 @@ from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
-from rnnreport.experiments.text import study as text_summary
+from rnnreport.experiments.text import study as text_study
 from rnnreport.experiments.text.data import TextData
 from rnnreport.experiments.text.figures import (
     accuracy_by_kind,
@@ -38,7 +38,7 @@ from rnnreport.experiments.text.figures import (
     words_figure,
 )
 from rnnreport.experiments.text.settings import TextConfig
-from rnnreport.experiments.text.study import NAMES, Row, Study, study
+from rnnreport.experiments.text.study import NAMES, Row, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.names import MODELS, ModelName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
@@ -88,11 +88,11 @@ def make_study(
     labels = torch.tensor(data.splits.test.labels).bool()
 
     def result(model: ModelName, seed: int) -> Result:
-        said = torch.tensor(answers[model][seed])
-        tensors = {"test_probability": said}
+        probabilities = torch.tensor(answers[model][seed])
+        tensors = {"test_probability": probabilities}
         if model == "bag" and weights:
             tensors["model.weight"] = torch.tensor(weights[seed])[:, None]
-        accuracy = ((said > 0.5) == labels).double().mean().item()
+        accuracy = ((probabilities > 0.5) == labels).double().mean().item()
         history = list(histories[model][seed]) if histories else []
         return store_result(
             "rnnreport.experiments.text.training",
@@ -122,13 +122,13 @@ def answering(labels: Sequence[int], wrong: Sequence[int], p: float = 0.9) -> li
 class _Page(HTMLParser):
     """The elements of a piece of HTML: tags with attributes, and the text of each table cell."""
 
-    def __init__(self, shown: Html) -> None:
+    def __init__(self, element: Html) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.rows: list[list[str]] = []
         self._cell = False
-        self.feed(shown._repr_html_())
+        self.feed(element._repr_html_())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -272,7 +272,7 @@ def test_fishers_test(first: int, second: int, trials: int, p: float) -> None:
 
 def test_committee() -> None:
     labels = (1, 0, 1, 1)
-    done = make_study(
+    study = make_study(
         make_data(labels),
         {
             "bag": [[0.9, 0.9, 0.4, 0.4], [0.7, 0.9, 0.4, 0.4]],
@@ -280,16 +280,16 @@ def test_committee() -> None:
             "lstm": [[0.1, 0.0, 0.9, 0.9], [0.1, 0.2, 0.9, 0.7]],
         },
     )
-    assert done.labels.tolist() == [True, False, True, True]
-    assert done.probabilities["rnn"].shape == (2, 4)
-    assert done.right("rnn").tolist() == [[True, True, False, False], [False, True, True, False]]
-    assert done.committee("rnn").tolist() == pytest.approx([0.7, 0.3, 0.6, 0.3])
-    assert done.committee("rnn", "lstm").tolist() == pytest.approx([0.4, 0.2, 0.75, 0.55])
-    accuracy, interval, p = done.committee_row("rnn")
+    assert study.labels.tolist() == [True, False, True, True]
+    assert study.probabilities["rnn"].shape == (2, 4)
+    assert study.right("rnn").tolist() == [[True, True, False, False], [False, True, True, False]]
+    assert study.committee("rnn").tolist() == pytest.approx([0.7, 0.3, 0.6, 0.3])
+    assert study.committee("rnn", "lstm").tolist() == pytest.approx([0.4, 0.2, 0.75, 0.55])
+    accuracy, interval, p = study.committee_row("rnn")
     assert (accuracy, interval) == (0.75, wilson(3, 4))
     assert p == pytest.approx(2 / 2**2)  # bag of words has the first only
-    assert done.committee_row("rnn", "lstm")[0] == 0.75
-    assert done.committee_row("bag") == (0.25, wilson(1, 4), 1.0)
+    assert study.committee_row("rnn", "lstm")[0] == 0.75
+    assert study.committee_row("bag") == (0.25, wilson(1, 4), 1.0)
 
 
 def test_a_study_groups_the_runs_by_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,17 +303,17 @@ def test_a_study_groups_the_runs_by_model(monkeypatch: pytest.MonkeyPatch) -> No
         return [runs[config.model][config.seed] for config in configs]
 
     monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
-    monkeypatch.setattr(text_summary, "text_data", lambda profile, seed: (data, profile, seed))
-    done = study(models=("lstm", "bag"), profile="sample", seeds=(3, 1, 2))
+    monkeypatch.setattr(text_study, "text_data", lambda profile, seed: (data, profile, seed))
+    study = text_study.study(models=("lstm", "bag"), profile="sample", seeds=(3, 1, 2))
     assert {config.profile for config in asked} == {"sample"}
-    assert list(done.results) == ["lstm", "bag"]
-    for model, results in done.results.items():
+    assert list(study.results) == ["lstm", "bag"]
+    for model, results in study.results.items():
         assert [(r.config["model"], r.config["seed"]) for r in results] == [
             (model, 3),
             (model, 1),
             (model, 2),
         ]
-    assert cast("Any", done.data) == (data, "sample", 0)
+    assert cast("Any", study.data) == (data, "sample", 0)
 
 
 # Tables
@@ -326,8 +326,8 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
         "lstm": [answering(LABELS, wrong) for wrong in ([2, 3], [3, 4])],
         "bilstm": [answering(LABELS, wrong) for wrong in ([0, 1, 2], [2, 3])],
     }
-    shown = results_table(make_study(make_data(LABELS, profile=profile), answers))
-    page = _Page(shown)
+    element = results_table(make_study(make_data(LABELS, profile=profile), answers))
+    page = _Page(element)
     head, bag, _, two, committee = page.rows
     assert {len(cells) for cells in page.rows} == {columns}
     assert head[1:5] == ["Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
@@ -339,9 +339,9 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     low, high = wilson(38, 40)
     assert committee[:2] == ["All 4 LSTM models, averaged", "0.9500"]
     assert committee[3:5] == [f"{low:.4f} – {high:.4f}", "0.0020"]  # 10 against 0
-    assert shown.label == "Test accuracy of each model"
+    assert element.label == "Test accuracy of each model"
     (region,) = page.classed("table-scroll")
-    assert region["aria-label"] == shown.label
+    assert region["aria-label"] == element.label
     if profile == "full":
         assert head[5:] == ["The source", "p against it"]
         assert bag[5] == "0.953"
@@ -351,7 +351,7 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "said"),
+    ("p", "text"),
     [
         (1.0, "1.00"),
         (0.012, "0.01"),
@@ -362,8 +362,8 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
         (9e-7, "< 10⁻⁶"),
     ],
 )
-def test_p_values_in_words(p: float, said: str) -> None:
-    assert p_text(p) == said
+def test_p_values_in_words(p: float, text: str) -> None:
+    assert p_text(p) == text
 
 
 KINDS = ("plain", "a <b>", "plain", "plain", "a <b>", "plain")
@@ -371,32 +371,32 @@ KINDS = ("plain", "a <b>", "plain", "plain", "a <b>", "plain")
 
 def test_accuracy_by_kind() -> None:
     labels = (1, 0, 1, 0, 1, 0)
-    done = make_study(
+    study = make_study(
         make_data(labels, kinds=KINDS),
         {
             "bag": [answering(labels, [0, 1]), answering(labels, [0, 2, 4])],
             "rnn": [answering(labels, [])] * 2,
         },
     )
-    table = accuracy_by_kind(done, ("rnn", "bag"))
+    table = accuracy_by_kind(study, ("rnn", "bag"))
     assert list(table) == ["plain", "a <b>"]
     assert table["plain"] == {"sentences": 4, "GloVe, RNN": 1.0, "Bag of words": 5 / 8}
     assert table["a <b>"] == {"sentences": 2, "GloVe, RNN": 1.0, "Bag of words": 0.5}
-    shown = kinds_table(done, ("bag", "rnn"))
-    page = _Page(shown)
+    element = kinds_table(study, ("bag", "rnn"))
+    page = _Page(element)
     assert page.rows == [
         ["Construction", "Sentences", "Bag of words", "GloVe, RNN"],
         ["plain", "4", "0.62", "1.00"],
         ["a <b>", "2", "0.50", "1.00"],
     ]
-    assert "<b>" not in shown.html
-    assert shown.label == "Test accuracy by construction"
+    assert "<b>" not in element.html
+    assert element.label == "Test accuracy by construction"
 
 
 def test_mistakes() -> None:
     sentences = ["soup", 'the <b> & "x"', "good", "bad", "fine", "meh"]
     labels = (1, 0, 1, 0, 1, 0)
-    done = make_study(
+    study = make_study(
         make_data(labels, sentences),
         {
             "bag": [[0.125, 0.25, 0.5, 0.5, 0.5, 0.75]],
@@ -404,17 +404,17 @@ def test_mistakes() -> None:
             "lstm": [[0.3, 0.95, 1.0, 0.1, 0.01, 0.6], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]],
         },
     )
-    shown = mistakes(done, "lstm", 3)
-    page = _Page(shown)
+    element = mistakes(study, "lstm", 3)
+    page = _Page(element)
     assert page.rows == [
         ["Sentence", "Label", "GloVe, LSTM", "Bag of words"],
         ["fine", "positive", "0.010", "0.500"],
         ['the <b> & "x"', "negative", "0.950", "0.250"],
         ["soup", "positive", "0.300", "0.125"],
     ]
-    assert "<b>" not in shown.html
-    assert shown.label == "The 3 most certain mistakes of GloVe, LSTM"
-    everything = mistakes(done, "lstm", 99)
+    assert "<b>" not in element.html
+    assert element.label == "The 3 most certain mistakes of GloVe, LSTM"
+    everything = mistakes(study, "lstm", 99)
     assert [row[0] for row in _Page(everything).rows[1:]] == [
         "fine",
         'the <b> & "x"',
@@ -425,10 +425,10 @@ def test_mistakes() -> None:
 
 
 def test_what_can_be_scrolled_has_a_name() -> None:
-    done = make_study(make_data((1, 0), kinds=("plain",) * 2), {"bag": [[0.1, 0.2]]})
-    for shown in (kinds_table(done, ("bag",)), mistakes(done, "bag", 1)):
-        (region,) = _Page(shown).classed("table-scroll")
-        assert (region.get("role"), region.get("aria-label")) == ("region", shown.label)
+    study = make_study(make_data((1, 0), kinds=("plain",) * 2), {"bag": [[0.1, 0.2]]})
+    for element in (kinds_table(study, ("bag",)), mistakes(study, "bag", 1)):
+        (region,) = _Page(element).classed("table-scroll")
+        assert (region.get("role"), region.get("aria-label")) == ("region", element.label)
 
 
 def row(model: ModelName, mean: float, **fields: Any) -> Row:
@@ -462,7 +462,7 @@ def study_of(n_sentences: int, *rows: Row) -> Study:
 
 
 def test_verdict() -> None:
-    shown = verdict(study_of(1234, *ROWS))
+    element = verdict(study_of(1234, *ROWS))
     first = (
         "On the same 1,234 test sentences, with p < 0.01 for every seed: "
         "“GloVe, LSTM” and “LSTM in two directions” are better than bag of words; "
@@ -473,19 +473,19 @@ def test_verdict() -> None:
         "Against the source, with p < 0.01: “Embedding, average” and “GloVe, LSTM” are above the "
         "source's number; “GloVe, RNN” is below it; “Bag of words” cannot be told apart from it."
     )
-    assert shown.label == f"{first} {second}"
-    page = _Page(shown)
+    assert element.label == f"{first} {second}"
+    page = _Page(element)
     assert [tag for tag, _ in page.tags] == ["p", "p"]
     assert page.text == first + second
 
 
 def test_verdict_leaves_out_what_does_not_occur() -> None:
-    shown = verdict(study_of(1, row("bag", 0.6), row("lstm", 0.9, p_bag=1e-9)))
-    assert shown.label == (
+    element = verdict(study_of(1, row("bag", 0.6), row("lstm", 0.9, p_bag=1e-9)))
+    assert element.label == (
         "On the same 1 test sentences, with p < 0.01 for every seed: "
         "“GloVe, LSTM” is better than bag of words."
     )
-    assert repr(shown) == f"Html({shown.label!r})"
+    assert repr(element) == f"Html({element.label!r})"
 
 
 # Sentences
@@ -504,13 +504,13 @@ class Reader:
 def test_strips() -> None:
     readers = {"a & b": Reader(0.5, 0.25, 0.0), "LSTM": Reader(0.51, 0.75, 1.0)}
     sentences = [["so", "<b>", '"'], ["good"]]
-    shown = strips(cast("Mapping[str, TrainedClassifier]", readers), sentences)
-    page = _Page(shown)
+    element = strips(cast("Mapping[str, TrainedClassifier]", readers), sentences)
+    page = _Page(element)
     assert [attrs["aria-label"] for attrs in page.classed("strip")] == ['so <b> "', "good"]
     assert {attrs["role"] for attrs in page.classed("strip")} == {"group"}
     assert len(page.classed("strip-line")) == 4
     assert page.text == 'a & bso0.50<b>0.25"0.00LSTMso0.51<b>0.75"1.00a & bgood0.50LSTMgood0.51'
-    assert "<b>" not in shown.html
+    assert "<b>" not in element.html
     steps = page.classed("step")
     assert [(attrs["class"] or "").split()[1] for attrs in steps] == [
         *("against", "against", "against"),
@@ -520,12 +520,12 @@ def test_strips() -> None:
     assert [attrs["style"] for attrs in steps[:6]] == [
         f"--strength:{strength}" for strength in ("0.00", "0.50", "1.00", "0.02", "0.50", "1.00")
     ]
-    assert shown.label == "Probability after each word of 2 sentences"
+    assert element.label == "Probability after each word of 2 sentences"
 
 
 def test_disagreements() -> None:
     sentences = ["one", "two", "three .", "four"]
-    done = make_study(
+    study = make_study(
         make_data((1, 0, 1, 0), sentences),
         {
             "bag": [[0.5, 0.9, 0.2, 0.5], [0.5, 0.7, 0.0, 0.5]],
@@ -533,8 +533,8 @@ def test_disagreements() -> None:
         },
     )
     expected = [["three", "."], ["two"], ["four"], ["one"]]  # they differ by 0.9, 0.7, 0.25, 0
-    assert disagreements(done, "lstm", "bag", 9) == expected
-    assert disagreements(done, "bag", "lstm", 2) == expected[:2]
+    assert disagreements(study, "lstm", "bag", 9) == expected
+    assert disagreements(study, "bag", "lstm", 2) == expected[:2]
 
 
 def test_word_weights() -> None:
@@ -543,12 +543,12 @@ def test_word_weights() -> None:
     numbers = {"so": 0.5, "bad": -1.0, "good": 3.0, "rare": -9.0}
     words = data.vocabulary.words
     weights = [[0.0, 7.0, *(numbers[word] + shift for word in words[2:])] for shift in (-0.5, 0.5)]
-    done = make_study(data, {"bag": [[0.9], [0.9]]}, weights=weights)
-    assert word_weights(done) == [("bad", -1.0), ("so", 0.5), ("good", 3.0)]
+    study = make_study(data, {"bag": [[0.9], [0.9]]}, weights=weights)
+    assert word_weights(study) == [("bad", -1.0), ("so", 0.5), ("good", 3.0)]
     longer = make_data((1,), train=train * 1200)  # 10,800 sentences
-    assert {word for word, _ in word_weights(replace(done, data=longer))} == set(numbers)
+    assert {word for word, _ in word_weights(replace(study, data=longer))} == set(numbers)
     rare = make_data((1,), train=[*train, *["so"] * 12_000])  # five do not suffice any more
-    assert [word for word, _ in word_weights(replace(done, data=rare))] == ["so"]
+    assert [word for word, _ in word_weights(replace(study, data=rare))] == ["so"]
 
 
 # Figures
@@ -575,7 +575,7 @@ def test_words_figure() -> None:
 def test_accuracy_figure() -> None:
     figure = accuracy_figure(ROWS)
     assert figure.alt.startswith("Test accuracy in per cent with 95 % intervals, best first: ")
-    told = [
+    lines = [
         "LSTM in two directions 99.0",
         "GloVe, LSTM 97.0 (the source: 93.7)",
         "Embedding, average 96.0 (the source: 95.0)",
@@ -583,13 +583,13 @@ def test_accuracy_figure() -> None:
         "GloVe trained on, average 94.5",
         "GloVe, RNN 90.0 (the source: 92.2)",
     ]
-    assert f"best first: {'; '.join(told)}." in figure.alt
+    assert f"best first: {'; '.join(lines)}." in figure.alt
     assert figure.alt.endswith(
         "The source's numbers are drawn below each line with their own intervals."
     )
     ax = axes_of(figure)
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names == [line.split(" 9")[0] for line in reversed(told)]
+    assert names == [line.split(" 9")[0] for line in reversed(lines)]
     assert "%" in ax.get_xlabel()
     assert ax.get_xscale() == "logit"
     low, high = ax.get_xlim()
@@ -657,12 +657,12 @@ def test_long_cells_are_broken_into_lines() -> None:
 
 
 def test_learning_curves() -> None:
-    done = make_study(
+    study = make_study(
         make_data((1, 0)),
         {"bag": [[0.9, 0.1]] * 2, "lstm": [[0.9, 0.1]]},
         histories={"bag": [[0.5, 0.7, 0.9], [0.6, 0.8, 0.9]], "lstm": [[0.5, 0.6]]},
     )
-    figure = learning_curves(done, ("lstm", "bag"))
+    figure = learning_curves(study, ("lstm", "bag"))
     assert figure.alt == (
         "Accuracy on dev by epoch, in per cent: GloVe, LSTM from 50.0 to 60.0, "
         "Bag of words from 55.0 to 90.0."
@@ -680,14 +680,14 @@ def test_accuracy_by_length() -> None:
     lengths = [3] * 20 + [4] * 20 + [5] * 40 + [7] * 29 + [9] * 30
     labels = [1] * len(lengths)
     sentences = [" ".join(["w"] * length) for length in lengths]
-    done = make_study(
+    study = make_study(
         make_data(labels, sentences),
         {
             "bag": [answering(labels, range(10)), answering(labels, range(40, 60))],
             "lstm": [answering(labels, range(109, 139))],
         },
     )
-    figure = accuracy_by_length(done, ("bag", "lstm"))
+    figure = accuracy_by_length(study, ("bag", "lstm"))
     ax = axes_of(figure)
     bag, lstm = ax.lines
     # Those of seven words are too few to tell.

@@ -21,11 +21,10 @@ from rnnreport.data.assets import MissingDataError
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text import data as text_data
-from rnnreport.experiments.text import fitting as text_training
+from rnnreport.experiments.text import fitting, word_vectors
 from rnnreport.experiments.text import settings as text_settings
 from rnnreport.experiments.text import trained as text_trained
-from rnnreport.experiments.text import training as text
-from rnnreport.experiments.text import word_vectors
+from rnnreport.experiments.text import training as text_training
 from rnnreport.experiments.text.settings import TextConfig, default_config
 from rnnreport.experiments.text.trained import TrainedClassifier, latest
 from rnnreport.experiments.text.training import run
@@ -48,7 +47,7 @@ FILE = "glove.6B.50d.txt"
 
 def clear_caches() -> None:
     text_data.text_data.cache_clear()
-    text._file_vectors.cache_clear()
+    text_training._file_vectors.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -80,14 +79,14 @@ class Trainings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.allowed = 0, True
-        original = text._train_and_test
+        original = text_training._train_and_test
 
         def counted(*arguments: Any) -> Any:
             assert self.allowed, "computed again"
             self.count += 1
             return original(*arguments)
 
-        monkeypatch.setattr(text, "_train_and_test", counted)
+        monkeypatch.setattr(text_training, "_train_and_test", counted)
 
 
 @pytest.fixture
@@ -147,33 +146,35 @@ def test_a_run_and_what_it_keeps(model: ModelName) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_the_weights_of_the_first_best_epoch_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = iter([0.5, 0.7, 0.6, 0.7, 0.65, 0.25])  # five times of dev, once of test
+    accuracies = iter([0.5, 0.7, 0.6, 0.7, 0.65, 0.25])  # five times of dev, once of test
     after: list[dict[str, Tensor]] = []
-    train = text_training.train_epoch
+    train = fitting.train_epoch
 
     def watched(model: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:
         losses = train(model, *arguments, **keywords)  # type: ignore[arg-type]
         after.append({name: value.clone() for name, value in model.state_dict().items()})
         return losses
 
-    monkeypatch.setattr(text_training, "train_epoch", watched)
-    for module in (text, text_training):
-        monkeypatch.setattr(module, "accuracy", lambda *_: next(said))
+    monkeypatch.setattr(fitting, "train_epoch", watched)
+    for module in (text_training, fitting):
+        monkeypatch.setattr(module, "accuracy", lambda *_: next(accuracies))
     result = run(tiny("lstm", epochs=5))
     assert result.history["dev_accuracy"] == [0.5, 0.7, 0.6, 0.7, 0.65]
     assert result.metrics["best_epoch"] == 2
     assert result.metrics["dev_accuracy"] == 0.7
     assert result.metrics["test_accuracy"] == 0.25
-    kept = load_tensors(result)
-    assert {name for name in kept if name.startswith("model.")} == {f"model.{n}" for n in after[1]}
+    tensors = load_tensors(result)
+    assert {name for name in tensors if name.startswith("model.")} == {
+        f"model.{n}" for n in after[1]
+    }
     for name, value in after[1].items():
-        assert torch.equal(kept[f"model.{name}"], value)
+        assert torch.equal(tensors[f"model.{name}"], value)
         assert not torch.equal(value, after[-1][name])
     splits = text_data.text_data("sample").splits
     classifier = TrainedClassifier(result)
     for part, sentences in (("dev", splits.dev), ("test", splits.test)):
         again = classifier.probabilities(sentences.sentences)
-        assert torch.allclose(again, kept[f"{part}_probability"], rtol=0, atol=1e-6)
+        assert torch.allclose(again, tensors[f"{part}_probability"], rtol=0, atol=1e-6)
 
 
 @pytest.mark.usefixtures("few")
@@ -181,7 +182,7 @@ def test_the_learning_rate_falls_to_zero_in_a_straight_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rates: list[float] = []
-    train = text_training.train_epoch
+    train = fitting.train_epoch
 
     def watched(
         model: Any, sentences: Any, labels: Any, optimiser: Any, *rest: Any, **k: Any
@@ -191,7 +192,7 @@ def test_the_learning_rate_falls_to_zero_in_a_straight_line(
         rates.append(optimiser.param_groups[0]["lr"])
         return losses
 
-    monkeypatch.setattr(text_training, "train_epoch", watched)
+    monkeypatch.setattr(fitting, "train_epoch", watched)
     run(tiny("bag", epochs=4, learning_rate=0.04))
     assert rates == pytest.approx([0.04, 0.03, 0.03, 0.02, 0.02, 0.01, 0.01, 0.0])
 
@@ -212,15 +213,15 @@ def test_the_test_sentences_are_scored_once_and_last(
             seen.append((len(sentences), True))
             return loss(sentences, *rest)
 
-        def look(_: Any, given: tuple[Any, ...]) -> None:
+        def note_evaluation(_: Any, given: tuple[Any, ...]) -> None:
             if len(given) == 1 or given[1] is None:  # without dropout
                 seen.append((len(given[0]), False))
 
         monkeypatch.setattr(built, "loss", learn)
-        built.register_forward_pre_hook(look)
+        built.register_forward_pre_hook(note_evaluation)
         return built
 
-    monkeypatch.setattr(text, "build_model", watched)
+    monkeypatch.setattr(text_training, "build_model", watched)
     config = tiny(model, epochs=3)
     run(config)
     batches, rest = divmod(N_TRAIN, config.batch_size)
@@ -353,16 +354,16 @@ def test_runs_side_by_side_give_what_they_give_alone(
 ) -> None:
     monkeypatch.setattr(engine, "_BACKEND", "threading")  # processes know of no small sample
     configs = [tiny(model, seed=seed) for model in ("lstm", "bag", "glove") for seed in (1, 0)]
-    results = engine.results(text, configs, label="text", workers=3)
+    results = engine.results(text_training, configs, label="text", workers=3)
     assert trainings.count == 6
     assert [(r.config["model"], r.config["seed"]) for r in results] == [
         (config.model, config.seed) for config in configs
     ]
     tensors = [load_tensors(result) for result in results]
-    assert engine.results(text, configs[::-1], label="text", workers=3) == results[::-1]
+    assert engine.results(text_training, configs[::-1], label="text", workers=3) == results[::-1]
     assert trainings.count == 6
     wanted = [configs[1], tiny("bag", seed=2), configs[0]]
-    more = engine.results(text, wanted, label="text", workers=3)
+    more = engine.results(text_training, wanted, label="text", workers=3)
     assert trainings.count == 7
     assert [more[0], more[2]] == [results[1], results[0]]
 
@@ -380,7 +381,7 @@ def test_an_error_in_a_process_of_its_own_reaches_the_caller(
     configs = [config, replace(config, seed=1), replace(config, learning_rate=1e38)]
     state = torch.random.get_rng_state()
     with pytest.raises(FloatingPointError, match="smaller learning rate"):
-        engine.results(text, configs, label="text", workers=2)
+        engine.results(text_training, configs, label="text", workers=2)
     assert torch.equal(state, torch.random.get_rng_state())
     stored = all_results("text")  # one of two was done when the third began
     assert {result.config["learning_rate"] for result in stored} == {config.learning_rate}
@@ -401,9 +402,9 @@ def assert_same(result: Result, other: Result, tensors: dict[str, Tensor]) -> No
 @pytest.mark.usefixtures("few")
 def test_vectors_are_trained_once_and_only_when_needed(trainings: Trainings) -> None:
     configs = [tiny("glove", epochs=1), tiny("bag", epochs=1), tiny("rnn", epochs=1)]
-    keys = [text.request(config).key for config in configs]
+    keys = [text_training.request(config).key for config in configs]
     assert not all_results("word-vectors")  # asking trains nothing
-    results = engine.results(text, configs, label="text", workers=1)
+    results = engine.results(text_training, configs, label="text", workers=1)
     assert [result.key for result in results] == keys
     assert trainings.count == 3
     assert len(all_results("word-vectors")) == 1
@@ -501,9 +502,9 @@ def test_vectors_from_a_file(files: Path) -> None:
     classifier = TrainedClassifier(result)
     words = classifier.vocabulary.words
     assert set(words) == {*Vocabulary.SPECIAL, *WORDS}
-    known = torch.tensor([rows[word] for word in words if word in rows])
+    file_vectors = torch.tensor([rows[word] for word in words if word in rows])
     expected = torch.zeros(len(words), 50)
-    expected[[word in rows for word in words]] = 0.5 * known / known.std()
+    expected[[word in rows for word in words]] = 0.5 * file_vectors / file_vectors.std()
     fixed = load_tensors(result)["model.vectors"]
     assert torch.allclose(fixed, expected, rtol=1e-5)
     assert result.metrics["num_parameters"] == 51
@@ -549,12 +550,12 @@ def test_vectors_are_at_least_as_long_as_those_of_the_file(files: Path) -> None:
         vectors = load_tensors(result)["model.vectors"]
         assert vectors.shape[1] == length
         words = TrainedClassifier(result).vocabulary.words
-        known = torch.tensor([word in rows for word in words])
+        has_vector = torch.tensor([word in rows for word in words])
         values = torch.tensor([rows[word] for word in words if word in rows])
         expected = 0.5 * values / values.std()
-        torch.testing.assert_close(vectors[known, :50], expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(vectors[has_vector, :50], expected, rtol=1e-5, atol=1e-6)
         assert vectors[2:, 50:].all()  # the rest begins at random, and so do unknown words
-        assert vectors[2:][~known[2:]].all()
+        assert vectors[2:][~has_vector[2:]].all()
         assert vectors[:2].abs().max() < 1e-6
 
 
@@ -589,7 +590,7 @@ def test_missing_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for action in (
         lambda: run(TextConfig(model="bag", vectors="none", wordvec_dim=1)),
         lambda: engine.results(
-            text, [TextConfig(model="bag", vectors="none", wordvec_dim=1)], label=""
+            text_training, [TextConfig(model="bag", vectors="none", wordvec_dim=1)], label=""
         ),
         lambda: word_vectors.run(WordVectorsConfig("full")),
     ):

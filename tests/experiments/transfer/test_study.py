@@ -16,7 +16,7 @@ from torch import Tensor
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
-from rnnreport.experiments.transfer import study as transfer_summary
+from rnnreport.experiments.transfer import study as transfer_study
 from rnnreport.experiments.transfer.data import TransferData
 from rnnreport.experiments.transfer.figures import (
     accuracy_figure,
@@ -59,9 +59,9 @@ def make_result(
     count = len(labels)
     certainty = 0.6 + 0.03 * (torch.arange(count) % 10)
     truth = torch.tensor(labels)
-    said = truth.clone()
-    said[list(wrong)] = 1 - truth[list(wrong)]
-    p = torch.where(said == 1, certainty, 1 - certainty)
+    guesses = truth.clone()
+    guesses[list(wrong)] = 1 - truth[list(wrong)]
+    p = torch.where(guesses == 1, certainty, 1 - certainty)
     last = 1 - len(wrong) / count
     attention = torch.zeros(count, 3, 3)
     attention[:, 0, 2] = 1.0
@@ -126,9 +126,9 @@ def make_study(
     return Study(data, results, choice, rate)
 
 
-def cells(shown: Html) -> list[list[str]]:
+def cells(element: Html) -> list[list[str]]:
     """Return the text of the cells of a table's body."""
-    body = shown.html.split("<tbody>")[1]
+    body = element.html.split("<tbody>")[1]
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("<tr>")[1:]]
     return [list(row) for row in rows]
 
@@ -213,9 +213,9 @@ def test_results_table() -> None:
     assert rows[0][1:] == ["0.7500", "0.0707", "0.4902 – 0.9433"]
     labels = (0,) * 70 + (1,) * 83
     study = make_study([range(8)], [range(9)], labels=labels, profile="full")
-    shown = results_table(study)
-    assert "p against the source" in shown.html
-    frozen, best, source, *_ = cells(shown)
+    element = results_table(study)
+    assert "p against the source" in element.html
+    frozen, best, source, *_ = cells(element)
     assert (frozen[4], source[1], source[4]) == ("–", "0.9542", "–")
     assert best[4].startswith("&lt; 10") or float(best[4]) < 1
     assert "The source" not in results_table(make_study()).html
@@ -248,30 +248,30 @@ def test_figures_are_drawn_and_told(profile: ResolvedProfile) -> None:
             assert figure.svg(style).startswith("<?xml")
 
 
-def captions(shown: Html) -> list[list[str]]:
-    return [re.findall(r"<dd>(.*?)</dd>", part) for part in shown.html.split("<figure>")[1:]]
+def captions(element: Html) -> list[list[str]]:
+    return [re.findall(r"<dd>(.*?)</dd>", part) for part in element.html.split("<figure>")[1:]]
 
 
 def test_predictions_show_both_classes() -> None:
-    shown = captions(predictions(make_study(), 6))
-    assert [caption[0] for caption in shown] == ["ant"] * 3 + ["bee"] * 3
+    texts = captions(predictions(make_study(), 6))
+    assert [caption[0] for caption in texts] == ["ant"] * 3 + ["bee"] * 3
     assert predictions(make_study(), 6).html == predictions(make_study(), 6).html
-    assert all(re.fullmatch(r"(ant|bee), 0\.\d\d", text) for _, *rest in shown for text in rest)
+    assert all(re.fullmatch(r"(ant|bee), 0\.\d\d", text) for _, *rest in texts for text in rest)
 
 
 def test_mistakes_come_by_how_many_runs_make_them() -> None:
-    shown = captions(mistakes(make_study(), 9))
-    assert len(shown) == 5  # 0, 1, 2, 7 and 9
-    assert shown[0] == ["ant", "bee, 0.60; wrong 2 of 2", "bee, 0.60; wrong 1 of 3"]
-    assert [caption[0] for caption in shown] == ["ant", "ant", "ant", "bee", "bee"]
+    texts = captions(mistakes(make_study(), 9))
+    assert len(texts) == 5  # 0, 1, 2, 7 and 9
+    assert texts[0] == ["ant", "bee, 0.60; wrong 2 of 2", "bee, 0.60; wrong 1 of 3"]
+    assert [caption[0] for caption in texts] == ["ant", "ant", "ant", "bee", "bee"]
     assert len(captions(mistakes(make_study(), 2))) == 2
     assert "No run gets" in mistakes(make_study([()], [()]), 9).html
 
 
 def test_maps_are_shown_by_rule() -> None:
     study = make_study()
-    shown = captions(grad_cam_gallery(study))
-    assert [caption[0] for caption in shown] == [
+    texts = captions(grad_cam_gallery(study))
+    assert [caption[0] for caption in texts] == [
         "ant (most certain hit)",
         "ant (least certain hit)",
         "ant (most certain mistake)",
@@ -280,7 +280,7 @@ def test_maps_are_shown_by_rule() -> None:
         "bee (most certain mistake)",
     ]
     # Certainty grows with the place: of the ants 2, 3 and 4 are hits, 0 and 1 mistakes.
-    assert [caption[1] for caption in shown] == [
+    assert [caption[1] for caption in texts] == [
         "ant, 0.72", "ant, 0.66", "bee, 0.63", "bee, 0.87", "bee, 0.75", "ant, 0.81",
     ]  # fmt: skip
     without = captions(grad_cam_gallery(make_study([()], [()])))
@@ -307,7 +307,7 @@ def test_a_study_runs_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnnreport.experiments.study.results", pretend)
     for module in (transfer_choice, transfer_rate):
         monkeypatch.setattr(module, "run", lambda _: make_result("frozen", 9, (), 1.0, LABELS))
-    monkeypatch.setattr(transfer_summary, "transfer_data", lambda *_: make_study().data)
-    done = transfer_summary.study(profile="sample")
+    monkeypatch.setattr(transfer_study, "transfer_data", lambda *_: make_study().data)
+    study = transfer_study.study(profile="sample")
     assert asked == [("frozen", k) for k in range(5)] + [("finetuned", k) for k in range(3)]
-    assert [len(results) for results in done.results.values()] == [5, 3]
+    assert [len(results) for results in study.results.values()] == [5, 3]

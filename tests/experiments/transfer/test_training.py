@@ -21,7 +21,7 @@ from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import data as transfer_data
 from rnnreport.experiments.transfer import rate as transfer_rate
-from rnnreport.experiments.transfer import training as transfer
+from rnnreport.experiments.transfer import training as transfer_training
 from rnnreport.experiments.transfer.training import (
     TransferConfig,
     default_config,
@@ -45,7 +45,7 @@ def clear_caches() -> None:
     transfer_data.transfer_data.cache_clear()
     transfer_rate.lower_maps.cache_clear()
     transfer_rate.validation_maps.cache_clear()
-    transfer._last_maps.cache_clear()
+    transfer_training._last_maps.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ def test_training_is_repeatable_and_seeds_count(
 def test_a_stored_result_is_not_computed_again(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(tiny(mode))
     for name in ("pass_through", "train_head", "finetune"):
-        monkeypatch.setattr(transfer, name, None)
+        monkeypatch.setattr(transfer_training, name, None)
     assert run(tiny(mode)) == first
     with pytest.raises(TypeError):
         run(tiny(mode, seed=1))
@@ -177,7 +177,7 @@ def test_validation_images_choose_and_teach_nothing(
     tensors, table = load_tensors(first), all_results("transfer-choice")[0].details
     original = transfer_data.transfer_data("sample")
     turned = replace(original, val_labels=1 - original.val_labels)
-    for module in (transfer, transfer_choice, transfer_rate):
+    for module in (transfer_training, transfer_choice, transfer_rate):
         monkeypatch.setattr(module, "transfer_data", lambda *_: turned)
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "other"))
     other = run(config)
