@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from rnnreport.layers import (
     rnn_forward,
 )
 
+ROUNDING = 1e-12
 GATES = {"rnn": 1, "lstm": 4}
 ARGUMENTS = {
     "rnn": ("x", "h0", "Wx", "Wh", "b"),
@@ -25,8 +29,59 @@ ARGUMENTS = {
 }
 
 
+class AnyProblem(ABC):
+    """The arguments of a layer and its upstream gradients, the fields of a dataclass."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def to(self, *target: torch.dtype | torch.device) -> Self:
+        moved = {name: tensor.to(*target) for name, tensor in self.tensors.items()}  # type: ignore[call-overload]
+        return self.replace(**moved)
+
+    def replace(self, **changes: Tensor) -> Self:
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    @abstractmethod
+    def loss(self) -> Tensor:
+        """A scalar with the upstream gradients of the problem, through the layer."""
+
+    @abstractmethod
+    def plain_loss(self) -> Tensor:
+        """The same scalar, from the recurrence as the definition writes it."""
+
+
+def loss_of(problem: AnyProblem, name: str, plain: bool = False) -> Callable[[Tensor], Tensor]:
+    """The loss as a function of one argument, for complex and for real values."""
+
+    def f(value: Tensor) -> Tensor:
+        changed = problem.to(value.dtype).replace(**{name: value})
+        return changed.plain_loss() if plain else changed.loss()
+
+    return f
+
+
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float = ROUNDING) -> None:
+    # Where terms cancel, the residual is relative to what was summed and not to what is left.
+    error = float((actual - expected).abs().max())
+    assert error <= tolerance * max(1.0, float(expected.abs().max())), error
+
+
+def assert_all_close(
+    actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = ROUNDING
+) -> None:
+    assert actual.keys() == expected.keys()
+    for name in expected:
+        assert_close(actual[name], expected[name], tolerance)
+
+
+def draw(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 @dataclass(frozen=True)
-class Problem:
+class Problem(AnyProblem):
     """A sequence, a cell, and the upstream gradients of all that the cell puts out."""
 
     cell: str
@@ -40,20 +95,8 @@ class Problem:
     dc_T: Tensor
 
     @property
-    def tensors(self) -> dict[str, Tensor]:
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if name != "cell"}
-
-    @property
     def arguments(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in ARGUMENTS[self.cell]}
-
-    def to(self, *target: torch.dtype | torch.device) -> Problem:
-        moved = {name: tensor.to(*target) for name, tensor in self.tensors.items()}  # type: ignore[call-overload]
-        return dataclasses.replace(self, **moved)
-
-    def replace(self, **changes: Tensor) -> Problem:
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def forward(self) -> tuple[Tensor, RNNCache | LSTMCache]:
         if self.cell == "rnn":
@@ -71,13 +114,11 @@ class Problem:
         return self.backward(self.forward()[1])
 
     def loss(self) -> Tensor:
-        """A scalar whose upstream gradients are `dh` and `dc_T`, through the layer."""
         h, cache = self.forward()
         loss = (self.dh * h).sum()
         return loss if isinstance(cache, RNNCache) else loss + (self.dc_T * cache.c[-1]).sum()
 
     def plain_loss(self) -> Tensor:
-        """The same scalar, from the recurrence as the definition writes it."""
         h, c = self.h0, self.c0
         loss = torch.zeros((), dtype=self.x.dtype, device=self.x.device)
         for x_t, dh_t in zip(self.x, self.dh, strict=True):

@@ -2,37 +2,25 @@
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fresh_python import output_of
 
 ROOT = Path(__file__).parents[1]
 THE_ONE = ROOT / "src" / "rnnreport" / "_torchvision.py"
 IMPORT_LINE = re.compile(r"^\s*(?:import|from)\s+torchvision\b", re.MULTILINE)
 
 
-def _python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # a fresh interpreter: nothing imported, nothing declared
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 def test_imports_in_a_fresh_interpreter_and_builds_a_model() -> None:
-    process = _python(
+    output = output_of(
         "import torch\n"
         "from rnnreport._torchvision import torchvision\n"
         "model = torchvision.models.mobilenet_v2().eval()\n"
         "with torch.no_grad():\n"
         "    print(tuple(model(torch.zeros(1, 3, 64, 64)).shape))\n"
     )
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.strip() == "(1, 1000)"
+    assert output.strip() == "(1, 1000)"
 
 
 @pytest.mark.parametrize("loads", [False, True])
@@ -44,7 +32,7 @@ def test_declares_the_operators_only_where_the_extension_does_not_load(
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "_C.so").touch()
-    process = _python(
+    output = output_of(
         "import sys, torch\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'\n"
@@ -57,8 +45,7 @@ def test_declares_the_operators_only_where_the_extension_does_not_load(
         "print(module.torchvision.__file__)\n"
         "print(module._library is None, hasattr(torch.ops.torchvision, 'nms'))\n"
     )
-    assert process.returncode == 0, process.stderr
-    where, answers = process.stdout.splitlines()
+    where, answers = output.splitlines()
     assert Path(where).parent == package
     assert answers == f"{loads} True"
 

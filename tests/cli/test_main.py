@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from fresh_python import output_of
 from PIL import Image
 from stored import store_result
 
@@ -36,7 +36,7 @@ from rnnreport.experiments.text.study import NAMES, Row
 from rnnreport.experiments.transfer import study as transfer_study
 from rnnreport.models import style as models_style
 from rnnreport.models.embedded import EmbeddedNetwork
-from rnnreport.names import MODELS, CellType, Mode, PartName, Profile, ResolvedProfile
+from rnnreport.names import MODELS, PARTS, CellType, Mode, PartName, Profile, ResolvedProfile
 from rnnreport.report import parts
 from rnnreport.report.parts import Plan
 from rnnreport.runs.store import Outcome, Result
@@ -44,15 +44,15 @@ from rnnreport.runs.store import Outcome, Result
 _ALL_CELLS = ["rnn", "lstm", "attention"]
 PLAN = parts.plan
 
+pytestmark = pytest.mark.usefixtures("store")
+
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set an empty data folder and no profile."""
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Set an empty data folder, and no other."""
     folder = tmp_path / "data"
     folder.mkdir()
     monkeypatch.setenv("RNNREPORT_DATA", str(folder))
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
     return folder
 
@@ -82,7 +82,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[ByHeartConfig]:
 
     def pretend(config: ByHeartConfig) -> Result:
         ran.append(config)
-        record = {"image": "x.jpg", "caption": "a dog", "truth": ["a cat", "cats"], "exact": False}
         return Result(
             experiment="captioning",
             key="",
@@ -93,7 +92,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[ByHeartConfig]:
             seeds={},
             history={},
             metrics={"iterations": 7, "exact": 49, "n_train": 50, "last_loss": 0.25},
-            details={"train": [record], "val": [record]},
+            details={},
             tensors="",
             wall_time=1.5,
             date="2030-01-01T00:00:00+00:00",
@@ -228,9 +227,9 @@ def test_run_transfer_prints_a_row_for_each_way(
 
 
 @pytest.fixture
-def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
+def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     """Return the profiles of the studies of style transfer, and do none of them."""
-    asked: list[Profile | str] = []
+    asked: list[Profile] = []
 
     def pretend(profile: Profile) -> object:
         asked.append(profile)
@@ -243,7 +242,7 @@ def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
         return SimpleNamespace(
             data=SimpleNamespace(
                 name="pretended paintings",
-                profile="full" if profile == "full" else "sample",
+                profile=profile,
                 paintings={"the_scream": SimpleNamespace(title="The Scream")},
             ),
             results={"the_scream": (run,)},
@@ -255,7 +254,7 @@ def styles(monkeypatch: pytest.MonkeyPatch) -> list[Profile | str]:
 
 
 def test_run_style_prints_a_row_for_each_painting(
-    styles: list[Profile | str], capsys: pytest.CaptureFixture[str]
+    styles: list[Profile], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "style", "--profile", "full"]) == 0
     assert styles == ["full"]
@@ -321,22 +320,26 @@ def test_run_runs_everything(
     captions: list[Profile],
     studies: list[Profile],
     transfers: list[Profile],
-    styles: list[Profile | str],
+    styles: list[Profile],
+    plans: list[tuple[str, str, int | None]],
     arguments: list[str],
-    expected: tuple[list[str], list[str], list[str], list[str], list[str]],
+    expected: tuple[list[str], ...],
 ) -> None:
     assert main(arguments) == 0
+    profile = "full" if "full" in arguments else "sample"
+    assert {config.profile for config in runs} <= {profile}
+    asked = zip(PARTS, expected[1:], strict=True)
+    assert plans == [(part, profile, None) for part, studied in asked if studied]
     cells = [config.cell_type for config in runs]
     assert (cells, captions, studies, transfers, styles) == expected
-    assert {config.profile for config in runs} <= set(arguments) | {"sample"}
 
 
-def test_data_lists_assets(surroundings: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (surroundings / "flickr8k").mkdir()
+def test_data_lists_assets(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data_folder / "flickr8k").mkdir()
     assert main(["data"]) == 0
     out = capsys.readouterr().out
     assert "flickr8k: present" in out
-    assert str(surroundings / "flickr8k") in out
+    assert str(data_folder / "flickr8k") in out
     assert "mobilenet_v2: absent" in out
     assert "'sample'" in out
     words = " ".join(out.split())  # lines are broken
@@ -349,6 +352,7 @@ def test_data_lists_assets(surroundings: Path, capsys: pytest.CaptureFixture[str
     ("environment", "arguments", "message"),
     [
         ({}, ["run", "--profile", "full"], "the asset 'flickr8k' is missing"),
+        ({}, ["run", "captioning", "--dataset", "coco"], "the asset 'coco' is missing"),
         ({"RNNREPORT_DATA": "/nowhere"}, ["data"], "RNNREPORT_DATA is set to '/nowhere'"),
         ({"RNNREPORT_DATA": "/nowhere"}, ["data", "fetch"], "RNNREPORT_DATA is set to '/nowhere'"),
         ({"RNNREPORT_PROFILE": "half"}, ["data"], "RNNREPORT_PROFILE must be one of"),
@@ -373,20 +377,22 @@ def test_expected_errors(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(DataFormatError("line 3"), 1), (KeyboardInterrupt(), 130)]
+    ("error", "status", "message"),
+    [(DataFormatError("line 3"), 1, "line 3"), (KeyboardInterrupt(), 130, "interrupted")],
 )
 def test_errors_of_an_experiment(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     error: BaseException,
     status: int,
+    message: str,
 ) -> None:
     def fail(_config: ByHeartConfig) -> Result:
         raise error
 
     monkeypatch.setattr(by_heart, "run", fail)
     assert main(["run"]) == status
-    assert capsys.readouterr().err.startswith("rnnreport: ")
+    assert capsys.readouterr().err == f"rnnreport: {message}\n"
 
 
 def test_without_a_command_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
@@ -434,7 +440,10 @@ def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert "usage: rnnreport" in capsys.readouterr().err
+    usage, _, error = capsys.readouterr().err.partition("error: ")
+    assert usage.startswith("usage: rnnreport")
+    reasons = (arguments[-1], "are required", "there is no folder '/nowhere'")
+    assert any(reason in error for reason in reasons)
 
 
 @pytest.mark.parametrize("network", ["lstm", "attention"])
@@ -702,11 +711,4 @@ def test_data_as_a_program_needs_no_torch() -> None:
         "try: runpy.run_module('rnnreport', run_name='__main__')\n"
         "except SystemExit as ended: print('status', ended.code, 'torch' in sys.modules)\n"
     )
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert process.stdout.splitlines()[-1] == "status 0 False"
+    assert output_of(code).splitlines()[-1] == "status 0 False"

@@ -67,25 +67,17 @@ def test_standardise_refuses() -> None:
             statistics(bad)
 
 
-@pytest.fixture(scope="module")
-def network() -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)  # torchvision's constructor takes no generator
-        built: nn.Module = torchvision.models.mobilenet_v2()
-    return built.eval()
-
-
 def _pictures(count: int) -> Iterator[Image.Image]:
     random = np.random.default_rng(0)
     for _ in range(count):
         yield Image.fromarray(random.integers(0, 256, (240, 300, 3), dtype=np.uint8))
 
 
-def test_maps_are_those_of_the_whole_image_and_its_mirror_image(network: nn.Module) -> None:
-    batches = list(mobilenet_v2_maps(_pictures(3), network, batch_size=2))
+def test_maps_are_those_of_the_whole_image_and_its_mirror_image(mobilenet: nn.Module) -> None:
+    batches = list(mobilenet_v2_maps(_pictures(3), mobilenet, batch_size=2))
     assert [batch.shape for batch in batches] == [(2, 49, 1280), (1, 49, 1280)]
     assert not batches[0].requires_grad
-    trunk = network.get_submodule("features")
+    trunk = mobilenet.get_submodule("features")
     normalise = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     for image, maps in zip(_pictures(3), torch.cat(batches), strict=True):
         square = image.resize((224, 224), Image.Resampling.BILINEAR)
@@ -98,7 +90,7 @@ def test_maps_are_those_of_the_whole_image_and_its_mirror_image(network: nn.Modu
     # A picture and its mirror image have the same features at mirrored places.
     (image,) = _pictures(1)
     turned = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    one, other = (next(mobilenet_v2_maps([picture], network)) for picture in (image, turned))
+    one, other = (next(mobilenet_v2_maps([picture], mobilenet)) for picture in (image, turned))
     torch.testing.assert_close(
         other.view(7, 7, -1), one.view(7, 7, -1).flip(1), rtol=1e-3, atol=1e-4
     )

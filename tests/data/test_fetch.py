@@ -7,8 +7,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 from filelock import FileLock
+from fresh_python import output_of
 from loopback import Handler, Server, cut, file, serving
 from PIL import Image
 from real_data import needs
@@ -522,11 +521,4 @@ def test_the_list_loads_nothing_of_the_network() -> None:
         "main(['data'])\n"
         "print({'http.client', 'ssl', 'rnnreport.data.download'} & sys.modules.keys())\n"
     )
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert process.stdout.splitlines()[-1] == "set()"
+    assert output_of(code).splitlines()[-1] == "set()"

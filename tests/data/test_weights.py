@@ -8,7 +8,6 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.weights import load_into, load_torchvision, read_weights
 
@@ -87,28 +86,20 @@ def test_loads_into_a_network(tmp_path: Path) -> None:
             load_into(other, path, "a line")
 
 
-@pytest.fixture(scope="module")
-def network() -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)  # torchvision's constructor takes no generator
-        built: nn.Module = torchvision.models.mobilenet_v2()
-    return built.eval()
-
-
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_loads_a_network_of_torchvision(tmp_path: Path, network: nn.Module, suffix: str) -> None:
-    path = write(tmp_path / f"w.{suffix}", network.state_dict())
+def test_loads_a_network_of_torchvision(tmp_path: Path, mobilenet: nn.Module, suffix: str) -> None:
+    path = write(tmp_path / f"w.{suffix}", mobilenet.state_dict())
     state = torch.random.get_rng_state()
     loaded = load_torchvision("mobilenet_v2", path)
     assert torch.equal(state, torch.random.get_rng_state())
     assert not loaded.training
     assert not any(param.requires_grad for param in loaded.parameters())
-    for name, value in network.state_dict().items():
+    for name, value in mobilenet.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
 
 
-def test_refuses_weights_of_another_network(tmp_path: Path, network: nn.Module) -> None:
-    state = network.state_dict()
+def test_refuses_weights_of_another_network(tmp_path: Path, mobilenet: nn.Module) -> None:
+    state = mobilenet.state_dict()
     state.pop("classifier.1.bias")
     path = write(tmp_path / "w.safetensors", state)
     with pytest.raises(DataFormatError, match=r"(?s)not the weights of mobilenet_v2.*classifier"):

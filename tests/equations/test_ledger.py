@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from html import escape
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tags import Tags
 from torch import Tensor
 
 from rnnreport import layers
@@ -403,28 +403,6 @@ def test_draw_depends_on_the_generator_alone() -> None:
 # The table.
 
 
-class Tags(HTMLParser):
-    """Collects tags and text, and refuses tags that do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.open.append(tag)
-        self.seen.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
 @pytest.fixture(scope="module")
 def whole() -> LedgerTable:
     return table(draws=2, with_mistakes=True)
@@ -445,19 +423,19 @@ def test_whole_ledger_holds(whole: LedgerTable, own: LedgerTable) -> None:
 
 def test_html_links_every_equation_to_its_page(whole: LedgerTable) -> None:
     tags = Tags(whole._repr_html_())
-    links = [attributes["href"] for tag, attributes in tags.seen if tag == "a"]
+    links = [attributes["href"] for attributes in tags.named("a")]
     assert links == [f"{row.page}.html#equation-eq-{row.number}" for row in whole.rows]
-    scopes = [attributes["scope"] for tag, attributes in tags.seen if tag == "th"]
+    scopes = [attributes["scope"] for attributes in tags.named("th")]
     assert scopes == ["col"] * 7 + ["row"] * 49
-    assert all("style" not in attributes for _, attributes in tags.seen)
+    assert all("style" not in attributes for _, attributes in tags.tags)
     assert tags.text.count("✓ ok") == 49
     assert "(36)–(47)" in tags.text
-    assert "h_" not in "".join(tags.text)
+    assert "h_" not in tags.text
 
 
 def test_own_equations_are_linked_to_their_pages(own: LedgerTable) -> None:
     tags = Tags(own._repr_html_())
-    links = [attributes["href"] for tag, attributes in tags.seen if tag == "a"]
+    links = [attributes["href"] for attributes in tags.named("a")]
     added = [f"attention.html#equation-eq-{k}" for k in range(50, 65)]
     assert links == added + [f"style.html#equation-eq-n{k}" for k in range(1, 5)]
     assert "Residual as printed" not in tags.text
@@ -474,7 +452,7 @@ def test_group_without_faulty_line_has_no_column_for_it() -> None:
     tags = Tags(group._repr_html_())
     assert "Residual as printed" not in str(group)
     assert "Residual as printed" not in tags.text
-    assert all(tag != "dl" for tag, _ in tags.seen)
+    assert tags.named("dl") == []
     assert [row.number for row in group.rows] == ["1", "2", "3", "4", "5", "N2", "12"]
 
 
@@ -508,7 +486,7 @@ def test_failure_is_said_in_words(whole: LedgerTable) -> None:
     for text in (str(failed), failed._repr_html_()):
         assert "FAIL: (1) not proven" in text
         assert "✗ FAIL" in text
-    classes = [attributes.get("class") for _, attributes in Tags(failed._repr_html_()).seen]
+    classes = [attributes.get("class") for _, attributes in Tags(failed._repr_html_()).tags]
     assert "ledger ledger-fail" in classes
     assert classes.count("ledger-fail") == 1
 

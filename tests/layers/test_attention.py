@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import seeds, sizes
+from problems import (
+    ROUNDING,
+    AnyProblem,
+    assert_all_close,
+    assert_close,
+    draw,
+    loss_of,
+    seeds,
+    sizes,
+)
 from torch import Tensor
 
 from rnnreport import layers
@@ -27,13 +35,12 @@ from rnnreport.layers import (
 )
 from rnnreport.proof import complex_step, complex_step_gradient, relative_residual
 
-ROUNDING = 1e-12
 ARGUMENTS = ("x", "A", "h0", "c0", "Wx", "Wh", "Wa", "b")
 WEIGHTS = ("Wx", "Wh", "Wa", "b")
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(AnyProblem):
     """A sequence, a map, and the upstream gradients of all that the layer puts out."""
 
     x: Tensor
@@ -48,19 +55,8 @@ class Problem:
     dc_T: Tensor
 
     @property
-    def tensors(self) -> dict[str, Tensor]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    @property
     def arguments(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in ARGUMENTS}
-
-    def to(self, *target: torch.dtype | torch.device) -> Problem:
-        moved = {name: tensor.to(*target) for name, tensor in self.tensors.items()}  # type: ignore[call-overload]
-        return dataclasses.replace(self, **moved)
-
-    def replace(self, **changes: Tensor) -> Problem:
-        return dataclasses.replace(self, **changes)
 
     def forward(self) -> tuple[Tensor, AttentionLSTMCache]:
         return attention_lstm_forward(*self.arguments.values())
@@ -73,12 +69,10 @@ class Problem:
         return self.backward(self.forward()[1])
 
     def loss(self) -> Tensor:
-        """A scalar whose upstream gradients are `dh` and `dc_T`, through the layer."""
         h, cache = self.forward()
         return (self.dh * h).sum() + (self.dc_T * cache.c[-1]).sum()
 
     def plain_loss(self) -> Tensor:
-        """The same scalar, from the recurrence as the definition writes it."""
         h, c = self.h0, self.c0
         H = h.shape[1]
         loss = torch.zeros((), dtype=self.x.dtype, device=self.x.device)
@@ -130,34 +124,6 @@ problems = st.builds(
     seed=seeds,
     scale=st.sampled_from([0.1, 1.0, 3.0]),
 )
-
-
-def assert_close(actual: Tensor, expected: Tensor, tolerance: float = ROUNDING) -> None:
-    # Where terms cancel, the residual is relative to what was summed and not to what is left.
-    error = float((actual - expected).abs().max())
-    assert error <= tolerance * max(1.0, float(expected.abs().max())), error
-
-
-def assert_all_close(
-    actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = ROUNDING
-) -> None:
-    assert actual.keys() == expected.keys()
-    for name in expected:
-        assert_close(actual[name], expected[name], tolerance)
-
-
-def loss_of(problem: Problem, name: str, plain: bool = False) -> Callable[[Tensor], Tensor]:
-    """The loss as a function of one argument, for complex and for real values."""
-
-    def f(value: Tensor) -> Tensor:
-        changed = problem.to(value.dtype).replace(**{name: value})
-        return changed.plain_loss() if plain else changed.loss()
-
-    return f
-
-
-def draw(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 # Attention by itself

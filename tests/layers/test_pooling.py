@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import seeds, sizes
+from problems import draw, seeds, sizes
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,10 +26,6 @@ from rnnreport.layers import (
 from rnnreport.proof import central_difference, complex_step_gradient, relative_residual
 
 shapes = st.tuples(sizes, sizes, sizes)
-
-
-def draw(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def draw_apart(seed: int, *shape: int) -> Tensor:

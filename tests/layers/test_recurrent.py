@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import ARGUMENTS, Problem, make_problem, problems, seeds
+from problems import (
+    ARGUMENTS,
+    ROUNDING,
+    Problem,
+    assert_all_close,
+    assert_close,
+    loss_of,
+    make_problem,
+    problems,
+    seeds,
+)
 from torch import Tensor
 
 from rnnreport.layers import (
@@ -29,32 +37,7 @@ from rnnreport.proof import (
     relative_residual,
 )
 
-ROUNDING = 1e-12
 CELLS = ("rnn", "lstm")
-
-
-def assert_close(actual: Tensor, expected: Tensor, tolerance: float = ROUNDING) -> None:
-    # Where terms cancel, the residual is relative to what was summed and not to what is left.
-    error = float((actual - expected).abs().max())
-    assert error <= tolerance * max(1.0, float(expected.abs().max())), error
-
-
-def assert_all_close(
-    actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float = ROUNDING
-) -> None:
-    assert actual.keys() == expected.keys()
-    for name in expected:
-        assert_close(actual[name], expected[name], tolerance)
-
-
-def loss_of(problem: Problem, name: str, plain: bool = False) -> Callable[[Tensor], Tensor]:
-    """The loss as a function of one argument, for complex and for real values."""
-
-    def f(value: Tensor) -> Tensor:
-        changed = problem.to(value.dtype).replace(**{name: value})
-        return changed.plain_loss() if plain else changed.loss()
-
-    return f
 
 
 # Gradients against oracles

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given
-from problems import seeds, sizes
+from problems import draw, seeds, sizes
 from torch import Tensor
 
 from rnnreport import nn
@@ -16,10 +16,6 @@ from rnnreport.layers import content_loss, gram_matrix, style_loss, total_variat
 from rnnreport.proof import complex_step_gradient, relative_residual
 
 Loss = Callable[..., tuple[Tensor, Tensor]]
-
-
-def draw(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def problems(seed: int, C: int, H: int, W: int) -> dict[str, tuple[Loss, Any, tuple[Tensor, ...]]]:

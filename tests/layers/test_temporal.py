@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import seeds, sizes
+from problems import draw, seeds, sizes
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,10 +20,6 @@ from rnnreport.layers import (
 from rnnreport.proof import complex_step_gradient
 
 shapes = st.tuples(sizes, sizes, sizes, sizes)
-
-
-def draw(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def indices(seed: int, high: int, *shape: int) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import resource
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,12 +38,7 @@ from rnnreport.names import NETWORKS, NetworkName
 CUT = 7  # convolutions up to conv3_3
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(count)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seeded(seed: int = 0) -> Generator:

@@ -6,13 +6,10 @@ from itertools import pairwise
 
 import pytest
 import torch
+from problems import draw
 from torch import Tensor
 
 from rnnreport.optim.lbfgs import LBFGS
-
-
-def draw(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def bowl(condition: float) -> tuple[Tensor, Tensor]:

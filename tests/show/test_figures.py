@@ -1,41 +1,21 @@
 import base64
 import io
 import re
-import subprocess
-import sys
-from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from fresh_python import output_of
 from PIL import Image
+from tags import Tags
 
 from rnnreport.show import figures
 from rnnreport.show.figures import PALETTES, Figure, gallery
 from rnnreport.show.plots import line_plot, loss_curves
 
 PAGE = {"light": "#ffffff", "dark": "#14181e"}
-
-
-class _Tags(HTMLParser):
-    """All start tags of a piece of HTML, and its text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def named(self, name: str) -> list[dict[str, str | None]]:
-        return [attrs for tag, attrs in self.tags if tag == name]
 
 
 def _payload(attrs: dict[str, str | None]) -> bytes:
@@ -68,7 +48,7 @@ def test_colours_can_be_read_and_told_apart_in_grey(style: figures.Style) -> Non
 
 def test_both_styles_are_embedded_with_the_same_text() -> None:
     html = Figure(_line, 'squares of "1" to 3 < 10')._repr_html_()
-    images = _Tags(html).named("img")
+    images = Tags(html).named("img")
     assert [i["class"] for i in images] == ["only-light", "only-dark"]
     assert ["hidden" in i for i in images] == [False, True]
     assert {i["alt"] for i in images} == {'squares of "1" to 3 < 10'}
@@ -102,7 +82,7 @@ def test_matplotlib_is_imported_late_and_pyplot_never() -> None:
         "f.Figure(lambda fig, ax: ax.plot([3.0, 1.0]), 'falls').svg('light')\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    output_of(code)
 
 
 def test_several_axes_and_size() -> None:
@@ -151,7 +131,7 @@ def test_bad_figure_arguments() -> None:
 def test_gallery_keeps_pixels(shape: tuple[int, ...], kind: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     image = {"uint8": pixels, "float": pixels / 255, "pil": Image.fromarray(pixels)}[kind]
-    tags = _Tags(gallery([image], ["noise"], ["random dots"])._repr_html_())
+    tags = Tags(gallery([image], ["noise"], ["random dots"])._repr_html_())
     (attrs,) = tags.named("img")
     assert (attrs["alt"], attrs["width"], attrs["height"]) == ("random dots", "6", "4")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(_payload(attrs)))), pixels)
@@ -159,7 +139,7 @@ def test_gallery_keeps_pixels(shape: tuple[int, ...], kind: str) -> None:
 
 def test_gallery_structure_and_escaping() -> None:
     black, wide = np.zeros((2, 3)), np.zeros((2, 5))
-    tags = _Tags(
+    tags = Tags(
         gallery(
             [black, wide],
             ["<b>", {"truth": "a & b", "model": "c"}],
@@ -177,25 +157,25 @@ def test_gallery_structure_and_escaping() -> None:
 def test_gallery_of_one_shape_is_marked() -> None:
     black, wide = np.zeros((2, 3)), np.zeros((2, 5))
     for images, kind in (([black, black], "gallery gallery-uniform"), ([black, wide], "gallery")):
-        (attrs,) = _Tags(gallery(images, ["a", "b"], ["x", "y"]).html).named("div")
+        (attrs,) = Tags(gallery(images, ["a", "b"], ["x", "y"]).html).named("div")
         assert attrs["class"] == kind
 
 
 def test_gallery_shrinks_and_leaves_the_original() -> None:
     image = Image.new("RGB", (40, 20), "red")
     element = gallery([image], ["red"], ["a red field"], max_side=10, encoding="jpeg")
-    (attrs,) = _Tags(element.html).named("img")
+    (attrs,) = Tags(element.html).named("img")
     assert (attrs["width"], attrs["height"]) == ("10", "5")
     assert Image.open(io.BytesIO(_payload(attrs))).format == "JPEG"
     assert image.size == (40, 20)
-    (attrs,) = _Tags(gallery([image], ["red"], ["red"], max_side=None).html).named("img")
+    (attrs,) = Tags(gallery([image], ["red"], ["red"], max_side=None).html).named("img")
     assert attrs["width"] == "40"
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "I;16"])
 def test_gallery_takes_any_pil_mode(mode: str) -> None:
     element = gallery([Image.new(mode, (4, 4))], ["plain"], ["one colour"])
-    assert len(_Tags(element.html).named("img")) == 1
+    assert len(Tags(element.html).named("img")) == 1
 
 
 @pytest.mark.parametrize(

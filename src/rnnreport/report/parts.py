@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments.captioning import by_heart, gradients
-from rnnreport.experiments.captioning import settings as caption_settings
-from rnnreport.experiments.captioning import study as caption_study
-from rnnreport.experiments.captioning import training as caption_training
+from rnnreport.experiments.captioning import settings as captioning_settings
+from rnnreport.experiments.captioning import study as captioning_study
+from rnnreport.experiments.captioning import training as captioning_training
 from rnnreport.experiments.style import painting
 from rnnreport.experiments.style import study as style_study
 from rnnreport.experiments.text import live, word_vectors
@@ -193,12 +193,12 @@ def code_of(part: PartName) -> str:
 
 def _captioning(profile: ResolvedProfile) -> tuple[Runs, ...]:
     measured = tuple(
-        gradients.GradientsConfig(caption_settings.default_config(cell, profile=profile))
+        gradients.GradientsConfig(captioning_settings.default_config(cell, profile=profile))
         for cell in gradients.CELLS
     )
     return (
         Runs("learning captions by heart", by_heart, tuple(by_heart.configs(profile).values())),
-        Runs("captions", caption_training, tuple(caption_study.configs(profile)), stage=1),
+        Runs("captions", captioning_training, tuple(captioning_study.configs(profile)), stage=1),
         Runs("the gradient over time", gradients, measured, stage=2),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from rnnreport.experiments.captioning import figures as caption_figures
+from rnnreport.experiments.captioning import figures as captioning_figures
 from rnnreport.experiments.captioning import study as captioning
 from rnnreport.experiments.style import figures as style_figures
 from rnnreport.experiments.style import study as style
@@ -123,12 +123,12 @@ class _Page:
 def _captioning() -> _Page:
     study = captioning.study("full")
     tables = [
-        caption_figures.results_table(study),
-        caption_figures.differences_table(study),
-        caption_figures.by_heart_table(captioning.by_heart("full")),
+        captioning_figures.results_table(study),
+        captioning_figures.differences_table(study),
+        captioning_figures.by_heart_table(captioning.by_heart("full")),
         _captions(study),
     ]
-    return _Page(tables, [caption_figures.learning_curves(study)])
+    return _Page(tables, [captioning_figures.learning_curves(study)])
 
 
 def _captions(study: captioning.Study) -> Table:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from PIL import Image
 from real_data import needs
 
-from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import MissingDataError
 from rnnreport.data.flickr8k import load_flickr8k, split_by_name
 from rnnreport.experiments.captioning import by_heart
@@ -35,22 +31,7 @@ TINY = ByHeartConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Compute in one thread: several wait for each other where other programs run beside them."""
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(count)
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Store results in a folder of the test's own."""
-    folder = tmp_path / "store"
-    monkeypatch.setenv("RNNREPORT_STORE", str(folder))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread", "store")
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -129,33 +110,7 @@ def test_images_of_a_sample_are_drawn_again() -> None:
         images(result, ["scene-99999"])
 
 
-@pytest.fixture
-def made_up_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a data folder with a few noise images in Flickr8k's layout and random weights."""
-    root = tmp_path / "data"
-    folder = root / "flickr8k" / "Images"
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    rows = []
-    for number in range(18):
-        name = f"{number}.jpg"
-        # Smooth noise: JPEG and the network's resizing would wash out finer one.
-        coarse = Image.fromarray(random.integers(0, 256, (4, 5, 3), dtype=np.uint8))
-        coarse.resize((50, 40)).save(folder / name)
-        rows += [(name, f"Caption {number} , number {k} .") for k in range(5)]
-    with (root / "flickr8k" / "captions.txt").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("image", "caption"), *rows])
-    with torch.random.fork_rng():
-        torch.manual_seed(0)  # torchvision's constructor takes no generator
-        network = torchvision.models.mobilenet_v2()
-    (root / "weights").mkdir()
-    path = root / "weights" / "mobilenet_v2_imagenet_from_quant.safetensors"
-    safetensors.torch.save_file(network.state_dict(), path)
-    monkeypatch.setenv("RNNREPORT_DATA", str(root))
-    return root
-
-
-def test_photographs(made_up_data: Path) -> None:
+def test_photographs(photographs: Path) -> None:
     config = replace(TINY, profile="full", n_val=2)
     result = run(config)
     assert result.config["profile"] == result.data["profile"] == "full"
@@ -163,7 +118,7 @@ def test_photographs(made_up_data: Path) -> None:
     assert (result.data["n_images"], result.data["folder"]) == (18, "flickr8k")
     assert result.metrics["input_dim"] == 1280
     assert result.metrics["exact"] == 5
-    data = load_flickr8k(made_up_data / "flickr8k")
+    data = load_flickr8k(photographs / "flickr8k")
     train, val = split_by_name(data.captions)
     for part, pool in (("train", train), ("val", val)):
         for record in result.details[part]:
@@ -176,26 +131,26 @@ def test_photographs(made_up_data: Path) -> None:
         images(result, ["99.jpg"])
 
 
-def test_the_fingerprint_of_photographs_follows_what_is_used(made_up_data: Path) -> None:
+def test_the_fingerprint_of_photographs_follows_what_is_used(photographs: Path) -> None:
     def fingerprint() -> str:
         return str(run(replace(TINY, profile="full", n_val=1, epochs=1)).data["fingerprint"])
 
     first = fingerprint()
     assert fingerprint() == first
     used = run(replace(TINY, profile="full", n_val=1, epochs=1)).details["train"][0]["image"]
-    path = made_up_data / "flickr8k" / "Images" / used
+    path = photographs / "flickr8k" / "Images" / used
     content = path.read_bytes()
     Image.new("RGB", (50, 40)).save(path)
     assert fingerprint() != first
     path.write_bytes(content)
     assert fingerprint() == first
-    captions = made_up_data / "flickr8k" / "captions.txt"
+    captions = photographs / "flickr8k" / "captions.txt"
     captions.write_text(captions.read_text("utf-8").replace("number 3", "number 9"), "utf-8")
     assert fingerprint() != first
 
 
-def test_asking_for_more_than_there_is(made_up_data: Path) -> None:
-    assert made_up_data.is_dir()
+def test_asking_for_more_than_there_is(photographs: Path) -> None:
+    assert photographs.is_dir()
     for name, most in (("n_train", 16), ("n_val", 2)):
         config = replace(TINY, profile="full", n_val=1)
         with pytest.raises(ValueError, match=f"{name} must be at most {most} .*got 99"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
 from drawing import axes_of
 from PIL import Image
+from tags import Tags
 
 from rnnreport.experiments.captioning import figures as captioning_figures
 from rnnreport.experiments.captioning import study as captioning_study
@@ -35,7 +35,6 @@ from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Difference,
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.names import CELLS
 from rnnreport.show.figures import overlay
-from rnnreport.show.html import Html
 
 
 @pytest.fixture(scope="module")
@@ -63,37 +62,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
         )
 
 
-class _Page(HTMLParser):
-    """The tags of a piece of HTML, and the text of each table cell."""
-
-    def __init__(self, element: Html) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.rows: list[list[str]] = []
-        self._cell = False
-        self.feed(element._repr_html_())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        self._cell = tag in ("td", "th")
-        if self._cell:
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._cell = self._cell and tag not in ("td", "th")
-
-    def handle_data(self, data: str) -> None:
-        if self._cell:
-            self.rows[-1][-1] += data
-
-    def alts(self) -> list[str]:
-        return [attrs["alt"] or "" for tag, attrs in self.tags if tag == "img"]
-
-
 def test_results_tables(study: Study) -> None:
-    head, *lines = _Page(results_table(study)).rows
+    head, *lines = Tags(results_table(study).html).rows
     assert head == ["", "CIDEr", "95 % interval", "BLEU-4", "95 % interval", "CIDEr of each seed"]
     assert len(lines) == len(CELLS) * len(WAYS)
     row = study.row("lstm", "beam")
@@ -105,7 +75,7 @@ def test_results_tables(study: Study) -> None:
         f"{row.scores.bleu_4:.3f}",
     ]
     assert line[5] == ", ".join(f"{value:.3f}" for value in row.ciders)
-    head, *lines = _Page(measures_table(study)).rows
+    head, *lines = Tags(measures_table(study).html).rows
     assert head[1:] == ["BLEU-1", "BLEU-2", "BLEU-3", "ROUGE-L", "In training", "Exact"]
     line = next(line for line in lines if line[0] == "LSTM, beam")
     assert line[1] == f"{row.scores.bleu_1:.3f}"
@@ -114,13 +84,13 @@ def test_results_tables(study: Study) -> None:
         f"{100 * row.in_training:.0f} %",
         f"{row.exact:.1f}",
     ]
-    head, *lines = _Page(settings_table(study)).rows
+    head, *lines = Tags(settings_table(study).html).rows
     assert [line[0] for line in lines] == list(NAMES.values())
     assert lines[0][1] == f"{study.first.metrics['num_parameters']:,}"
 
 
 def test_differences(study: Study) -> None:
-    _, *lines = _Page(differences_table(study)).rows
+    _, *lines = Tags(differences_table(study).html).rows
     assert [line[0] for line in lines] == [
         f"{pair}, {WAY_NAMES[way].lower()}"
         for pair in ("LSTM − RNN", "Attention − LSTM")
@@ -142,7 +112,7 @@ def test_differences(study: Study) -> None:
     vars(other)["differences"] = (made_up[2], replace(made_up[2], way="beam"))
     assert verdict(other).label == "Greedy, beam: the LSTM and the RNN cannot be told apart."
     vars(other)["differences"] = made_up
-    _, *lines = _Page(differences_table(other)).rows
+    _, *lines = Tags(differences_table(other).html).rows
     assert [line[3] for line in lines] == ["–", "0.50", "1.20"]
     assert [line[2] for line in lines][1] == "−0.200 – −0.010"
 
@@ -183,30 +153,29 @@ def test_seeds_that_end_earlier_end_the_curve(study: Study) -> None:
 
 def test_captions_gallery(study: Study) -> None:
     gallery = captions_gallery(study, "val", [2, 0])
-    page = _Page(gallery)
-    truths = study.references("val")
-    assert page.alts() == ["A drawn scene: " + " ".join(truths[k][0]) for k in (2, 0)]
-    text = gallery._repr_html_()
+    truths = [" ".join(study.references("val")[k][0]) for k in (2, 0)]
+    images = Tags(gallery.html).named("img")
+    assert [image["alt"] for image in images] == [f"A drawn scene: {truth}" for truth in truths]
     for cell in CELLS:
         score = study.ciders(cell, "beam")[2]
         caption = " ".join(study.captions(cell, "beam")[0][2])
         name = "Attention" if cell == "attention" else NAMES[cell]
-        assert f"<dt>{name}</dt><dd>{caption} ({score:.2f})</dd>" in text
-    assert "(0." not in captions_gallery(study, "train", range(2))._repr_html_()
+        assert f"<dt>{name}</dt><dd>{caption} ({score:.2f})</dd>" in gallery.html
+    assert "(0." not in captions_gallery(study, "train", range(2)).html
 
 
 def test_attention_maps(study: Study) -> None:
     captions_of_val = study.captions("attention", "beam")[0]
     rows = [k for k, words in enumerate(captions_of_val) if words][:2]
     maps = attention_maps(study, rows)
-    page = _Page(maps)
-    assert len(page.alts()) == sum(len(captions_of_val[k]) + 1 for k in rows)
+    images = Tags(maps.html).named("img")
+    assert len(images) == sum(len(captions_of_val[k]) + 1 for k in rows)
     captioner = TrainedCaptioner(study.results["attention"][0])
     picture = study.data.image(study.names("val")[rows[0]])
     captions = captioner.vocabulary.encode([captions_of_val[rows[0]]], 42)
     weights = captioner.model.trace(captioner.features([picture]), captions).weights
     assert weights is not None
-    captioned = re.findall("<figcaption>(.*?)</figcaption>", maps._repr_html_())
+    captioned = re.findall("<figcaption>(.*?)</figcaption>", maps.html)
     assert captioned[0] == "the image"
     # The weights of the first word are those at <START>.
     for place, word in enumerate(captions_of_val[rows[0]]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Generator, Tensor
@@ -21,11 +19,7 @@ CAPTIONS = torch.tensor([[1, 4, 5, 6, 4, 2], [1, 5, 6, 3, 5, 2]])
 H = 5
 
 
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Store results in a folder of the test's own."""
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def make_model(cell: CellType) -> CaptioningRNN:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 from stored import store_result
@@ -18,12 +17,7 @@ from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
 from rnnreport.names import CELLS, CellType
 from rnnreport.runs.store import Outcome, Result
 
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Store results in a folder of the test's own."""
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def words(text: str) -> Words:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -10,19 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from PIL import Image
 from real_data import needs
 
-from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.flickr8k import split_by_name
 from rnnreport.experiments.captioning import data as captioning_data
@@ -50,20 +47,7 @@ TINY = CaptionConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(count)
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "store"
-    monkeypatch.setenv("RNNREPORT_STORE", str(folder))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread", "store")
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -228,31 +212,6 @@ def test_refuses_bad_configurations(change: dict[str, object], message: str) -> 
 
 
 # Made-up photographs
-
-
-@pytest.fixture
-def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a data folder with a few noise images in Flickr8k's layout and random weights."""
-    root = tmp_path / "data"
-    folder = root / "flickr8k" / "Images"
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    rows = []
-    for number in range(18):
-        name = f"{number}.jpg"
-        coarse = Image.fromarray(random.integers(0, 256, (4, 5, 3), dtype=np.uint8))
-        coarse.resize((50, 40)).save(folder / name)
-        rows += [(name, f"Caption {number} , number {k} .") for k in range(2)]
-    with (root / "flickr8k" / "captions.txt").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("image", "caption"), *rows])
-    with torch.random.fork_rng():
-        torch.manual_seed(0)  # torchvision's constructor takes no generator
-        network = torchvision.models.mobilenet_v2()
-    (root / "weights").mkdir()
-    path = root / "weights" / "mobilenet_v2_imagenet_from_quant.safetensors"
-    safetensors.torch.save_file(network.state_dict(), path)
-    monkeypatch.setenv("RNNREPORT_DATA", str(root))
-    return root
 
 
 def test_features_of_photographs_are_computed_once(

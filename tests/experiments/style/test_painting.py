@@ -50,13 +50,12 @@ def clear_caches() -> None:
     paintings.feature_network.cache_clear()
 
 
+pytestmark = pytest.mark.usefixtures("one_thread", "store")
+
+
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compute in one thread, draw small pictures, keep results in a folder of the test's own."""
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Draw small pictures."""
     monkeypatch.setattr(paintings, "_DRAWN_SIDE", 48)
     monkeypatch.setattr(paintings, "landscape", patches)
     cheap = {name: painting._replace(draw=patches) for name, painting in PAINTINGS.items()}
@@ -65,7 +64,6 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     clear_caches()
     yield
     clear_caches()
-    torch.set_num_threads(count)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from live_networks import ENOUGH, random_lstm
 from real_data import needs
 from sources import modules_of
+from tags import Tags
 from torch import Tensor
 
 from rnnreport import nn
@@ -36,18 +36,16 @@ from rnnreport.runs.store import Result, load_tensors
 LIMIT = 500_000  # bytes that the weights may take in the page
 
 
+pytestmark = pytest.mark.usefixtures("one_thread", "store")
+
+
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compute in one thread on a small sample, keep results in a folder of the test's own."""
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+def small_sample(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the sample small."""
     monkeypatch.setattr(text_data, "SAMPLE_SIZES", (400, 80, 101))
     text_data.text_data.cache_clear()
     yield
     text_data.text_data.cache_clear()
-    torch.set_num_threads(count)
 
 
 def tiny(**changes: Any) -> LiveConfig:
@@ -341,30 +339,10 @@ def test_both_networks_fit_into_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- What the page shows --------------------------------------------------------------------------
 
 
-class Cells(HTMLParser):
-    """Collects the text of each row's cells, the names of its pictures and the attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.labels: list[str] = []
-        self.opacity: list[float] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag == "svg" and attributes.get("role") == "img":
-            self.labels.append(str(attributes["aria-label"]))
-        if tag == "rect" and "fill-opacity" in attributes:
-            self.opacity.append(float(str(attributes["fill-opacity"])))
-
-    def handle_data(self, data: str) -> None:
-        if self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data
+def tags_of_table(page: str) -> Tags:
+    table = re.search("<table.*?</table>", page, re.DOTALL)
+    assert table is not None
+    return Tags(table[0])
 
 
 def figure_of(result: Result) -> tuple[LiveLSTM, str]:
@@ -377,9 +355,9 @@ def test_the_example_shows_the_numbers_of_the_model() -> None:
     page = live_figure({"these": model}).html
     tokens = tokenise_review(EXAMPLES[0])
     reading = model.read(tokens)
-    cells = Cells(page.partition("</table>")[0])
-    assert cells.rows[0] == ["word", *tokens]
-    assert cells.rows[1][1:] == [f"{p:.2f}" for p in reading.probability.tolist()]
+    table = tags_of_table(page)
+    assert table.rows[0] == ["word", *tokens]
+    assert table.rows[1][1:] == [f"{p:.2f}" for p in reading.probability.tolist()]
     assert f'<b id="live-lstm-probability">{reading.probability[-1]:.2f}</b>' in page
     named = {
         "forget gate": reading.f,
@@ -393,9 +371,10 @@ def test_the_example_shows_the_numbers_of_the_model() -> None:
         for name, rows in named.items()
         for row in rows
     ]
-    assert cells.labels == expected
+    assert [picture["aria-label"] for picture in table.named("svg")] == expected
     strips = torch.cat([gate.flatten() for gate in (reading.f, reading.i, reading.o)])
-    np.testing.assert_allclose(cells.opacity, strips.numpy(), atol=0.0051)
+    opacity = [float(str(rect["fill-opacity"])) for rect in table.named("rect")]
+    np.testing.assert_allclose(opacity, strips.numpy(), atol=0.0051)
 
 
 def test_bars_lie_on_the_side_of_their_sign() -> None:
@@ -429,7 +408,7 @@ def test_a_choice_is_offered_between_several() -> None:
         ("0", " checked", "these"),
         ("1", "", "&lt;those&gt;"),
     ]
-    first, second = (Cells(page.partition("</table>")[0]).rows for page in (alone, both))
+    first, second = (tags_of_table(page).rows for page in (alone, both))
     assert first == second  # the first of both reads
     carried = re.findall(r'class="live-model">(.*?)</script>', both)
     assert carried == [one.to_json(), other.to_json()]

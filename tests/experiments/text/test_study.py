@@ -6,14 +6,13 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 from drawing import axes_of
 from stored import store_result
+from tags import Tags
 from torch import Tensor
 
 from rnnreport.asked import TEXT_ACCURACY
@@ -42,15 +41,9 @@ from rnnreport.experiments.text.study import NAMES, Row, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.names import MODELS, ModelName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
-from rnnreport.show.html import Html
 from rnnreport.show.tables import p_text, table
 
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Store results in a folder of the test's own."""
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("store")
 
 
 Answers = Mapping[ModelName, Sequence[Sequence[float]]]
@@ -117,37 +110,6 @@ def make_study(
 def answering(labels: Sequence[int], wrong: Sequence[int], p: float = 0.9) -> list[float]:
     """Return probabilities that are right everywhere but at some places."""
     return [p if label ^ (k in wrong) else 1 - p for k, label in enumerate(labels)]
-
-
-class _Page(HTMLParser):
-    """The elements of a piece of HTML: tags with attributes, and the text of each table cell."""
-
-    def __init__(self, element: Html) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.rows: list[list[str]] = []
-        self._cell = False
-        self.feed(element._repr_html_())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        self._cell = tag in ("td", "th")
-        if self._cell:
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._cell = self._cell and tag not in ("td", "th")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        if self._cell:
-            self.rows[-1][-1] += data
-
-    def classed(self, name: str) -> list[dict[str, str | None]]:
-        return [attrs for _, attrs in self.tags if name in (attrs.get("class") or "").split()]
 
 
 # Statistics
@@ -327,7 +289,7 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
         "bilstm": [answering(LABELS, wrong) for wrong in ([0, 1, 2], [2, 3])],
     }
     element = results_table(make_study(make_data(LABELS, profile=profile), answers))
-    page = _Page(element)
+    page = Tags(element.html)
     head, bag, _, two, committee = page.rows
     assert {len(cells) for cells in page.rows} == {columns}
     assert head[1:5] == ["Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
@@ -383,7 +345,7 @@ def test_accuracy_by_kind() -> None:
     assert table["plain"] == {"sentences": 4, "GloVe, RNN": 1.0, "Bag of words": 5 / 8}
     assert table["a <b>"] == {"sentences": 2, "GloVe, RNN": 1.0, "Bag of words": 0.5}
     element = kinds_table(study, ("bag", "rnn"))
-    page = _Page(element)
+    page = Tags(element.html)
     assert page.rows == [
         ["Construction", "Sentences", "Bag of words", "GloVe, RNN"],
         ["plain", "4", "0.62", "1.00"],
@@ -405,7 +367,7 @@ def test_mistakes() -> None:
         },
     )
     element = mistakes(study, "lstm", 3)
-    page = _Page(element)
+    page = Tags(element.html)
     assert page.rows == [
         ["Sentence", "Label", "GloVe, LSTM", "Bag of words"],
         ["fine", "positive", "0.010", "0.500"],
@@ -415,7 +377,7 @@ def test_mistakes() -> None:
     assert "<b>" not in element.html
     assert element.label == "The 3 most certain mistakes of GloVe, LSTM"
     everything = mistakes(study, "lstm", 99)
-    assert [row[0] for row in _Page(everything).rows[1:]] == [
+    assert [row[0] for row in Tags(everything.html).rows[1:]] == [
         "fine",
         'the <b> & "x"',
         "soup",
@@ -427,7 +389,7 @@ def test_mistakes() -> None:
 def test_what_can_be_scrolled_has_a_name() -> None:
     study = make_study(make_data((1, 0), kinds=("plain",) * 2), {"bag": [[0.1, 0.2]]})
     for element in (kinds_table(study, ("bag",)), mistakes(study, "bag", 1)):
-        (region,) = _Page(element).classed("table-scroll")
+        (region,) = Tags(element.html).classed("table-scroll")
         assert (region.get("role"), region.get("aria-label")) == ("region", element.label)
 
 
@@ -474,7 +436,7 @@ def test_verdict() -> None:
         "source's number; “GloVe, RNN” is below it; “Bag of words” cannot be told apart from it."
     )
     assert element.label == f"{first} {second}"
-    page = _Page(element)
+    page = Tags(element.html)
     assert [tag for tag, _ in page.tags] == ["p", "p"]
     assert page.text == first + second
 
@@ -505,7 +467,7 @@ def test_strips() -> None:
     readers = {"a & b": Reader(0.5, 0.25, 0.0), "LSTM": Reader(0.51, 0.75, 1.0)}
     sentences = [["so", "<b>", '"'], ["good"]]
     element = strips(cast("Mapping[str, TrainedClassifier]", readers), sentences)
-    page = _Page(element)
+    page = Tags(element.html)
     assert [attrs["aria-label"] for attrs in page.classed("strip")] == ['so <b> "', "good"]
     assert {attrs["role"] for attrs in page.classed("strip")} == {"group"}
     assert len(page.classed("strip-line")) == 4

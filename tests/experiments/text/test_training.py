@@ -50,17 +50,15 @@ def clear_caches() -> None:
     text_training._file_vectors.cache_clear()
 
 
+pytestmark = pytest.mark.usefixtures("one_thread", "store")
+
+
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compute in one thread, keep results in a folder of the test's own, remember no data."""
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+def fresh_caches() -> Iterator[None]:
+    """Remember no data of another test."""
     clear_caches()
     yield
     clear_caches()
-    torch.set_num_threads(count)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -40,11 +39,7 @@ from rnnreport.show.html import Html
 LABELS = (0,) * 5 + (1,) * 5
 
 
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Store results in a folder of the test's own."""
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def make_result(

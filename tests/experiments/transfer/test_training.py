@@ -48,20 +48,18 @@ def clear_caches() -> None:
     transfer_training._last_maps.cache_clear()
 
 
+pytestmark = pytest.mark.usefixtures("one_thread", "store")
+
+
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compute in one thread, draw few insects, keep results in a folder of the test's own."""
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
-    monkeypatch.delenv("RNNREPORT_PROFILE", raising=False)
+def few_insects(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Draw few insects."""
     few = functools.partial(generate_insects, size=48, train=(13, 11), val=(5, 6))
     monkeypatch.setattr(transfer_data, "generate_insects", few)
     monkeypatch.setattr(transfer_data, "COUNTS", {"train": (13, 11), "val": (5, 6)})
     clear_caches()
     yield
     clear_caches()
-    torch.set_num_threads(count)
 
 
 def tiny(mode: Mode, **changes: Any) -> TransferConfig:

@@ -1,0 +1,37 @@
+"""Made-up photographs."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+
+@pytest.fixture
+def photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mobilenet: torch.nn.Module
+) -> Path:
+    """Return a data folder with a few noise images in Flickr8k's layout and random weights."""
+    root = tmp_path / "data"
+    folder = root / "flickr8k" / "Images"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(18):
+        name = f"{number}.jpg"
+        # Smooth noise: JPEG and the network's resizing would wash out finer noise.
+        coarse = Image.fromarray(random.integers(0, 256, (4, 5, 3), dtype=np.uint8))
+        coarse.resize((50, 40)).save(folder / name)
+        rows += [(name, f"Caption {number} , number {k} .") for k in range(5)]
+    with (root / "flickr8k" / "captions.txt").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("image", "caption"), *rows])
+    (root / "weights").mkdir()
+    path = root / "weights" / "mobilenet_v2_imagenet_from_quant.safetensors"
+    safetensors.torch.save_file(mobilenet.state_dict(), path)
+    monkeypatch.setenv("RNNREPORT_DATA", str(root))
+    return root
