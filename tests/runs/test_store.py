@@ -329,3 +329,9 @@ def test_the_latest_of_some_settings(run: Run) -> None:
     assert latest("toy", Profiled, part="toys", profile="sample", size=3) == sample
     with pytest.raises(MissingDataError, match="model 4 is stored"):
         latest("toy", Profiled, part="toys", size=4)
+
+
+@pytest.mark.parametrize("profile", ["auto", "half"])
+def test_a_profile_is_decided_before(profile: str) -> None:
+    with pytest.raises(ValueError, match=f"must be one of full, sample, got '{profile}'"):
+        asked(Profiled(profile=profile))

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import safetensors.torch
 import torch
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from rnnreport._files import store_folder, write_whole
 from rnnreport.data.assets import MissingDataError
+from rnnreport.names import ResolvedProfile
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
 
@@ -80,6 +81,8 @@ class Outcome:
 class Request:
     """What decides a result. Nothing is computed to make one, and nothing to know its key.
 
+    A configuration with a profile that is not decided yet raises a ``ValueError``.
+
     Attributes
     ----------
     experiment
@@ -104,6 +107,14 @@ class Request:
     data: Mapping[str, Json]
     seeds: Mapping[str, int]
     device: str
+
+    def __post_init__(self) -> None:
+        profiles = get_args(ResolvedProfile)
+        profile = getattr(self.config, "profile", profiles[0])
+        if profile not in profiles:
+            raise ValueError(
+                f"profile of a configuration must be one of {', '.join(profiles)}, got {profile!r}"
+            )
 
     @cached_property
     def key(self) -> str:
