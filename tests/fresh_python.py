@@ -1,4 +1,4 @@
-"""For tests of what an import brings with it."""
+"""A fresh interpreter, for tests of imports."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _fault(site: Site, path: Path, address: str) -> str | None:
 
 
 def fetched_elsewhere(site: Site, path: Path) -> list[str]:
-    """Images, scripts and style sheets of a page that a network would be needed for."""
+    """Images, scripts and style sheets of a page that need a network."""
     return [
         f"{tag} {address}"
         for tag, address in site.page(path).links
@@ -111,7 +111,7 @@ def fetched_elsewhere(site: Site, path: Path) -> list[str]:
 
 
 def heading_faults(site: Site, path: Path) -> list[str]:
-    """Other than one h1; a heading or an equation without its permalink."""
+    """A number of h1 other than one; headings and equations without a permalink."""
     page = site.page(path)
     tops = sum(tag == "h1" for tag, _ in page.headings)
     faults = [] if tops == 1 else [f"{tops} h1 and not one"]
@@ -121,7 +121,7 @@ def heading_faults(site: Site, path: Path) -> list[str]:
 
 
 def alt_faults(site: Site, path: Path, words: int = 4) -> list[str]:
-    """Images of the text whose alternative is missing or too short to tell anything."""
+    """Images of the text whose alternative text is missing or too short."""
     return [
         f"{image.get('src', '?')}: alt {image.get('alt')!r}"
         for image in site.page(path).images

@@ -1,4 +1,4 @@
-"""For tests of what decides a result."""
+"""For tests of the definitions that decide a result."""
 
 from __future__ import annotations
 

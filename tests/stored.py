@@ -23,6 +23,6 @@ def store_result(
     device: str,
     compute: Callable[[], Outcome],
 ) -> Result:
-    """Store an outcome as if an experiment had had it."""
+    """Store an outcome as if an experiment had computed it."""
     request = Request(_EXPERIMENTS[module], module, config, data, seeds, device)
     return get_or_compute(request, compute)

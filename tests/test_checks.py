@@ -1,4 +1,4 @@
-"""The range checks of configurations: what they let pass, and what they say of what they do not."""
+"""The range checks of configurations: what they let pass, and their messages for the rest."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def store_folder() -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, in a folder that exists, so that nobody ever reads half of it.
+    """Write a file as a whole, in a folder that exists: no reader ever sees half of it.
 
     If several processes write it at once, the last one wins.
     """

@@ -59,7 +59,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int | None]]:
-    """Return which parts are done, on which data and by how many, and do none of them."""
+    """Return the parts that are run, on which data and by how many processes; none is run."""
     calls: list[tuple[str, str, int | None]] = []
 
     def plan(part: PartName, profile: Profile) -> Plan:
@@ -104,7 +104,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[ByHeartConfig]:
 
 @pytest.fixture
 def studies(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
-    """Return the profiles of the studies that are asked for, and do none of them."""
+    """Return the profiles of the studies of text that are asked for, and do none of them."""
     asked: list[Profile] = []
     rows = [
         Row(

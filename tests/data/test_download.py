@@ -44,7 +44,7 @@ def get(server: Server, path: Path, answer: Answer | None = None, **settings: An
 
 
 def fails(server: Server, path: Path, answer: Answer | None = None, **settings: Any) -> str:
-    """Return the message of a download that must fail, and names its address."""
+    """Return the error of a download that must fail; it must name the address."""
     with pytest.raises(DownloadError) as raised:
         get(server, path, answer, **settings)
     assert not path.exists()

@@ -150,7 +150,7 @@ def test_words_must_be_distinct(tmp_path: Path, asked: list[str], message: str) 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grow by one entry each time that the text file is read."""
+    """Return a list that grows by one entry each time that the text file is read."""
     read, entries = glove._read, []
 
     def noted(path: Path, *rest: object) -> WordVectors:

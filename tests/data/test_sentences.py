@@ -28,7 +28,7 @@ def pack(rows: Rows) -> Sentences:
 
 
 def unpack(sentences: Sentences) -> Rows:
-    """Back to lists; also hold the two tensors against what their class promises."""
+    """Return lists of words, and check the two tensors against the promises of their class."""
     words, lengths = sentences.words, sentences.lengths
     assert words.dtype == lengths.dtype == torch.int64
     rows, rest = [], words.tolist()
@@ -44,7 +44,7 @@ def generator(seed: int) -> torch.Generator:
 
 
 def waste(lengths: Tensor, batch_size: int) -> float:
-    """The share of all places in the padded batches that hold padding."""
+    """Return the share of padding in the padded batches."""
     batches = torch.split(lengths, batch_size)
     places = sum(int(batch.max()) * len(batch) for batch in batches)
     return 1 - int(lengths.sum()) / places
@@ -205,7 +205,7 @@ def test_the_order_is_the_generators(lengths: Tensor, batch_size: int, seed: int
 def test_batches_are_as_even_as_sorting_makes_them(
     lengths: Tensor, batch_size: int, seed: int
 ) -> None:
-    """Without the short one, the whole batches are the pieces of all the rest in sorted order."""
+    """Without the short batch, the batches are the sorted sentences, cut into pieces."""
     order = order_by_length(lengths, batch_size, generator(seed))
     whole = len(order) // batch_size * batch_size
     pieces = [sorted(piece) for piece in lengths[order[:whole]].view(-1, batch_size).tolist()]

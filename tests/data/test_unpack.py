@@ -30,7 +30,7 @@ def everything(name: str) -> str:
 
 
 def refused(path: Path, folder: Path, match: str, **limits: float) -> None:
-    """See an archive refused before anything of it is written."""
+    """Check that an archive is refused before any of it is written."""
     with pytest.raises(DataFormatError, match=match) as raised:
         unpack(path, folder, everything, **limits)  # type: ignore[arg-type]
     assert str(path) in str(raised.value)

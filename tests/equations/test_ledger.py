@@ -212,7 +212,7 @@ def without_dc_T(layer: Layer) -> Layer:
 
 @cache
 def random_problems() -> dict[str, tuple[Any, Tensor]]:
-    """Of each equation a problem and its left side, which no broken layer changes."""
+    """Return a problem of each equation and its left side, which no broken layer changes."""
     return {
         number: entry.draw(generator(0), entry.sizes(generator(0), False))
         for number, entry in LEDGER.items()
@@ -220,7 +220,7 @@ def random_problems() -> dict[str, tuple[Any, Tensor]]:
 
 
 def failing() -> set[str]:
-    """Numbers whose code fails; every formula must hold all the same."""
+    """Return the numbers whose code fails; every formula must hold all the same."""
     residuals = {
         number: LEDGER[number].residual(*problem) for number, problem in random_problems().items()
     }

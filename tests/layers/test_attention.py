@@ -226,7 +226,7 @@ def test_step_gradients_are_the_complex_step_of_the_step(problem: Problem) -> No
 
 
 def test_full_jacobian_of_a_tiny_step() -> None:
-    """Every element of both states by every element of every argument."""
+    """Each element of both states is differentiated by each element of each argument."""
     problem = make_problem(T=1, N=2, D=2, H=2, P=3, seed=4)
     point = [problem.x[0], problem.h0, problem.c0, problem.A]
     point += [getattr(problem, name) for name in WEIGHTS]
@@ -446,7 +446,7 @@ def test_strides_do_not_matter(problem: Problem) -> None:
 
 
 def test_an_expanded_map_is_taken() -> None:
-    """As beam search has it: one map for several rows."""
+    """Beam search reads one map for several rows."""
     problem = make_problem(T=3, N=4, D=2, H=3, P=5, seed=1)
     expanded = problem.replace(A=problem.A[:1].expand_as(problem.A))
     dense = problem.replace(A=expanded.A.clone())

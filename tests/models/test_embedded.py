@@ -1,4 +1,4 @@
-"""The embedded network: its maps, its file, and what is recorded of its training."""
+"""The embedded network: its maps, its file, and the record of its training."""
 
 from __future__ import annotations
 

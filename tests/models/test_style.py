@@ -273,7 +273,7 @@ def test_the_parts_are_those_of_the_page(folder: Path) -> None:
 
 @torch.no_grad()
 def test_weights_do_not_depend_on_the_scale_of_the_maps(folder: Path) -> None:
-    """What the networks of different origin differ in: a factor on all maps."""
+    """Networks of different origin differ by a factor on all maps."""
     settings = StyleSettings(content=1.0, variation=1.0)
     before = Objective(load("vgg19", folder), settings, draw(0), draw(2)).parts(draw(4))
     network = load("vgg19", folder)
@@ -360,7 +360,7 @@ def test_painting_begins_with_the_content() -> None:
 def test_the_image_is_clamped_after_a_step_and_not_within_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each loss is that of the image that the step before has left."""
+    """Each loss is that of the image after the step before."""
     seen: list[Tensor] = []
     usual = Objective.parts
 

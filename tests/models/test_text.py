@@ -1,4 +1,4 @@
-"""The text classifiers, and a training epoch of them with torch's layers in the place of ours."""
+"""The text classifiers, and their training against that with torch's layers."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def average(seed: int = 0, *, fixed: bool = False, dropout: float = 0.0) -> Embe
 
 
 def make(kind: Any) -> TextClassifier:
-    """Build a model in float64 whose parameters are all other than zero."""
+    """Build a model in float64 with no parameter at zero."""
     if kind == "bag":
         model: TextClassifier = BagOfWords(V)
         for parameter in model.parameters():
@@ -367,7 +367,7 @@ def test_dropout_of_the_average_acts_where_a_generator_is_given() -> None:
 
 @pytest.mark.parametrize("kind", ["average", "last", "max"])
 def test_dropout_keeps_the_expected_score(kind: Any) -> None:
-    """Of the same sentence many times over, the mean is the score without dropout."""
+    """The mean over many copies of a sentence is its score without dropout."""
     if kind == "average":
         model: TextClassifier = average(dropout=0.4)
     else:
@@ -394,7 +394,7 @@ def test_a_dropped_feature_is_dropped_from_all_words_of_a_sentence() -> None:
 
 
 def test_a_dropped_word_becomes_unknown() -> None:
-    """The sentence scores as one of unknown words where all are dropped."""
+    """Where all words are dropped, a sentence has the score of unknown words."""
     model = recurrent("lstm", 2, "max", word_dropout=1.0)
     unknown = [len(row) * [UNKNOWN] for row in ROWS]
     assert torch.equal(score(model, ROWS, generator(0)), score(model, unknown))
@@ -432,7 +432,7 @@ BAGS: dict[str, Callable[[float], TextClassifier]] = {
 def by_autograd(
     model: TextClassifier, sentences: Sentences, labels: Tensor, rng: torch.Generator | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Differentiate the loss of the scores; the gradients of what is trained, by name."""
+    """Differentiate the loss of the scores by all that is trained; return gradients by name."""
     loss = nn.sigmoid_loss(model(sentences, rng), labels)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     gradients = torch.autograd.grad(loss, list(trained.values()))
@@ -553,7 +553,7 @@ def test_first_weights_are_the_generators(kind: Any) -> None:
 
 
 def test_first_weights_fill_the_range_of_torch() -> None:
-    """Uniform within one over the root of the size, but for the recurrent ones."""
+    """All weights but the recurrent ones are uniform within one over the root of the size."""
     model = recurrent("lstm", hidden_dim=64)
     for name, weight in model.layers[0].state_dict().items():
         if name != "weight_hh_l0":
@@ -564,7 +564,7 @@ def test_first_weights_fill_the_range_of_torch() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_first_recurrent_weights_are_orthogonal(cell: str) -> None:
-    """One block a gate, each its own."""
+    """Each gate has a block of its own."""
     for layer in recurrent(cell, 2, hidden_dim=16).double().layers:
         blocks = torch.split(layer.state_dict()["weight_hh_l0"], 16)
         assert len(blocks) == (4 if cell == "lstm" else 1)
@@ -793,7 +793,7 @@ def test_training_brings_the_loss_down(name: ModelName) -> None:
 
 
 def sure_model() -> tuple[BagOfWords, torch.optim.Optimizer, Any]:
-    """Words 2 and 3 decide, and nothing is learnt any more."""
+    """Return a model in which words 2 and 3 decide, with an optimiser that changes nothing."""
     model = BagOfWords(V)
     with torch.no_grad():
         model.weight[2], model.weight[3] = 50, -50

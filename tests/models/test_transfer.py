@@ -42,7 +42,7 @@ def load(name: BackboneName, folder: Path) -> Backbone:
 
 
 def reference(name: str) -> Callable[[Tensor], Tensor]:
-    """Return what gives the features of a whole network, by another way."""
+    """Return a function that computes the features of a whole network in another way."""
     if name == "embedded":
         return lambda x: load_embedded().features(x).mean((2, 3))
     network = build(name)

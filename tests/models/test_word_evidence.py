@@ -1,4 +1,4 @@
-"""Word evidence: the regression against its definition, and what cross-fitting is for."""
+"""Word evidence: the regression against its definition, and the need of cross-fitting."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_evidence_of_places_has_the_evidence_of_the_image_for_a_mean() -> None:
 
 
 def test_noise_is_not_taken_for_evidence() -> None:
-    """Of features that say nothing, the regression on the same images would say much."""
+    """On its own images a regression finds much evidence even in features that have none."""
     x = torch.randn(60, 200, generator=_generator())
     y = (torch.rand(60, 1, generator=_generator(1)) < 0.5).float()
     evidence = fit_word_evidence(x, y, 1, ridge=0.1, generator=_generator())

@@ -57,7 +57,7 @@ def test_no_step_goes_beyond_its_reach() -> None:
 
 
 def test_takes_note_of_where_it_has_been_moved() -> None:
-    """Moved at random after each step, it learns the bowl nonetheless: what counts is the way."""
+    """Moved at random after each step, it still learns the bowl: only the way counts."""
     A, to = bowl(4.0)
     x = torch.zeros(12, dtype=torch.float64, requires_grad=True)
     optimiser = LBFGS(x, reach=50.0)

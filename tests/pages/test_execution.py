@@ -1,4 +1,4 @@
-"""Pages run again when a definition changes that their cells reach, and only then."""
+"""Pages run again when a definition that their cells reach changes, and only then."""
 
 from __future__ import annotations
 

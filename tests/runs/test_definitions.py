@@ -1,4 +1,4 @@
-"""What of the source decides a result: all that is reached, and nothing else."""
+"""The definitions that decide a result: all that are reached, and no others."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_runs_have_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_worker_is_this_process(
     device: str, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And so it is for runs that share a GPU."""
+    """Runs that share a GPU stay in this process too, whatever the number of workers."""
     monkeypatch.setenv("RNNREPORT_STORE", "here")
     monkeypatch.setenv("RNNREPORT_PROGRESS", os.devnull)
     threads = torch.get_num_threads()

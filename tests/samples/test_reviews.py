@@ -62,7 +62,7 @@ FACT = re.compile("my |i had|it was|we had|i was|we were")
 
 
 def _read(sentence: str, kind: str) -> int | None:
-    """Return what a sentence says, 0 or 1, None where that is not clear; by rules of its own."""
+    """Return the label of a sentence by independent rules, None where it is not clear."""
     for idiom, label in IDIOMS.items():
         if idiom in sentence:
             return label

@@ -65,7 +65,7 @@ def _fits(match: re.Match[str], thing: Thing) -> bool:
 
 
 def _untrue(scene: Scene, caption: str) -> str | None:
-    """Return what is not so, None for a caption that is true; reads the words independently."""
+    """Return what is untrue in a caption, or None; the words are read independently."""
     names = list(NAME.finditer(caption))
     if not names:
         return "it speaks of nothing"

@@ -1,4 +1,4 @@
-"""Generated textures: what shape they have, how they vary, and that they follow their generator."""
+"""Generated textures: their shape and variety, and that they follow their generator."""
 
 import pytest
 import torch

@@ -385,7 +385,7 @@ def table(rows: list[Row]) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Tell a parser what :func:`run` takes."""
+    """Add the options of :func:`run` to a parser."""
     parser.add_argument("--cell", choices=["rnn", "lstm"], action="append", help="default: both")
     parser.add_argument("--seconds", type=float, default=20.0, help="for each cell (default: 20)")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")

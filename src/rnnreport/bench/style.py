@@ -21,7 +21,7 @@ from rnnreport.names import NETWORKS, NetworkName
 
 @dataclass(frozen=True)
 class Row:
-    """What both ways took and gave."""
+    """The seconds and the style losses of both ways."""
 
     plain: float
     fine: float
@@ -67,7 +67,7 @@ def measure(
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Tell a parser what :func:`run` takes."""
+    """Add the options of :func:`run` to a parser."""
     parser.add_argument("--painting", help="which one (default: the first)")
     parser.add_argument("--network", choices=NETWORKS, help="which one (default: the report's)")
     parser.add_argument("--steps", type=int, default=150, help="of plain Adam (default: 150)")

@@ -2,8 +2,8 @@
 
 The script keeps bag-of-words rows dense, pads all sentences to the longest one, and uses
 ``torch.nn`` and autograd throughout. Both sides train for an epoch in turn, in one thread, as the
-runs of the report do that stand side by side; on sentences drawn at random: as many, as long and of
-as many words as the source's.
+report's parallel runs do. The sentences are random: as many, as long and of as many words as the
+source's.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class _PlainClassifier(torch.nn.Module):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Tell a parser what :func:`run` takes."""
+    """Add the options of :func:`run` to a parser."""
     parser.add_argument("--model", choices=MODELS, action="append", help="default: all")
     parser.add_argument(
         "--sentences", type=int, default=40_000, help="in an epoch (default: 40000)"

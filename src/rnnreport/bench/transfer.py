@@ -1,9 +1,9 @@
 """Training on frozen features, computed once, against computing them in every epoch.
 
 Both sides train the same new layer on the same views in the same order, and validate it after every
-epoch, as the source does; so they must reach the same accuracy. Measured is all of it: for one side
-the features come first, those of each training image and its mirror image; for the other each image
-passes through the network whenever it is asked for.
+epoch, as the source does; so they must reach the same accuracy. The whole training is timed. One
+side first computes the features of each training image and its mirror image; the other passes each
+image through the network whenever it is needed.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _accuracy(head: Head, features: Tensor, labels: Tensor) -> float:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Tell a parser what :func:`run` takes."""
+    """Add the options of :func:`run` to a parser."""
     parser.add_argument("--epochs", type=int, default=25, help="of training (default: 25)")
     parser.add_argument(
         "--size", type=int, help="side of the views (default: 224, drawn insects 96)"

@@ -1,4 +1,4 @@
-"""What commands take: options that several of them share, and the types of arguments."""
+"""Options that several commands share, and the types of arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``rnnreport data``: what is there, whether it is the right thing, and how to get it.
+"""``rnnreport data``: list, verify and fetch the assets.
 
 Each function yields the lines to print, as they come.
 """
@@ -125,7 +125,7 @@ def fetching(names: Sequence[str] = ()) -> Iterator[str]:
     Yields
     ------
     str
-        What is done, and what came of it.
+        A line for each step and its outcome.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def fetching(names: Sequence[str] = ()) -> Iterator[str]:
 
 
 def _comparison(name: str, path: Path) -> Iterator[str]:
-    """Say whether a fetched asset is the one that is known, and what to know of it."""
+    """Compare a fetched asset with the known checksums, and yield its note."""
     origin = ORIGINS[name]
     checksums = CHECKSUMS.get(origin.target, {})
     if any(_checksum(path, file) != expected for file, expected in checksums.items()):
@@ -193,7 +193,7 @@ def _candidate(candidates: Sequence[str], path: Path) -> str:
 
 
 def _checksums_of(candidate: str) -> Iterator[str]:
-    """Say which checksums of an asset are known."""
+    """Yield the known checksums of an asset."""
     checksums = CHECKSUMS.get(candidate)
     if checksums is None:
         yield "none is known"

@@ -1,4 +1,4 @@
-"""``rnnreport prepare``, ``record`` and ``distil``: what the pages and the package bring along."""
+"""``rnnreport prepare``, ``record`` and ``distil``: results for the pages and the package."""
 
 from __future__ import annotations
 

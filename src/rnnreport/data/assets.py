@@ -53,7 +53,7 @@ class DataFormatError(ValueError):
 
 
 class SettingError(ValueError):
-    """An environment variable holds something that it must not."""
+    """An environment variable has a value that is not allowed."""
 
 
 @dataclass(frozen=True)

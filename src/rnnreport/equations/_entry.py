@@ -1,4 +1,4 @@
-"""What a ledger entry is: two sides of an equation, the code, and how far they are apart."""
+"""An entry of the ledger: two sides of an equation, the code, and how far they are apart."""
 
 from __future__ import annotations
 

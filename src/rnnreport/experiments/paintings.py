@@ -163,7 +163,7 @@ def feature_network(name: NetworkName) -> FeatureNetwork:
 
 
 def about(data: StyleData, name: NetworkName) -> dict[str, Any]:
-    """Say what a result rests on.
+    """Describe the data that a result rests on.
 
     Parameters
     ----------

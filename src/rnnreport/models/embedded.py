@@ -165,7 +165,7 @@ def load_embedded() -> EmbeddedNetwork:
 
 
 def training_record() -> dict[str, Any]:
-    """Return what is recorded of the training of these weights.
+    """Return the record of the training of these weights.
 
     Returns
     -------

@@ -52,7 +52,7 @@ class Backbone:
     feature_dim: int
 
     def split(self, cut: int) -> tuple[nn.Sequential, nn.Sequential]:
-        """Cut the chain into what stays and what may learn.
+        """Cut the chain into blocks that stay as they are and blocks that may learn.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Derivatives by other means: what a hand-derived gradient is held against."""
+"""Derivatives by other means, against which a hand-derived gradient is checked."""
 
 from rnnreport.proof._measured import (
     COMPLEX_STEP,

@@ -1,4 +1,4 @@
-"""Derivatives by other means: what a hand-derived gradient is held against."""
+"""Derivatives by other means, against which a hand-derived gradient is checked."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Findings:
 
 
 def findings(part: PartName, profile: Profile = "auto") -> Findings:
-    """Return the findings of one part; what is not stored yet is run."""
+    """Return the findings of one part; missing results are computed."""
     study, by_name = _FINDINGS[part](profile)
     return Findings(study.profile, study.data_name, by_name)
 

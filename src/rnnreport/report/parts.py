@@ -70,7 +70,7 @@ class Runs:
 
 
 class Plan(NamedTuple):
-    """What is there of a part, and what is to be done.
+    """The runs of a part, and those of them that are missing.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def runs_of(part: PartName, profile: ResolvedProfile) -> tuple[Runs, ...]:
 
 
 def plan(part: PartName, profile: Profile = "auto") -> Plan:
-    """Find out what is there of a part and what is to be done; nothing is computed.
+    """List the runs of a part and those that are missing; nothing is computed.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def plan(part: PartName, profile: Profile = "auto") -> Plan:
 
 
 def do(plans: Sequence[Plan], *, workers: int | None = None) -> Iterator[str]:
-    """Do what is to be done, stage by stage; the runs of a stage go side by side.
+    """Do the missing runs, stage by stage; the runs of a stage go side by side.
 
     Parameters
     ----------

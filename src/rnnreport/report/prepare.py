@@ -1,4 +1,4 @@
-"""The command ``rnnreport prepare``: run what the pages rest on and what has not run yet."""
+"""The command ``rnnreport prepare``: do the missing runs of the pages."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _state(parts: Sequence[PartName], profile: Profile) -> str:
 
 
 def _still_ready(note: Path) -> list[str] | None:
-    """Return what a note says, if the results that it names are all there."""
+    """Return the content of a note, if all results that it names are there."""
     try:
         state = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -54,7 +54,7 @@ class Provenance:
 
 
 def provenance(*results: Result) -> Provenance:
-    """Say what some results of one experiment rest on.
+    """Describe the data of some results of one experiment.
 
     Raises
     ------

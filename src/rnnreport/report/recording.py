@@ -38,7 +38,7 @@ _WEIGHTS = "text-live-lstm.json"
 
 
 def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
-    """Run a part on real data, or take what is stored, and make its record.
+    """Run a part on real data, or take its stored results, and make its record.
 
     Parameters
     ----------
@@ -210,14 +210,14 @@ def _rounded(curves: Curves, digits: int = 5) -> Curves:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON makes of a value."""
+    """Return a value as it comes back from JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     return json.loads(json.dumps(value))
 
 
 def _machine() -> str:
-    """Say in words what this is running on."""
+    """Describe this machine in words."""
     try:
         info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

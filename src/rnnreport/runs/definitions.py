@@ -1,6 +1,6 @@
-"""What of this package's source decides a result: the definitions that its experiment reaches.
+"""The definitions of this package that decide a result: those that its experiment reaches.
 
-The source is read, not executed. From a function on, every name is followed to the definition that
+The code is read, not executed. From a function on, every name is followed to the definition that
 it stands for, through imports and into other modules, and on from there. Whatever is not reached
 may change without touching the result. Comments, formatting and docstrings do not count at all.
 """
@@ -124,7 +124,7 @@ def hash_of(parts: object) -> str:
 
 
 def _look_again() -> None:
-    """Forget what was read of the source, if it has changed since."""
+    """Forget the code that was read, if it has changed since."""
     state = hashlib.sha256()
     for path in sorted(_SOURCE.rglob("*.py")):
         state.update(hashlib.sha256(str(path).encode() + path.read_bytes()).digest())
@@ -145,7 +145,7 @@ class _Target(NamedTuple):
 
 
 class _Module(NamedTuple):
-    """The source of a module, taken apart."""
+    """The code of a module, taken apart."""
 
     names: Mapping[str, tuple[ast.stmt, ...]]  # the statements that give each name its value
     imports: Mapping[str, _Target]

@@ -26,17 +26,17 @@ __all__ = ["Chain", "Experiment", "Job", "results", "run_chains"]
 
 
 class Experiment(Protocol):
-    """What a module of an experiment offers."""
+    """The interface of an experiment's module."""
 
     __name__: str
 
     @property
     def request(self) -> Callable[[Any], Request]:
-        """Says which result a configuration leads to."""
+        """Return the request for a configuration's result."""
 
     @property
     def run(self) -> Callable[[Any], Result]:
-        """Computes that result, or gives back the stored one."""
+        """Compute that result, or return the stored one."""
 
 
 class Job(NamedTuple):

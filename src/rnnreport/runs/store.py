@@ -57,7 +57,7 @@ _LIBRARIES = ("h5py", "numpy", "pillow", "pycocoevalcap", "rnnreport", "torch", 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What an experiment itself finds out; the rest of a :class:`Result` is added around it.
+    """The outcome of an experiment itself; the store adds the rest of a :class:`Result`.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What decides a result. Nothing is computed to make one, and nothing to know its key.
+    """All that decides a result. Neither making one nor its key computes anything.
 
     A configuration with a profile that is not decided yet raises a ``ValueError``.
 
@@ -118,7 +118,7 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """What the result is stored under: a SHA-256 in hexadecimal digits."""
+        """The key of the result: a SHA-256 in hexadecimal digits."""
         source = definitions(self.module, "run")
         parts = {"config": _as_dict(self.config), "data": dict(self.data), "source": source}
         return hash_of(parts)
@@ -401,7 +401,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def describe_device(device: torch.device | str) -> str:
-    """Say in words what an experiment runs on.
+    """Describe in words the device that an experiment runs on.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The generated data: scenes, reviews, insects, paintings, and what draws them."""
+"""The generated data: scenes, reviews, insects, paintings, and the tools that draw them."""

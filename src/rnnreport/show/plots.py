@@ -64,7 +64,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Curves:
-    """What a plot of lines shows, as data.
+    """The data of a plot of lines.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Curves:
     markers: bool = False
 
     def plot(self) -> LinePlot:
-        """Return the plot that shows them."""
+        """Return the plot of the lines."""
         count = len(self.panels)
         if count == 1:
             return LinePlot(self._draw_named, self.alt, curves=self)

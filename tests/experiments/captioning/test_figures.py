@@ -1,4 +1,4 @@
-"""What the captioning page draws: tables, figures and pictures of small networks."""
+"""The captioning page's tables, figures and pictures, of small networks."""
 
 from __future__ import annotations
 

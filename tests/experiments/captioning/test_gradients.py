@@ -54,7 +54,7 @@ def tiny(cell: CellType, learning_rate: float = 0.01) -> CaptionConfig:
 
 
 def advance(model: CaptioningRNN, word: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """One step of a plain recurrence, for one image, in formulas of its own."""
+    """Take one step of a plain recurrence, for one image, in formulas of its own."""
     p = model.params
     z = p["W_embed"][word] @ p["Wx"] + h @ p["Wh"] + p["b"]
     if model.cell_type == "rnn":

@@ -175,7 +175,7 @@ def _counts(rows: list[int]) -> Tensor:
 
 
 def _mean_cider(seeds: list[Captions], right: References, rows: list[int]) -> float:
-    """Average the CIDEr of drawn images, which is weighted by the references of all of them."""
+    """Average the CIDEr of drawn images; the references of all images give the weights."""
     total = 0.0
     for captions in seeds:
         written = {row: [" ".join(caption)] for row, caption in enumerate(captions)}
@@ -214,7 +214,7 @@ def test_a_paired_difference_is_that_of_the_values() -> None:
 
 
 def test_paired_images_are_drawn_together() -> None:
-    """A model that is better by the same on every image is better for sure."""
+    """The same captions differ by exactly zero, whatever images are drawn."""
     right = [words(f"a {name} b c d", f"{name} b") for name in "pqrstuvw"]
     a = [each[0] for each in right]
     b = [["x"] if row % 2 else each[0] for row, each in enumerate(right)]

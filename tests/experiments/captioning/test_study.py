@@ -1,4 +1,4 @@
-"""What a study of captioning says: means, intervals and differences of made-up captions."""
+"""A study of captioning: means, intervals and differences of made-up captions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Source(ImageSource):
 
 
 def make_result(cell: CellType, seed: int) -> Result:
-    """Store a run that says what is given in each of the ways; the beam says the next seed's."""
+    """Store a run with the captions of its seed; the beam writes those of the next seed."""
     captions = SAID[cell]
 
     def records(pool: Captions, shift: int) -> list[dict[str, object]]:

@@ -62,7 +62,7 @@ def made_up_photographs() -> Photographs:
 
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the training teachers with random weights, and textures instead of photographs."""
+    """Train with teachers of random weights, and with textures instead of photographs."""
     features = nn.Conv2d(3, 1280, 32, stride=32, device="meta").to_empty(device="cpu")
     for parameter in features.parameters():
         parameter.data = 0.1 * torch.randn(parameter.shape, generator=seeded(4))

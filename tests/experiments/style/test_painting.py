@@ -40,7 +40,7 @@ TINY = (Level(32, 3), Level(40, 2))
 
 
 def patches(generator: torch.Generator, size: Any) -> Image.Image:
-    """Draw in no time."""
+    """Return a picture that takes no time to draw."""
     drawn = torch.randint(256, (6, 8, 3), generator=generator, dtype=torch.uint8)
     return Image.fromarray(drawn.numpy()).resize((4 * size // 3, size))
 

@@ -76,7 +76,7 @@ def test_it_learns() -> None:
 def test_the_stored_weights_are_those_of_the_best_epoch_and_were_tested(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Here the first of two epochs is called the best."""
+    """The accuracies are made up: the first of two epochs is the best."""
     accuracies, scores = iter((0.9, 0.1, 0.5)), []
 
     def accuracy(s: Tensor, _: Tensor) -> float:
@@ -277,7 +277,7 @@ def test_no_word_ends_the_script_element() -> None:
 
 
 def test_the_largest_model_fits_into_the_page() -> None:
-    """As many words as the real sentences have that stand there three times, and their letters."""
+    """As many words as stand three times in the real sentences, of as many letters."""
     config = LiveConfig()
     words = [f"{k:07d}" for k in range(5060)]
     model = random_lstm(words, config.wordvec_dim, config.hidden_dim)
@@ -430,7 +430,7 @@ def test_all_examples_are_made_of_words_of_the_sample(monkeypatch: pytest.Monkey
 
 @needs("sentiment")
 def test_on_real_sentences() -> None:
-    """One epoch is enough for a size, and for more than chance."""
+    """One epoch is enough to know the size, and to be better than chance."""
     model, page = figure_of(run(replace(default_config("full"), epochs=1, batch_size=512)))
     assert len(model.to_json().encode()) <= LIMIT
     assert len(re.findall(r"<button", page)) == len(EXAMPLES)

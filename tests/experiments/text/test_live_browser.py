@@ -119,7 +119,7 @@ def page_file(model: LiveLSTM, other: LiveLSTM, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def page(browser: Any, page_file: Path) -> Iterator[Any]:
-    """The figure in a page that was opened from a file; nothing may complain there."""
+    """The figure in a page that was opened from a file, without an error on its console."""
     opened = browser.new_page(viewport={"width": 390, "height": 800})
     complaints: list[str] = []
     requests: list[str] = []

@@ -1,4 +1,4 @@
-"""What the text page says of its runs: statistics, tables and figures of made-up answers."""
+"""The text page's statistics, tables and figures, of made-up answers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def make_study(
     histories: Mapping[ModelName, Sequence[Sequence[float]]] | None = None,
     weights: Sequence[Sequence[float]] = (),
 ) -> Study:
-    """Store runs that answered as is given: for each model and seed a probability a sentence."""
+    """Store runs with given answers: a probability per sentence for each model and seed."""
     labels = torch.tensor(data.splits.test.labels).bool()
 
     def result(model: ModelName, seed: int) -> Result:
@@ -108,7 +108,7 @@ def make_study(
 
 
 def answering(labels: Sequence[int], wrong: Sequence[int], p: float = 0.9) -> list[float]:
-    """Return probabilities that are right everywhere but at some places."""
+    """Return probabilities that are right everywhere but at the given places."""
     return [p if label ^ (k in wrong) else 1 - p for k, label in enumerate(labels)]
 
 
@@ -141,7 +141,7 @@ def test_wilson_by_its_formula() -> None:
 
 
 def rights(both: int, first: int, second: int, none: int = 3) -> tuple[Tensor, Tensor]:
-    """Return which sentences two classifiers get right, by how many of each kind there are."""
+    """Return which sentences two classifiers get right, from the number of each kind."""
     right = [True] * (both + first) + [False] * (second + none)
     other = [True] * both + [False] * first + [True] * second + [False] * none
     return torch.tensor(right), torch.tensor(other)
@@ -454,7 +454,7 @@ def test_verdict_leaves_out_what_does_not_occur() -> None:
 
 
 class Reader:
-    """Stands in for a classifier: says the next of its numbers for each word."""
+    """Stands in for a classifier: gives the next of its numbers for each word."""
 
     def __init__(self, *numbers: float) -> None:
         self.numbers = numbers
@@ -597,7 +597,7 @@ def test_accuracy_figure_has_a_scale_for_any_accuracy(
 
 
 def test_labels_of_the_accuracy_figure_do_not_touch() -> None:
-    """Neither on a wide scale nor on a narrow one, and the roundest numbers stay."""
+    """They touch neither on a wide scale nor on a narrow one, and the roundest numbers stay."""
     rows = [row("bag", 0.55, interval=(0.53, 0.57)), row("lstm", 0.99, interval=(0.98, 0.995))]
     figure = axes_of(accuracy_figure(rows)).figure
     assert figure is not None

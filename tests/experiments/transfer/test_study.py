@@ -1,4 +1,4 @@
-"""What the page on transfer learning says of its runs: made-up answers, tables, pictures."""
+"""The tables and pictures of the page on transfer learning, of made-up answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_result(
     labels: Sequence[int],
     profile: ResolvedProfile = "sample",
 ) -> Result:
-    """Store a run that gets some images wrong, with a certainty of 0.6 and more by their place."""
+    """Store a run that gets some images wrong; its certainty grows from 0.6 with their place."""
     count = len(labels)
     certainty = 0.6 + 0.03 * (torch.arange(count) % 10)
     truth = torch.tensor(labels)

@@ -230,7 +230,7 @@ def test_the_smallest_loss_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cross_validation_sees_no_image_that_it_judges() -> None:
-    """More features than images and labels by lot: whoever has seen an image knows its label."""
+    """With more features than images and random labels, a layer knows each image it has seen."""
     generator = Generator().manual_seed(0)
     features = torch.randn(1, 80, 400, generator=generator).expand(2, -1, -1)
     labels = torch.randint(2, (80,), generator=generator)

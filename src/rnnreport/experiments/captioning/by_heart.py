@@ -98,7 +98,7 @@ def configs(profile: ResolvedProfile) -> dict[CellType, ByHeartConfig]:
 
 
 def request(config: ByHeartConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def request(config: ByHeartConfig) -> Request:
 
 
 def run(config: ByHeartConfig) -> Result:
-    """Train a network on a few captions and let it caption images, or give back how that went.
+    """Train a network on a few captions and let it caption images, or return the stored result.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _images(config: ByHeartConfig) -> ImageSource:
 
 
 def _choose(images: ImageSource, config: ByHeartConfig) -> tuple[Captions, Captions]:
-    """Choose images; of a training image one caption, of a validation image all."""
+    """Choose images: those for training with one caption each, the others with all of theirs."""
     train, val = images.pools()
     for name, pool, wanted in (("n_train", train, config.n_train), ("n_val", val, config.n_val)):
         if wanted > len(pool):

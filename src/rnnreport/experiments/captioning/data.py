@@ -103,7 +103,7 @@ class CaptionSource(ABC):
     @property
     @abstractmethod
     def about(self) -> dict[str, Any]:
-        """What this is, for the reader of a result."""
+        """The description of the images that a result keeps."""
 
     @abstractmethod
     def fingerprint(self) -> str:

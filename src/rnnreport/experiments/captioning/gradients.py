@@ -66,7 +66,7 @@ class GradientsConfig:
 
 
 def request(config: GradientsConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def request(config: GradientsConfig) -> Request:
 
 
 def run(config: GradientsConfig) -> Result:
-    """Measure the gradient over time of a network, or give back how that went.
+    """Measure the gradient over time of a network, or return the stored result.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def _measure(config: GradientsConfig, trained: Result) -> Outcome:
 
 
 def _choose(split: Split, config: GradientsConfig) -> Tensor:
-    """Take of each image its longest caption, and of these the first ones that are long enough."""
+    """Take the longest caption of each image, and of these the first that are long enough."""
     longest: dict[int, int] = {}
     lengths = split.lengths.tolist()
     for row, owner in enumerate(split.owners.tolist()):

@@ -106,7 +106,7 @@ class CaptionConfig:
 
 
 SETTINGS: Mapping[CellType, Mapping[str, Any]] = {"attention": {"feature_dropout": 0.3}}
-"""What a network has other than the defaults of :class:`CaptionConfig`."""
+"""The settings of each network that differ from the defaults of :class:`CaptionConfig`."""
 
 _SAMPLE: Mapping[str, Any] = {
     "evidence_dim": 0,
@@ -117,7 +117,7 @@ _SAMPLE: Mapping[str, Any] = {
     "epochs": 8,
     "learning_rate": 5e-3,
 }
-"""What is different for the drawn scenes: few words, and features that need no thinning out."""
+"""The settings that differ for the drawn scenes: few words, features without dropout."""
 
 
 def default_config(

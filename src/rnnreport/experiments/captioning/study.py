@@ -201,7 +201,7 @@ def configs(profile: ResolvedProfile) -> list[CaptionConfig]:
 
 
 def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None = None) -> Study:
-    """Train networks from several seeds and let them caption, or give back how that went.
+    """Train networks from several seeds and let them caption, or return the stored results.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None =
 
 
 def by_heart(profile: Profile = "auto") -> dict[CellType, Result]:
-    """Let each network learn a few captions by heart, or give back how that went."""
+    """Let each network learn a few captions by heart, or return the stored results."""
     planned = learning.configs(resolve(profile, *NEEDS["captioning"]))
     runs = results(learning, list(planned.values()), label="learning captions by heart")
     return dict(zip(planned, runs, strict=True))

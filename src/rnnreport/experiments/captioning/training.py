@@ -40,7 +40,7 @@ __all__ = ["images_of", "request", "run"]
 
 
 def request(config: CaptionConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def request(config: CaptionConfig) -> Request:
 
 
 def run(config: CaptionConfig) -> Result:
-    """Train a network and let it caption the validation images, or give back how that went.
+    """Train a network and let it caption the validation images, or return the stored result.
 
     A run that was killed goes on from its last whole epoch, and ends with the same bits.
 

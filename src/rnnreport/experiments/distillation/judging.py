@@ -28,7 +28,7 @@ __all__ = ["judge_paintings"]
 def judge_paintings(
     network: EmbeddedNetwork, *, side: int, steps: Sequence[int], seed: int
 ) -> list[dict[str, Any]]:
-    """Let VGG-19 say how much of the style is left to do in pictures that three networks made."""
+    """Let VGG-19 judge how much of the style loss is left in pictures that three networks made."""
     vgg = load_network("vgg19", require("vgg19"))
     untrained = EmbeddedNetwork(torch.Generator().manual_seed(seed))
     painters = {"vgg19": vgg}

@@ -51,7 +51,7 @@ __all__ = ["Distillation", "DistillationConfig", "distil"]
 
 @dataclass(frozen=True)
 class DistillationConfig:
-    """What the network is trained with.
+    """The settings of the training.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ def _forced(stages: Sequence[nn.Module], inputs: Sequence[Tensor]) -> dict[str, 
 
 
 def _chained(stages: Sequence[nn.Module], x: Tensor) -> dict[str, Tensor]:
-    """Let each stage learn to do its best with what the one before it gives."""
+    """Train each stage on the output of the stage before it."""
     maps = {}
     for name, stage in zip(MAPS, stages, strict=True):
         x = maps[name] = stage(x.detach())

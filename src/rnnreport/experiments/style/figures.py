@@ -27,7 +27,7 @@ _SIDE = 512  # longer side of a picture from the data, in pixels
 
 
 def results_table(study: Study) -> Table:
-    """Lay out what is left of each loss, and what it took."""
+    """Lay out what is left of each loss, and the time and memory that it took."""
     lines = []
     for name, (result,) in study.results.items():
         cells = [share_text(result.metrics["style_left"])]
@@ -94,7 +94,7 @@ def steps_gallery(study: Study) -> Gallery:
 
 
 def trade_off_gallery(study: Study) -> Html:
-    """Show what the weight of the content does, from none to much."""
+    """Show the effect of the content's weight, from none to much."""
     images, captions, alts = [], [], []
     for result in study.trade_off:
         weight = f"{result.config['settings']['content']:g}"

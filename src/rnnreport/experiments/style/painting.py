@@ -115,7 +115,7 @@ def trade_off_configs(painting: str, *, profile: ResolvedProfile) -> tuple[Style
 
 
 def request(config: StyleConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def request(config: StyleConfig) -> Request:
 
 
 def run(config: StyleConfig) -> Result:
-    """Paint, or give back how that went.
+    """Paint, or return the stored result.
 
     Parameters
     ----------

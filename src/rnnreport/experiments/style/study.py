@@ -46,7 +46,7 @@ def weight_configs(profile: ResolvedProfile) -> tuple[StyleConfig, ...]:
 
 
 def study(profile: Profile = "auto") -> Study:
-    """Paint one picture in the style of each painting, or give back how that went."""
+    """Paint one picture in the style of each painting, or return the stored results."""
     resolved = resolve(profile, *NEEDS["style"])
     planned = configs(resolved)
     return Study(

@@ -59,7 +59,7 @@ class TextData:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a result says of its data."""
+        """The description of the data that a result keeps."""
         types = len(self.vocabulary) - len(Vocabulary.SPECIAL)
         return {
             "profile": self.profile,

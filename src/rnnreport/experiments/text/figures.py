@@ -43,7 +43,7 @@ _CERTAIN = 0.01  # below this p-value the page calls a difference more than chan
 
 
 def results_table(study: Study) -> Table:
-    """Lay out what each model reached, with the source's numbers where the data is the source's.
+    """Lay out each model's accuracy, with the source's numbers where the data is the source's.
 
     The last line is the average of the LSTMs of all seeds.
     """
@@ -136,7 +136,7 @@ def _beyond(p: float | None) -> bool:
 
 
 def _in_words(groups: Mapping[str, Sequence[Row]]) -> str:
-    """Say which rows stand in which group, leaving out groups without rows."""
+    """Name the rows of each group, without empty groups."""
     return "; ".join(
         f"{' and '.join(f'“{row.name}”' for row in rows)} "
         + (words if len(rows) > 1 else words.replace("are ", "is ", 1))

@@ -33,7 +33,7 @@ class Labelled(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What training left.
+    """The outcome of training.
 
     Attributes
     ----------

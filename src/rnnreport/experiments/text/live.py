@@ -91,7 +91,7 @@ def default_config(profile: ResolvedProfile) -> LiveConfig:
 
 
 def request(config: LiveConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def request(config: LiveConfig) -> Request:
 
 
 def run(config: LiveConfig) -> Result:
-    """Train the small LSTM and test it, or give back how that went.
+    """Train the small LSTM and test it, or return the stored result.
 
     Parameters
     ----------

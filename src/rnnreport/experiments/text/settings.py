@@ -103,7 +103,7 @@ SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
     "lstm": {"wordvec_dim": 100, "epochs": 6},
     "bilstm": {"wordvec_dim": 100, "epochs": 6},
 }
-"""What each model has other than the defaults of :class:`TextConfig`."""
+"""The settings of each model that differ from the defaults of :class:`TextConfig`."""
 
 _SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {
     "bag": {"batch_size": 32, "learning_rate": 1e-2},

@@ -162,7 +162,7 @@ def configs(
 
 
 def order_configs() -> list[TextConfig]:
-    """Return the runs on generated sentences that show what the order of words decides."""
+    """Return the runs on generated sentences in which the order of words decides."""
     return configs("sample", models=ORDER_MODELS)
 
 
@@ -172,7 +172,7 @@ def study(
     models: Sequence[ModelName] = MODELS,
     seeds: Sequence[int] = SEEDS,
 ) -> Study:
-    """Train and test models from several seeds, or give back how that went."""
+    """Train and test models from several seeds, or return the stored results."""
     resolved = resolve(profile, *NEEDS["text"])
     planned = configs(resolved, models=models, seeds=seeds)
     return Study(
@@ -187,11 +187,11 @@ def order_study() -> Study:
 
 
 def own_vectors(profile: Profile = "auto") -> Result:
-    """Train word vectors on the training sentences, or give back how that went."""
+    """Train word vectors on the training sentences, or return the stored results."""
     resolved = resolve(profile, *NEEDS["text"])
     return word_vectors.run(word_vectors.WordVectorsConfig(resolved))
 
 
 def small_lstm(profile: Profile = "auto") -> Result:
-    """Train the LSTM of the live figure, or give back how that went."""
+    """Train the LSTM of the live figure, or return the stored results."""
     return live.run(live.default_config(resolve(profile, *NEEDS["text"])))

@@ -37,7 +37,7 @@ __all__ = ["own_vectors", "request", "run"]
 
 
 def request(config: TextConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def request(config: TextConfig) -> Request:
 
 
 def run(config: TextConfig) -> Result:
-    """Train a classifier and test it, or give back how that went.
+    """Train a classifier and test it, or return the stored result.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _glove(config: TextConfig) -> _GloVe | None:
 
 
 def own_vectors(config: TextConfig) -> WordVectorsConfig:
-    """Return how the vectors are trained that a configuration begins with where it says ``own``."""
+    """Return how the vectors of a classifier with ``vectors="own"`` are trained."""
     dim = 50 if config.profile == "sample" else 100
     return WordVectorsConfig(config.profile, dim=dim, data_seed=config.data_seed)
 

@@ -45,7 +45,7 @@ class WordVectorsConfig:
 
 
 def request(config: WordVectorsConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def request(config: WordVectorsConfig) -> Request:
 
 
 def run(config: WordVectorsConfig) -> Result:
-    """Train GloVe vectors on the training sentences, or give back those that were trained.
+    """Train GloVe vectors on the training sentences, or return the stored ones.
 
     Parameters
     ----------

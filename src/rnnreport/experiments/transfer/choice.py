@@ -38,7 +38,7 @@ _BATCH = 16  # images that pass through a network at once
 
 @dataclass(frozen=True)
 class ChoiceConfig:
-    """What there is to choose from.
+    """The settings to choose from.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class ChoiceConfig:
 
 
 def request(config: ChoiceConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def request(config: ChoiceConfig) -> Request:
 
 
 def run(config: ChoiceConfig) -> Result:
-    """Compute features and choose, or give back what was chosen.
+    """Compute features and choose, or return the stored choice.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def pass_through(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Compute what a network gives for views, a few images at a time.
+    """Compute a network's outputs for views, a few images at a time.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def backbone(name: BackboneName) -> Backbone:
 
 
 def about(profile: ResolvedProfile, data_seed: int, name: BackboneName) -> dict[str, Any]:
-    """Say what a result rests on.
+    """Describe the data that a result rests on.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ _A = ("an ant", "a bee")
 
 
 def results_table(study: Study) -> Table:
-    """Lay out what each way reached by both rules, and the source's numbers where they compare."""
+    """Lay out each way's accuracy by both rules, and the source's numbers where they compare."""
     compared = study.profile == "full"
     lines = []
     for row in study.rows:
@@ -166,7 +166,7 @@ def settings_table(study: Study) -> Html:
 
 
 def confusion_table(study: Study) -> Html:
-    """Lay out how often each class is taken for each, the mean of the seeds."""
+    """Lay out the confusion matrix of each way, the mean of the seeds."""
     lines = []
     for mode in study.results:
         counts = study.confusion(mode)

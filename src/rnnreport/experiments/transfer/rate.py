@@ -1,4 +1,4 @@
-"""What fine-tuning rests on: the maps below the cut, and the learning rate above it.
+"""The basis of fine-tuning: the maps below the cut, and the learning rate above it.
 
 The learning rate of the network's blocks is chosen as :mod:`~rnnreport.experiments.transfer.choice`
 chooses: by the loss on training images that a trained network has not seen.
@@ -48,7 +48,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RateConfig:
-    """What fine-tuning is, and which learning rates there are to choose from.
+    """The settings of fine-tuning, and the learning rates to choose from.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Start:
 
 
 def request(config: RateConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def request(config: RateConfig) -> Request:
 
 
 def run(config: RateConfig) -> Result:
-    """Choose the learning rate, or give back what was chosen.
+    """Choose the learning rate, or return the stored choice.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def start(config: RateConfig, features: Tensor, labels: Tensor, generator: Gener
 
 @functools.lru_cache(maxsize=1)  # the same for all seeds
 def lower_maps(config: RateConfig) -> Tensor:
-    """Compute what the blocks below the cut give for random views of the training images.
+    """Compute the outputs of the blocks below the cut for random views of the training images.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def lower_maps(config: RateConfig) -> Tensor:
 
 @functools.lru_cache(maxsize=1)
 def validation_maps(config: RateConfig) -> Tensor:
-    """Compute what the blocks below the cut give for the two views of the validation images.
+    """Compute the outputs of the blocks below the cut for both views of the validation images.
 
     Parameters
     ----------

@@ -118,7 +118,7 @@ class Study(study_of_runs.Study[TransferData, Mode]):
         return (~self.right(mode)).sum(0)
 
     def confusion(self, mode: Mode) -> Tensor:
-        """Return how often each class (a row) is taken for each, the mean of the seeds, (2, 2)."""
+        """Return the confusion matrix, a row for each true class, the mean of the seeds, (2, 2)."""
         answers = self.probabilities[mode].argmax(2)
         pairs = 2 * self.labels.expand_as(answers) + answers
         return torch.bincount(pairs.flatten(), minlength=4).reshape(2, 2).double() / len(answers)
@@ -164,7 +164,7 @@ def configs(profile: ResolvedProfile) -> list[TransferConfig]:
 
 
 def study(profile: Profile = "auto") -> Study:
-    """Train and validate both ways from several seeds, or give back how that went."""
+    """Train and validate both ways from several seeds, or return the stored results."""
     resolved = resolve(profile, *NEEDS["transfer"])
     planned = configs(resolved)
     rates = rate_config(planned[0])

@@ -52,7 +52,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """How a network is put to telling ants from bees.
+    """How a network is trained to tell ants from bees.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ def rate_config(config: TransferConfig) -> RateConfig:
 
 
 def request(config: TransferConfig) -> Request:
-    """Say which result a configuration leads to.
+    """Return the request for a configuration's result.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def request(config: TransferConfig) -> Request:
 
 
 def run(config: TransferConfig) -> Result:
-    """Train and validate, or give back how that went.
+    """Train and validate, or return the stored result.
 
     Parameters
     ----------
