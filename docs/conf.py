@@ -171,7 +171,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     # Types of torch, NumPy and the standard library have no page here, and shapes are no types.
     (r"py:.*", r"(?!rnnreport\b).*"),
-    (r"py:class", r"rnnreport\..*\.[A-Z]"),  # type variables
+    (r"py:class", r"rnnreport\..*\.(_?[A-Z]|Data|Name)"),  # type variables
 ]
 
 # -- HTML --------------------------------------------------------------------------------------

@@ -55,9 +55,9 @@ class Row:
     Attributes
     ----------
     cell : str
-        One of :data:`~rnnreport.experiments.captioning.training.CELLS`.
+        One of :data:`~rnnreport.names.CELLS`.
     way : str
-        One of :data:`~rnnreport.experiments.captioning.training.WAYS`.
+        One of :data:`~rnnreport.experiments.captioning.settings.WAYS`.
     name : str
         Of the network, on the pages.
     scores : Scores

@@ -56,7 +56,7 @@ class Row:
     Attributes
     ----------
     model : str
-        One of :data:`~rnnreport.experiments.text.training.MODELS`.
+        One of :data:`~rnnreport.names.MODELS`.
     name : str
         On the pages.
     accuracies : tuple of float
