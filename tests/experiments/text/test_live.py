@@ -371,9 +371,11 @@ def test_the_example_shows_the_numbers_of_the_model() -> None:
         for name, rows in named.items()
         for row in rows
     ]
-    assert [picture["aria-label"] for picture in table.named("svg")] == expected
+    pictures = [svg for svg in table.named("svg") if svg.get("role") == "img"]
+    assert [picture["aria-label"] for picture in pictures] == expected
     strips = torch.cat([gate.flatten() for gate in (reading.f, reading.i, reading.o)])
-    opacity = [float(str(rect["fill-opacity"])) for rect in table.named("rect")]
+    rects = [rect for rect in table.named("rect") if "fill-opacity" in rect]
+    opacity = [float(str(rect["fill-opacity"])) for rect in rects]
     np.testing.assert_allclose(opacity, strips.numpy(), atol=0.0051)
 
 
