@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from rnnreport.cli.arguments import Commands, add_profile, add_workers
+from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.names import CELLS, PARTS, PartName, ResolvedProfile
 
 __all__ = ["add_commands"]
@@ -43,7 +44,7 @@ def _run(arguments: argparse.Namespace) -> None:
         if part == "captioning" and arguments.dataset == "coco":
             _coco(arguments.workers)
         elif part == "captioning" and arguments.cell != "all":
-            _by_heart_alone(arguments)
+            _by_heart(resolve(arguments.profile, *NEEDS[part]), arguments.cell)
         else:
             _part(part, arguments)
 
@@ -56,15 +57,6 @@ def _part(part: PartName, arguments: argparse.Namespace) -> None:
     for _ in do([planned], workers=arguments.workers):
         pass
     _SUMMARIES[part](planned.profile)
-
-
-def _by_heart_alone(arguments: argparse.Namespace) -> None:
-    from rnnreport.data.assets import NEEDS, resolve
-    from rnnreport.experiments.captioning import by_heart
-
-    profile = resolve(arguments.profile, *NEEDS["captioning"])
-    by_heart.run(by_heart.configs(profile)[arguments.cell])
-    _by_heart(profile, arguments.cell)
 
 
 def _by_heart(profile: ResolvedProfile, *cells: str) -> None:
