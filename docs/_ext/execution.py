@@ -12,8 +12,10 @@ from collections.abc import Iterable, Set
 from pathlib import Path
 
 from page_notes import PageNotes
+from sphinx import builders
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util import parallel
 from sphinx.util.typing import ExtensionMetadata
 
 from rnnreport.runs.definitions import definitions_of_code, hash_of
@@ -49,7 +51,7 @@ def _outdated(
     return [
         name
         for name in hashes.keys() - added - changed - removed
-        if _hash(Path(env.doc2path(name)).read_text(encoding="utf-8")) != hashes[name]
+        if _hash(_text(env, name)) != hashes[name]
     ]
 
 
@@ -60,8 +62,27 @@ def _note(app: Sphinx, docname: str, content: list[str]) -> None:
         content[0] = content[0].replace(_KERNEL, f"{_KERNEL}  definitions: {digest}\n", 1)
 
 
+def _deal(app: Sphinx) -> None:
+    """Give each page that computes to whichever process is free; Sphinx would deal out tens.
+
+    The others stay together: each process that reads API pages loads the package anew.
+    """
+
+    def chunks(names: list[str], _processes: int) -> list[list[str]]:
+        computing = [name for name in names if _KERNEL in _text(app.env, name)]
+        others = [name for name in names if name not in computing]
+        return [*parallel.make_chunks(others, 2), *([name] for name in computing)]
+
+    setattr(builders, "make_chunks", chunks)  # noqa: B010
+
+
+def _text(env: BuildEnvironment, name: str) -> str:
+    return Path(env.doc2path(name)).read_text(encoding="utf-8")
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
+    app.connect("builder-inited", _deal)
     app.connect("env-get-outdated", _outdated)
     app.add_env_collector(Definitions)
     app.connect("source-read", _note)
