@@ -188,6 +188,7 @@ html_sidebars = {"_modules/**": ["navbar-logo.html", "search-button-field.html"]
 html_domain_indices = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
+    "max_navbar_depth": 1,  # the API's packages stand on its first page
     "navbar_persistent": [],
     "pygments_dark_style": "a11y-dark",
     "pygments_light_style": "a11y-high-contrast-light",

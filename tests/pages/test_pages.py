@@ -141,7 +141,7 @@ def test_next_and_previous_follow_the_table_of_contents() -> None:
     )
     order = ["index", *(line for line in toctree.split() if not line.startswith(":"))]
     place = order.index("api/index") + 1
-    order[place:place] = [f"api/{package}" for package in packages]
+    order[place:place] = [f"api/{package}" for package in packages.split()]
     assert sorted(order) == sorted(NAMES + API)
     for before, after in pairwise(order):
         assert f'class="right-next"\n       href="{_link(before, after)}"' in _text(before)

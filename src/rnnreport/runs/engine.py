@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import joblib
-import torch
 
 from rnnreport.progress import track
 from rnnreport.runs import store
-from rnnreport.runs.store import Request, Result
+from rnnreport.runs.store import Request, Result, one_thread
 
 __all__ = ["Chain", "Experiment", "Job", "results", "run_chains"]
 
@@ -110,7 +109,7 @@ def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = Non
     on_cpu = all(getattr(job.config, "device", "cpu") == "cpu" for job in jobs)
     workers = min(workers or joblib.cpu_count(), len(chains)) if on_cpu else 1
     if workers <= 1:
-        with _one_thread():
+        with one_thread():
             for job in jobs:
                 job.run(job.config)
         return
@@ -145,20 +144,10 @@ def _work(chain: Chain, settings: Mapping[str, str], parent: int) -> int:
             del os.environ[name]
     os.environ.update(settings)
     _end_with(parent)
-    with _one_thread():
+    with one_thread():
         for job in chain:
             job.run(job.config)
     return len(chain)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 _WATCHED: set[int] = set()

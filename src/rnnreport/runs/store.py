@@ -47,6 +47,7 @@ __all__ = [
     "load_tensors",
     "locked",
     "mean_history",
+    "one_thread",
     "store_folder",
 ]
 
@@ -227,6 +228,8 @@ def get(request: Request) -> Result | None:
 def get_or_compute(request: Request, compute: Callable[[], Outcome]) -> Result:
     """Give back the stored result that is asked for, or compute and store it.
 
+    On a CPU it is computed in one thread, so that its bits depend on nothing else.
+
     Parameters
     ----------
     request
@@ -351,7 +354,8 @@ def _computed(request: Request, compute: Callable[[], Outcome]) -> Result:
     with tempfile.TemporaryFile(dir=path.parent):
         pass
     start = time.perf_counter()
-    outcome = compute()
+    with one_thread():
+        outcome = compute()
     tensors = {name: tensor.contiguous() for name, tensor in outcome.tensors.items()}
     packed = safetensors.torch.save(tensors) if tensors else b""
     result = Result(
@@ -410,8 +414,18 @@ def describe_device(device: torch.device | str) -> str:
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()}), 1 thread"
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: how many there are changes the rounding of sums."""
     threads = torch.get_num_threads()
-    return f"CPU ({platform.machine()}), {threads} thread{'s' if threads > 1 else ''}"
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _as_dict(config: object) -> dict[str, Json]:

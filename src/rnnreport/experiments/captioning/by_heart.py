@@ -38,7 +38,7 @@ class ByHeartConfig:
         ``"rnn"``, ``"lstm"`` or ``"attention"``.
     profile
         ``"full"``: photographs of Flickr8k with features of MobileNetV2; ``"sample"``: generated
-        scenes with pixel features; ``"auto"``: the first where its data is there.
+        scenes with pixel features.
     n_train
         How many training images; one caption of each is learned.
     n_val

@@ -29,8 +29,7 @@ class CaptionConfig:
     cell_type
         ``"rnn"``, ``"lstm"`` or ``"attention"``.
     profile
-        ``"full"``: real captions; ``"sample"``: generated scenes; ``"auto"``: the first where they
-        are there.
+        ``"full"``: real captions; ``"sample"``: generated scenes.
     dataset
         Which real captions: ``"flickr8k"``, or ``"coco"`` for the source's features.
     n_train, n_val

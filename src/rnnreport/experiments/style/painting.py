@@ -59,8 +59,7 @@ class StyleConfig:
     levels
         Sizes and steps, the coarsest first.
     profile
-        ``"full"``: a photograph and famous paintings; ``"sample"``: drawn ones; ``"auto"``: the
-        first where their data is there.
+        ``"full"``: a photograph and famous paintings; ``"sample"``: drawn ones.
     network
         Gives the maps.
     snapshots

@@ -33,8 +33,7 @@ class LiveConfig:
     Attributes
     ----------
     profile
-        ``"full"``: the source's sentences; ``"sample"``: generated ones; ``"auto"``: the first
-        where they are there.
+        ``"full"``: the source's sentences; ``"sample"``: generated ones.
     min_count
         How often a word must stand in the training sentences to have a vector of its own; the
         others share that of ``<UNK>``.

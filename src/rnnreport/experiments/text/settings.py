@@ -28,8 +28,7 @@ class TextConfig:
         are trained further. ``"rnn"`` and ``"lstm"``: a recurrent layer over GloVe vectors, its
         last state. ``"bilstm"``: an LSTM in each direction, for each feature its largest value.
     profile
-        ``"full"``: the source's sentences; ``"sample"``: generated ones; ``"auto"``: the first
-        where they are there.
+        ``"full"``: the source's sentences; ``"sample"``: generated ones.
     vectors
         What the word vectors begin with. ``"file"``: a file of GloVe vectors; ``"own"``: GloVe
         vectors trained on the training sentences; ``"none"``: small random numbers.

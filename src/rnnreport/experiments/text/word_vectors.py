@@ -21,8 +21,7 @@ class WordVectorsConfig:
     Attributes
     ----------
     profile
-        ``"full"``: on the source's training sentences; ``"sample"``: on generated ones; ``"auto"``:
-        the first where they are there.
+        ``"full"``: on the source's training sentences; ``"sample"``: on generated ones.
     dim
         Size of a vector.
     window

@@ -60,8 +60,7 @@ class TransferConfig:
         ``"frozen"``: only a new last layer learns. ``"finetuned"``: after that the network is
         trained on together with it.
     profile
-        ``"full"``: photographs; ``"sample"``: drawn insects; ``"auto"``: the first where their data
-        is there.
+        ``"full"``: photographs; ``"sample"``: drawn insects.
     backbone
         The network.
     sizes, decays
