@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -154,11 +155,10 @@ def page_numbers(pdf: Path) -> dict[str, int]:
 
 def join(html: Path) -> BeautifulSoup:
     """Join the pages of a folder to one document, a chapter each, with a table of contents."""
-    first = _parse(html / "index.html")
-    links = first.select("nav.bd-links a.reference.internal")
-    addresses = ["index.html", *(unquote(urlsplit(_text(a, "href")).path) for a in links)]
-    names = {Path(os.path.normpath(html / address)): _name(address) for address in addresses}
-    chapters = [_chapter(path, names) for path in names]
+    html = Path(os.path.normpath(html))
+    pages = dict(_pages(html / "index.html"))
+    names = {path: _name(path.relative_to(html).as_posix()) for path in pages}
+    chapters = [_chapter(page, path, names) for path, page in pages.items()]
     title = _heading(chapters[0])
     _only(chapters[0], "h1").string = "In short"  # its title is the book's
 
@@ -179,15 +179,26 @@ def join(html: Path) -> BeautifulSoup:
     return book
 
 
+def _pages(path: Path) -> Iterator[tuple[Path, BeautifulSoup]]:
+    """Go through the pages in their order: each links to the next."""
+    while True:
+        page = _parse(path)
+        yield path, page
+        following = page.select_one("a.right-next")
+        if following is None:
+            return
+        path = Path(os.path.normpath(path.parent / unquote(_text(following, "href"))))
+
+
 def _name(address: str) -> str:
     """Return what stands for a page in ids of the book."""
     return re.sub(r"[^\w-]", "-", address.removesuffix(".html"))
 
 
-def _chapter(path: Path, names: dict[Path, str]) -> Tag:
+def _chapter(page: BeautifulSoup, path: Path, names: dict[Path, str]) -> Tag:
     """Return a page's text as a chapter, every id and link made to fit the whole."""
     name = names[path]
-    article = _only(_parse(path), "article.bd-article")
+    article = _only(page, "article.bd-article")
     for element in article.select(LEFT_OUT):
         element.decompose()
     for element in article.find_all(True):

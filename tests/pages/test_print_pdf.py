@@ -19,10 +19,11 @@ needs_browser = pytest.mark.skipif(
 
 PAGE = """<!doctype html><html><head><title>x</title>
 <link rel="stylesheet" href="_static/print.css"></head><body>
-<nav class="bd-links"><a class="reference internal" href="next.html">Next</a></nav>
 <article class="bd-article"><section id="top">
 <h1>{title}<a class="headerlink" href="#top">#</a></h1>
-<section id="part"><h2>Part of {title}</h2>{body}</section></section></article></body></html>"""
+<section id="part"><h2>Part of {title}</h2>{body}</section></section></article>
+</body></html>"""
+NEXT = '<a class="right-next" href="{}">Next</a></body>'
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,7 @@ def pages(tmp_path: Path) -> Callable[[str], Path]:
         static.mkdir(exist_ok=True)
         (static / "print.css").write_text((DOCS / "_static" / "print.css").read_text())
         front = PAGE.format(title="Report", body="Words.")
+        front = front.replace("</body>", NEXT.format("next.html"))
         (tmp_path / "index.html").write_text(front, encoding="utf-8")
         chapter = PAGE.format(title="Chapter", body=body)
         (tmp_path / "next.html").write_text(chapter, encoding="utf-8")
@@ -114,9 +116,9 @@ def test_a_page_in_a_folder_is_a_chapter_too(
     program: ModuleType, pages: Callable[[str], Path]
 ) -> None:
     folder = pages('<a href="api/deep.layers.html#part">in</a>')
-    front = (folder / "index.html").read_text(encoding="utf-8")
-    link = '<a class="reference internal" href="api/deep.layers.html">Deep</a></nav>'
-    (folder / "index.html").write_text(front.replace("</nav>", link), encoding="utf-8")
+    before = (folder / "next.html").read_text(encoding="utf-8")
+    before = before.replace("</body>", NEXT.format("api/deep.layers.html"))
+    (folder / "next.html").write_text(before, encoding="utf-8")
     (folder / "api").mkdir()
     body = '<a href="../next.html">out</a><img src="../a.png"><a href="../_modules/x.html">off</a>'
     deep = PAGE.format(title="Deep", body=body)
