@@ -83,9 +83,12 @@ def results(
     Exception
         What the first run raises that fails.
     """
-    missing = [config for config in configs if store.get(experiment.request(config)) is None]
+    stored = [store.get(experiment.request(config)) for config in configs]
+    missing = [c for c, result in zip(configs, stored, strict=True) if result is None]
     run_chains([[Job(experiment.run, config)] for config in missing], label=label, workers=workers)
-    return [experiment.run(config) for config in configs]
+    return [
+        result or experiment.run(config) for config, result in zip(configs, stored, strict=True)
+    ]
 
 
 def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = None) -> None:
