@@ -204,8 +204,7 @@ def thin(page: Any, entries: int = 25) -> None:
     """Leave out what would cost minutes and tell nothing new.
 
     The strokes of the formulas, which are most of a page's elements and mute; the inside of their
-    MathML; of the words in code and signatures all but the first of each style; and of the API
-    reference, whose entries are alike, all but the first `entries`.
+    MathML; and of the API reference, whose entries are alike, all but the first `entries`.
     """
     page.evaluate(
         """(entries) => {
@@ -214,39 +213,61 @@ def thin(page: Any, entries: int = 25) -> None:
           for (const element of extra) element.remove();
           for (const math of document.querySelectorAll("mjx-container math"))
             math.textContent = math.textContent;
-          const appearances = new Map([[document.body, ""]]);
-          const appearance = (element) => {
-            if (!appearances.has(element)) {
-              const { color, backgroundColor, fontSize, fontWeight } = getComputedStyle(element);
-              appearances.set(element, [appearance(element.parentElement), element.tagName,
-                element.className, color, backgroundColor, fontSize, fontWeight].join("|"));
-            }
-            return appearances.get(element);
-          };
-          const seen = new Set();
-          const again = [...document.querySelectorAll("article span:not([id])")].filter((word) =>
-            !word.children.length && seen.size === seen.add(appearance(word)).size);
-          for (const word of again) word.replaceWith(word.textContent);
         }""",
         entries,
     )
 
 
 def axe_faults(page: Any) -> list[str]:
-    """What axe-core calls serious or critical."""
-    script = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-    page.evaluate(script)
+    """What axe-core calls serious or critical, but for :func:`colour_faults`."""
+    rules = '{ "color-contrast": { enabled: false }, "link-in-text-block": { enabled: false } }'
+    return _axe(page, "document", f"{{ rules: {rules} }}")
+
+
+def colour_faults(page: Any) -> list[str]:
+    """Pale text, and links that look like the text around them, as axe-core sees it.
+
+    Of all text that looks alike, the first is looked at: it, and all that it stands in, are of the
+    same kind, colour and size.
+    """
+    looks = """(() => {
+      const known = new Map([[document, ""]]);
+      const look = (element) => {
+        if (!known.has(element)) {
+          const style = getComputedStyle(element);
+          known.set(element, [look(element.parentNode), element.tagName, ...["color", "opacity",
+            "backgroundColor", "backgroundImage", "fontSize", "fontWeight", "textShadow",
+            "textDecorationLine", "borderBottom"].map((name) => style[name])].join("|"));
+        }
+        return known.get(element);
+      };
+      const written = (element) => element.matches("input, select, textarea")
+        || [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+      const seen = new Set();
+      return [...document.body.querySelectorAll("*")].filter((element) => written(element)
+        && element.checkVisibility({ visibilityProperty: true })
+        && seen.size !== seen.add(look(element)).size);
+    })()"""
+    return _axe(page, looks, '{ runOnly: ["color-contrast", "link-in-text-block"] }')
+
+
+def _axe(page: Any, elements: str, options: str) -> list[str]:
+    if page.evaluate("() => !window.axe"):
+        path = files("axe_playwright_python").joinpath("axe.min.js")
+        page.evaluate(path.read_text(encoding="utf-8"))
     faults: list[str] = page.evaluate(
-        """async () => {
+        f"""async () => {{
+          const elements = {elements};
+          if (elements.length === 0) return [];
           // Without `preload` it fetches no style sheets, which a page from a file may not.
-          const options = { resultTypes: ["violations"], preload: false };
-          const result = await axe.run(document, options);
+          const options = {{ resultTypes: ["violations"], preload: false, ...{options} }};
+          const result = await axe.run(elements, options);
           return result.violations
             .filter((fault) => ["serious", "critical"].includes(fault.impact))
-            .map((fault) => `axe ${fault.id}, ${fault.nodes.length} times: ` + fault.nodes
+            .map((fault) => `axe ${{fault.id}}, ${{fault.nodes.length}} times: ` + fault.nodes
               .slice(0, 3).map((node) => node.target.join(" ")
                 + " " + (node.any[0]?.message || node.all[0]?.message || "")).join("; "));
-        }"""
+        }}"""
     )
     return faults
 
@@ -280,6 +301,8 @@ _STOPS = """() => {
       && element.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })
       && element.getClientRects().length);
   const before = new Map(wanted.map((element) => [element, appearance(element)]));
+  // Of what is out of sight nothing is drawn: that halves the time of a key.
+  still.textContent += " article section > * { content-visibility: auto; }";
   window.pageStops = { wanted, reached: new Set(), unseen: new Set(), order: 0 };
   addEventListener("focusin", ({ target }) => {
     window.pageStops.order += 1;
@@ -287,11 +310,11 @@ _STOPS = """() => {
     if (!before.has(target)) return;
     const style = getComputedStyle(target);
     // A link that covers its card draws the outline with a pseudo-element.
-    const outlined = [null, "::before", "::after"].some((part) => {
+    const outlined = () => [null, "::before", "::after"].some((part) => {
       const { outlineStyle, outlineWidth } = getComputedStyle(target, part);
       return outlineStyle !== "none" && parseFloat(outlineWidth) > 0;
     });
-    const drawn = outlined || appearance(target) !== before.get(target);
+    const drawn = appearance(target) !== before.get(target) || outlined();
     if (!drawn || style.opacity === "0") window.pageStops.unseen.add(target);
   });
   return wanted.length;

@@ -1,6 +1,8 @@
-"""Range checks of the numbers in configurations and arguments; an error names the value."""
+"""Checks of the values in configurations and arguments; an error names the value."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def check_numbers(
@@ -38,3 +40,9 @@ def check_at_least(least: int, **numbers: float) -> None:
     for name, number in numbers.items():
         if not number >= least:
             raise ValueError(f"{name} must be at least {least}, got {number}")
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Check that a value, by the name that the error says, is one of some choices."""
+    if value not in (choices := tuple(choices)):
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

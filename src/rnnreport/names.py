@@ -15,6 +15,7 @@ __all__ = [
     "PAGES",
     "PARTS",
     "PROFILES",
+    "RESOLVED_PROFILES",
     "BackboneName",
     "CellType",
     "Dataset",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 ResolvedProfile = Literal["full", "sample"]
+RESOLVED_PROFILES: tuple[ResolvedProfile, ...] = get_args(ResolvedProfile)
+"""Real data, and the generated sample."""
+
 Profile = Literal["full", "sample", "auto"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 """Real data, the generated sample, and real data where it is there."""

@@ -392,7 +392,7 @@ def test_dropout_is_drawn_from_the_generator_alone() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cell_type": "gru"}, "cell_type must be 'rnn', 'lstm' or 'attention', got 'gru'"),
+        ({"cell_type": "gru"}, "cell_type must be one of rnn, lstm, attention, got 'gru'"),
         ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
         ({"input_dim": 0}, "input_dim must be at least 1, got 0"),
         ({"wordvec_dim": -1}, "wordvec_dim must be at least 1, got -1"),

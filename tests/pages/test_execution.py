@@ -68,7 +68,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "shapes.py").write_text(
         "def area():\n    return 1\n\n\ndef edge():\n    return 2\n", encoding="utf-8"
     )
-    monkeypatch.setattr(definitions, "_SOURCE", folder)
+    monkeypatch.setattr(definitions, "_ROOT", folder)
     return folder
 
 

@@ -73,7 +73,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path, text in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(definitions_module, "_SOURCE", tmp_path)
+    monkeypatch.setattr(definitions_module, "_ROOT", tmp_path)
     return tmp_path
 
 

@@ -106,8 +106,10 @@ def test_a_chain_keeps_its_order_and_its_process(
 
 
 _PARENT = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where it is ignored
 sys.path.insert(0, sys.argv[1])
 from test_engine import Job, Mark, run_chains, sleep
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     }.items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(definitions, "_SOURCE", package)
+    monkeypatch.setattr(definitions, "_ROOT", package)
     monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "store"))
 
     def toy(compute: Computer, config: object = None, fingerprint: str = "f") -> Result:
@@ -329,9 +329,3 @@ def test_the_latest_of_some_settings(run: Run) -> None:
     assert latest("toy", Profiled, part="toys", profile="sample", size=3) == sample
     with pytest.raises(MissingDataError, match="model 4 is stored"):
         latest("toy", Profiled, part="toys", size=4)
-
-
-@pytest.mark.parametrize("profile", ["auto", "half"])
-def test_a_profile_is_decided_before(profile: str) -> None:
-    with pytest.raises(ValueError, match=f"must be one of full, sample, got '{profile}'"):
-        asked(Profiled(profile=profile))

@@ -22,6 +22,7 @@ from typing import cast, get_args
 
 import platformdirs
 
+from rnnreport._checks import check_choice
 from rnnreport.names import Profile, ResolvedProfile
 
 __all__ = [
@@ -356,8 +357,7 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
         If the profile is ``full`` and an asset is missing.
     """
     profiles = get_args(Profile)
-    if profile not in profiles:
-        raise ValueError(f"profile must be one of {', '.join(profiles)}, got {profile!r}")
+    check_choice("profile", profile, profiles)
     if profile == "auto":
         profile = os.environ.get("RNNREPORT_PROFILE", "") or "auto"
         if profile not in profiles:
@@ -402,6 +402,5 @@ def _digest(path: Path, *_state: int) -> bytes:
 
 
 def _asset(name: str) -> Asset:
-    if name not in ASSETS:
-        raise ValueError(f"name must be one of {', '.join(ASSETS)}, got {name!r}")
+    check_choice("name", name, ASSETS)
     return ASSETS[name]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from rnnreport._checks import check_at_least
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.pictures import read_picture
 from rnnreport.data.vocabulary import tokenise
@@ -106,8 +107,8 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
     ValueError
         If `max_words` is below 1.
     """
-    if max_words is not None and max_words < 1:
-        raise ValueError(f"max_words must be at least 1, got {max_words}")
+    if max_words is not None:
+        check_at_least(1, max_words=max_words)
     path, folder = root / "captions.txt", root / "Images"
     if not path.is_file():
         raise MissingDataError(f"{path} is missing: expected the captions as CSV image,caption")

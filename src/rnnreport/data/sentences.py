@@ -13,6 +13,7 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_at_least
 from rnnreport.data.vocabulary import Vocabulary
 
 __all__ = ["Sentences", "order_by_length"]
@@ -119,8 +120,7 @@ class Sentences:
         ValueError
             If `size` is below 1.
         """
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
+        check_at_least(1, size=size)
         if not len(self):
             return
         lengths = torch.split(self.lengths, size)
@@ -183,8 +183,7 @@ def order_by_length(lengths: Tensor, batch_size: int, generator: Generator) -> T
     ValueError
         If `batch_size` is below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    check_at_least(1, batch_size=batch_size)
     shuffled = torch.randperm(len(lengths), generator=generator).to(lengths.device)
     order = shuffled[lengths[shuffled].argsort(stable=True)]
     whole = len(order) // batch_size * batch_size

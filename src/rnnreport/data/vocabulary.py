@@ -9,6 +9,8 @@ from typing import ClassVar, Self
 
 import torch
 
+from rnnreport._checks import check_at_least
+
 __all__ = ["END", "NULL", "START", "UNK", "CaptionVocabulary", "Vocabulary", "tokenise"]
 
 NULL, START, END, UNK = "<NULL>", "<START>", "<END>", "<UNK>"
@@ -89,8 +91,7 @@ class Vocabulary:
             If `min_count` is below 1, a sentence is a string instead of a list of words, or a
             sentence holds a special word.
         """
-        if min_count < 1:
-            raise ValueError(f"min_count must be at least 1, got {min_count}")
+        check_at_least(1, min_count=min_count)
         counts: Counter[str] = Counter()
         for row, sentence in enumerate(sentences):
             cls._check(sentence, f"sentences[{row}]")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnreport._checks import check_at_least
 from rnnreport.equations._attention import ATTENTION
 from rnnreport.equations._dropout import DROPOUT
 from rnnreport.equations._entry import Equation, Residual, Sizes, worst
@@ -64,8 +65,7 @@ def _problems(
     draws: int,
     sizes: Sizes | MapSizes | None,
 ) -> Iterator[tuple[Any, Tensor]]:
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
+    check_at_least(1, draws=draws)
     for k in range(draws):
         # Sizes of 1 hide some mistakes (no sum over t, a 1 × 1 matrix needs no transpose), so the
         # first draw has none; later ones do.

@@ -23,6 +23,7 @@ __all__ = [
     "about",
     "feature_network",
     "painting_names",
+    "painting_title",
     "style_data",
 ]
 
@@ -97,6 +98,11 @@ def painting_names(profile: ResolvedProfile) -> tuple[str, ...]:
         ``"full"``: the source's three; ``"sample"``: those that the package draws after them.
     """
     return tuple(_REAL) if profile == "full" else _DRAWN
+
+
+def painting_title(profile: ResolvedProfile, name: str) -> str:
+    """Return the title of a profile's painting, which need not be read or drawn for it."""
+    return _REAL[name][0] if profile == "full" else PAINTINGS[name].title
 
 
 @functools.lru_cache(maxsize=2)  # the same for all runs

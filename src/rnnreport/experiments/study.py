@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -26,14 +27,19 @@ class Study(Generic[Data, Name]):
 
     Attributes
     ----------
-    data
-        What they rest on.
+    load : callable
+        Reads or draws what they rest on, which :attr:`data` does when it is first asked.
     results : mapping of str to tuple of Result
         The runs of each network, one for each seed.
     """
 
-    data: Data
+    load: Callable[[], Data]
     results: Mapping[Name, tuple[Result, ...]]
+
+    @cached_property
+    def data(self) -> Data:
+        """What the runs rest on."""
+        return self.load()
 
     @property
     def first(self) -> Result:

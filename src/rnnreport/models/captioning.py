@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_at_least, check_choice
 from rnnreport.layers import (
     attention_lstm_backward,
     attention_lstm_forward,
@@ -30,7 +31,7 @@ from rnnreport.layers import (
     word_embedding_forward,
 )
 from rnnreport.models.beam_search import beam_search
-from rnnreport.names import CellType
+from rnnreport.names import CELLS, CellType
 
 __all__ = ["CaptioningRNN", "Trace"]
 
@@ -143,15 +144,8 @@ class CaptioningRNN:
         device: torch.device | str = "cpu",
         generator: Generator,
     ) -> None:
-        if cell_type not in get_args(CellType):
-            raise ValueError(f"cell_type must be 'rnn', 'lstm' or 'attention', got {cell_type!r}")
-        for name, size in (
-            ("input_dim", input_dim),
-            ("wordvec_dim", wordvec_dim),
-            ("hidden_dim", hidden_dim),
-        ):
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
+        check_choice("cell_type", cell_type, CELLS)
+        check_at_least(1, input_dim=input_dim, wordvec_dim=wordvec_dim, hidden_dim=hidden_dim)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
         missing = [word for word in _SPECIAL if word not in word_to_idx]
@@ -357,8 +351,7 @@ class CaptioningRNN:
             If the features do not fit or `max_length` is below 1.
         """
         self._check_features(features)
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1, got {max_length}")
+        check_at_least(1, max_length=max_length)
         captions = torch.full(
             (len(features), max_length), self._null, dtype=torch.int64, device=features.device
         )

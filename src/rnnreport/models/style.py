@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rnnreport._checks import check_choice
 from rnnreport.data.assets import DataFormatError
 from rnnreport.data.views import IMAGENET_MEAN, IMAGENET_STD
 from rnnreport.data.weights import load_torchvision, read_weights
@@ -229,8 +230,7 @@ def load_network(name: NetworkName, weights: Path | None = None) -> FeatureNetwo
     DataFormatError
         If the file does not hold the network's parameters.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"name must be one of {', '.join(NETWORKS)}, got {name!r}")
+    check_choice("name", name, NETWORKS)
     if (weights is None) != (name == "embedded"):
         raise ValueError(f"weights must be {'None' if weights else 'a file'} for {name}")
     if weights is None:

@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from rnnreport._checks import check_choice
 from rnnreport.data.features import statistics
 from rnnreport.data.weights import load_torchvision
 from rnnreport.models.embedded import load_embedded
@@ -101,8 +102,7 @@ def load_backbone(name: BackboneName, weights: Path | None = None) -> Backbone:
     DataFormatError
         If the file does not hold exactly the network's parameters.
     """
-    if name not in BACKBONES:
-        raise ValueError(f"name must be one of {', '.join(BACKBONES)}, got {name!r}")
+    check_choice("name", name, BACKBONES)
     if (weights is None) != (name == "embedded"):
         raise ValueError(f"weights must be {'None' if weights else 'a file'} for {name}")
     if weights is None:

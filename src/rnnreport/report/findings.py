@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnreport.experiments.captioning import study as captioning
+from rnnreport.experiments.paintings import painting_title
 from rnnreport.experiments.study import Study
 from rnnreport.experiments.style import study as style
 from rnnreport.experiments.text import study as text
@@ -83,7 +84,7 @@ def _style(profile: Profile) -> _Answer:
     by_name = {}
     for k, (name, (result,)) in enumerate(study.results.items(), 1):
         left = share_text(result.metrics["style_left"])
-        drawn = f"drawn: {study.data.paintings[name].title}"
+        drawn = f"drawn: {painting_title(study.profile, name)}"
         note = drawn if study.profile == "sample" else ""
         by_name[f"painting-{k}"] = Finding(f"{left} of its loss left", note, 1)
     return study, by_name

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from rnnreport._checks import check_choice
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments.captioning import by_heart, gradients
 from rnnreport.experiments.captioning import settings as captioning_settings
@@ -115,8 +116,7 @@ def runs_of(part: PartName, profile: ResolvedProfile) -> tuple[Runs, ...]:
     ValueError
         If there is no such part.
     """
-    if part not in PARTS:
-        raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+    check_choice("part", part, PARTS)
     return _RUNS[part](profile)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnreport._checks import check_choice
 from rnnreport._files import write_whole
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.names import PARTS, PartName
@@ -215,8 +216,7 @@ def load_record(part: PartName, folder: Path | None = None) -> Record:
     DataFormatError
         If the file does not hold one.
     """
-    if part not in PARTS:
-        raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+    check_choice("part", part, PARTS)
     folder = folder or record_folder()
     path = folder / f"{part}.json"
     if not folder.is_dir():

@@ -29,7 +29,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], generator: Generator)
         What changes in training: tensors, numbers, lists and dictionaries of them, such as a
         ``state_dict``.
     generator
-        The source of all that is drawn.
+        Draws all that is random in the training.
     """
     buffer = io.BytesIO()
     torch.save({**state, _GENERATOR: generator.get_state()}, buffer)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 __all__ = ["code_fingerprint", "definitions", "definitions_of_code", "hash_of"]
 
 _PACKAGE = "rnnreport"
-_SOURCE = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[1]
 
 # They move results about, and show how far a run is; what a result holds, they do not decide.
 # Which files an experiment runs on stands in the fingerprint of its data.
@@ -61,8 +61,8 @@ def definitions(module: str, name: str = _ALL) -> dict[str, str]:
     _look_again()
     if _path_of(module) is None:
         raise ValueError(f"module must be a module of {_PACKAGE}, got {module!r}")
-    source = _module(module)
-    if name not in (_ALL, *source.names, *source.imports):
+    parsed = _module(module)
+    if name not in (_ALL, *parsed.names, *parsed.imports):
         raise ValueError(f"name must be defined in {module}, got {name!r}")
     return dict(_definitions(module, name))
 
@@ -126,7 +126,7 @@ def hash_of(parts: object) -> str:
 def _look_again() -> None:
     """Forget the code that was read, if it has changed since."""
     state = hashlib.sha256()
-    for path in sorted(_SOURCE.rglob("*.py")):
+    for path in sorted(_ROOT.rglob("*.py")):
         state.update(hashlib.sha256(str(path).encode() + path.read_bytes()).digest())
     if [state.digest()] != _SEEN:
         for cached in (_definitions, _path_of, _module, _uses_of):
@@ -134,7 +134,7 @@ def _look_again() -> None:
         _SEEN[:] = [state.digest()]
 
 
-_SEEN: list[bytes] = []  # a hash of the source that is remembered
+_SEEN: list[bytes] = []  # a hash of the code that is remembered
 
 
 class _Target(NamedTuple):
@@ -169,18 +169,18 @@ def _reached(roots: Iterable[tuple[str, str]], left_out: Set[str]) -> dict[str, 
         for module, name in _resolved(target):
             if module in left_out:
                 continue
-            source = _module(module)
+            parsed = _module(module)
             if f"{module}:" not in hashes:
-                hashes[f"{module}:"] = _meaning(source.bare)
-                pending += _uses(module, source.bare)
+                hashes[f"{module}:"] = _meaning(parsed.bare)
+                pending += _uses(module, parsed.bare)
             if name == _ALL:
-                pending += [_Target(module, each) for each in (*source.names, *source.imports)]
-            elif name in source.names:
-                statements = source.names[name]
+                pending += [_Target(module, each) for each in (*parsed.names, *parsed.imports)]
+            elif name in parsed.names:
+                statements = parsed.names[name]
                 hashes[f"{module}:{name}"] = _meaning(statements)
                 pending += _uses(module, statements)
-            elif name in source.imports:
-                pending.append(source.imports[name])
+            elif name in parsed.imports:
+                pending.append(parsed.imports[name])
             elif not name.startswith("__"):  # __name__ and the like belong to every module
                 pending.append(_Target(module, _ALL))
     return dict(sorted(hashes.items()))
@@ -207,10 +207,10 @@ def _uses(module: str, statements: Iterable[ast.stmt]) -> list[_Target]:
 @functools.cache
 def _uses_of(module: str, statement: ast.stmt) -> tuple[_Target, ...]:
     package = module if _is_package(module) else module.rpartition(".")[0]
-    source = _module(module)
+    parsed = _module(module)
     local = dict(_imported(ast.walk(statement), package))
-    own = frozenset(source.names)
-    return tuple(dict.fromkeys(_references(statement, {**source.imports, **local}, own)))
+    own = frozenset(parsed.names)
+    return tuple(dict.fromkeys(_references(statement, {**parsed.imports, **local}, own)))
 
 
 def _references(
@@ -268,7 +268,7 @@ def _path_of(module: str) -> Path | None:
     first, *rest = module.split(".")
     if first != _PACKAGE:
         return None
-    base = _SOURCE.joinpath(*rest)
+    base = _ROOT.joinpath(*rest)
     for path in (base / "__init__.py", base.with_suffix(".py")):
         if path.is_file():
             return path

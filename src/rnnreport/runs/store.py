@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import safetensors.torch
 import torch
@@ -31,7 +31,6 @@ from torch import Tensor
 
 from rnnreport._files import store_folder, write_whole
 from rnnreport.data.assets import MissingDataError
-from rnnreport.names import ResolvedProfile
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
 
@@ -82,8 +81,6 @@ class Outcome:
 class Request:
     """All that decides a result. Neither making one nor its key computes anything.
 
-    A configuration with a profile that is not decided yet raises a ``ValueError``.
-
     Attributes
     ----------
     experiment
@@ -109,20 +106,11 @@ class Request:
     seeds: Mapping[str, int]
     device: str
 
-    def __post_init__(self) -> None:
-        profiles = get_args(ResolvedProfile)
-        profile = getattr(self.config, "profile", profiles[0])
-        if profile not in profiles:
-            raise ValueError(
-                f"profile of a configuration must be one of {', '.join(profiles)}, got {profile!r}"
-            )
-
     @cached_property
     def key(self) -> str:
         """The key of the result: a SHA-256 in hexadecimal digits."""
-        source = definitions(self.module, "run")
-        parts = {"config": _as_dict(self.config), "data": dict(self.data), "source": source}
-        return hash_of(parts)
+        code = definitions(self.module, "run")
+        return hash_of({"config": _as_dict(self.config), "data": dict(self.data), "code": code})
 
     @property
     def path(self) -> Path:

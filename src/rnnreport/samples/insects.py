@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Generator, Tensor
 
-from rnnreport._checks import check_at_least
+from rnnreport._checks import check_at_least, check_choice
 from rnnreport.data.hymenoptera import CLASSES
 from rnnreport.draws import chance, pick, uniform
 from rnnreport.samples.pen import CIRCLE, RGB, WHITE, Pen, Point, mix, shade
@@ -94,8 +94,7 @@ def draw_insects(name: str, generator: Generator, size: int = 128) -> Image.Imag
     `name` is ``"ants"`` or ``"bees"``, anything else is a ``ValueError``; `size` is the side in
     pixels.
     """
-    if name not in CLASSES:
-        raise ValueError(f"name must be one of {', '.join(CLASSES)}, got {name!r}")
+    check_choice("name", name, CLASSES)
     fine = size * _OVERSAMPLING
     ground, plants = pick(_GROUNDS, generator)(fine, generator)
     picture = ground.convert("RGBA")

@@ -103,7 +103,7 @@ def test_differences(study: Study) -> None:
         Difference("attention", "lstm", "beam", -0.1, (-0.2, -0.01), 0.5),
         Difference("lstm", "rnn", "greedy", 0.1, (-0.05, 0.2), 1.2),
     )
-    other = Study(study.data, study.results)
+    other = Study(study.load, study.results)
     vars(other)["differences"] = made_up  # where the property keeps them
     assert verdict(other).label == (
         "Greedy: the LSTM and the RNN cannot be told apart. "
@@ -147,7 +147,7 @@ def test_seeds_that_end_earlier_end_the_curve(study: Study) -> None:
     for k, result in enumerate(study.results["rnn"]):
         history = {name: values[: 2 + k] for name, values in result.history.items()}
         shorter.append(replace(result, history=history))
-    axes = axes_of(learning_curves(Study(study.data, {"rnn": tuple(shorter)})))
+    axes = axes_of(learning_curves(Study(study.load, {"rnn": tuple(shorter)})))
     assert len(axes.lines[0].get_xdata()) == 2
 
 

@@ -10,7 +10,7 @@ from stored import store_result
 from torch import Generator, Tensor
 
 from rnnreport.experiments.captioning import study as captioning_study
-from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
+from rnnreport.experiments.captioning.data import Captions, ImageData, Words, image_data
 from rnnreport.experiments.captioning.measures import bootstrap, measure, paired_difference
 from rnnreport.experiments.captioning.settings import SEEDS, WAYS, CaptionConfig
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
@@ -42,7 +42,7 @@ SAID: Mapping[CellType, Sequence[Sequence[str]]] = {  # a row a seed
 }
 
 
-class _Source(ImageSource):
+class _Source(ImageData):
     """Captions without pictures."""
 
     about = {"name": "made up", "features": "none", "n_images": 5}  # noqa: RUF012
@@ -88,7 +88,7 @@ def make_result(cell: CellType, seed: int) -> Result:
 
 def make_study(*cells: CellType) -> Study:
     return Study(
-        _Source(), {cell: tuple(make_result(cell, seed) for seed in (0, 1)) for cell in cells}
+        _Source, {cell: tuple(make_result(cell, seed) for seed in (0, 1)) for cell in cells}
     )
 
 
@@ -190,7 +190,7 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
     assert list(study.results) == list(CELLS)
     for results in study.results.values():
         assert [result.seeds["model"] for result in results] == [seed % 2 for seed in SEEDS]
-    assert study.data is image_source("sample", n_train=900, n_val=100)
+    assert study.data is image_data("sample", n_train=900, n_val=100)
 
 
 def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

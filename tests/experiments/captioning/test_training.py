@@ -24,7 +24,7 @@ from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.flickr8k import split_by_name
 from rnnreport.experiments.captioning import data as captioning_data
 from rnnreport.experiments.captioning import training as captioning_training
-from rnnreport.experiments.captioning.data import image_source
+from rnnreport.experiments.captioning.data import image_data
 from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig, default_config
 from rnnreport.experiments.captioning.trained import TrainedCaptioner, latest
 from rnnreport.experiments.captioning.training import images_of, run
@@ -63,7 +63,7 @@ def test_a_small_sample(cell: CellType, store: Path) -> None:
     assert history["train_loss"][-1] < history["train_loss"][0]
     assert metrics["val_loss"] == min(history["val_loss"])
     assert history["val_loss"][int(metrics["best_epoch"]) - 1] == metrics["val_loss"]
-    scenes = image_source("sample", n_train=12, n_val=4)
+    scenes = image_data("sample", n_train=12, n_val=4)
     pools = dict(zip(("train", "val"), scenes.pools(), strict=True))
     for part, records in (("val", result.details["val"]), ("train", result.details["train"])):
         assert len(records) == 4
@@ -198,7 +198,7 @@ def test_a_diverging_loss_stops_the_training() -> None:
     ("change", "message"),
     [
         ({"cell_type": "gru"}, "cell_type must be one of rnn, lstm, attention, got 'gru'"),
-        ({"dataset": "mnist"}, "dataset must be 'flickr8k' or 'coco', got 'mnist'"),
+        ({"dataset": "mnist"}, "dataset must be one of flickr8k, coco, got 'mnist'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"beam": 0}, "beam must be at least 1, got 0"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1\.0"),
@@ -237,11 +237,11 @@ def test_features_of_photographs_are_computed_once(
     # Other code: other features.
     captioning_data._photographs.cache_clear()
     monkeypatch.setattr(captioning_data, "code_fingerprint", lambda _: "changed")
-    image_source("full", n_train=1, n_val=1).features([val[0]], places=False)
+    image_data("full", n_train=1, n_val=1).features([val[0]], places=False)
     assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 2
     # Another picture: other features, whatever is in memory.
     Image.new("RGB", (50, 40)).save(photographs / "flickr8k" / "Images" / val[0])
-    images = image_source("full", n_train=1, n_val=1)
+    images = image_data("full", n_train=1, n_val=1)
     black = images.features([val[0]], places=False)
     assert len(list(store.glob("mobilenet_v2_maps-*.safetensors"))) == 3
     picture = images.image(val[0])
@@ -320,6 +320,6 @@ def test_coco_has_no_places(coco: Path) -> None:
 
 @needs("flickr8k", "mobilenet_v2")
 def test_no_real_photograph_is_in_two_parts() -> None:
-    train, val = image_source("full", n_train=1, n_val=1, max_words=40).pools()
+    train, val = image_data("full", n_train=1, n_val=1, max_words=40).pools()
     assert not train.keys() & val.keys()
     assert len(train) == 8 * len(val) >= 800

@@ -99,7 +99,7 @@ def make_study(
         )
 
     return Study(
-        data,
+        lambda: data,
         {
             model: tuple(result(model, seed) for seed in range(len(runs)))
             for model, runs in answers.items()
@@ -418,7 +418,7 @@ ROWS = (
 
 def study_of(n_sentences: int, *rows: Row) -> Study:
     """Return a study whose rows are made up."""
-    made_up = Study(make_data((1,) * n_sentences), {})
+    made_up = Study(lambda: make_data((1,) * n_sentences), {})
     vars(made_up)["rows"] = rows  # where the property keeps them
     return made_up
 
@@ -508,9 +508,9 @@ def test_word_weights() -> None:
     study = make_study(data, {"bag": [[0.9], [0.9]]}, weights=weights)
     assert word_weights(study) == [("bad", -1.0), ("so", 0.5), ("good", 3.0)]
     longer = make_data((1,), train=train * 1200)  # 10,800 sentences
-    assert {word for word, _ in word_weights(replace(study, data=longer))} == set(numbers)
+    assert {word for word, _ in word_weights(replace(study, load=lambda: longer))} == set(numbers)
     rare = make_data((1,), train=[*train, *["so"] * 12_000])  # five do not suffice any more
-    assert [word for word, _ in word_weights(replace(study, data=rare))] == ["so"]
+    assert [word for word, _ in word_weights(replace(study, load=lambda: rare))] == ["so"]
 
 
 # Figures

@@ -495,7 +495,7 @@ def test_vectors_from_a_file(files: Path) -> None:
     )
     assert result.data["vectors"] == FILE
     assert result.data["vectors_dim"] == 50
-    assert result.metrics["vectors_known"] == len(WORDS) - len(UNKNOWN_TO_THE_FILE)
+    assert result.metrics["words_with_vector"] == len(WORDS) - len(UNKNOWN_TO_THE_FILE)
 
     classifier = TrainedClassifier(result)
     words = classifier.vocabulary.words
@@ -521,7 +521,7 @@ def test_vectors_are_trained_where_no_file_is(model: ModelName, files: Path) -> 
     assert result.config["vectors"] == "own"
     assert result.data["vectors"] == OWN
     assert result.data["vectors_dim"] == 100
-    assert result.metrics["vectors_known"] == len(WORDS)
+    assert result.metrics["words_with_vector"] == len(WORDS)
     (trained,) = all_results("word-vectors")
     assert result.data["vectors_fingerprint"] == trained.key
     if model == "glove-fixed":

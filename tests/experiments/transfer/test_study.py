@@ -58,8 +58,8 @@ def make_result(
     guesses[list(wrong)] = 1 - truth[list(wrong)]
     p = torch.where(guesses == 1, certainty, 1 - certainty)
     last = 1 - len(wrong) / count
-    attention = torch.zeros(count, 3, 3)
-    attention[:, 0, 2] = 1.0
+    heat = torch.zeros(count, 3, 3)
+    heat[:, 0, 2] = 1.0
     return store_result(
         "rnnreport.experiments.transfer.training",
         TransferConfig(mode=mode, seed=seed, profile="sample"),
@@ -81,7 +81,7 @@ def make_result(
                 "num_parameters": 1234,
             },
             details={},
-            tensors={"val_probability": torch.stack([1 - p, p], 1), "attention": attention},
+            tensors={"val_probability": torch.stack([1 - p, p], 1), "grad_cam": heat},
         ),
     )
 
@@ -118,7 +118,7 @@ def make_study(
     choice = replace(first, metrics={"size": 32, "decay": 0.01}, details={"table": table})
     tried = [{"rate": r, "loss": loss, "accuracy": 0.5} for r, loss in ((1e-2, 0.3), (1e-3, 0.7))]
     rate = replace(first, metrics={"rate": 1e-2}, details={"table": tried if rates else []})
-    return Study(data, results, choice, rate)
+    return Study(lambda: data, results, choice, rate)
 
 
 def cells(element: Html) -> list[list[str]]:
@@ -283,9 +283,9 @@ def test_maps_are_shown_by_rule() -> None:
 
 
 def test_what_speaks_is_brighter() -> None:
-    attention: Tensor = torch.zeros(3, 3)
-    attention[0, 2] = 5.0
-    picture = overlay(Image.new("RGB", (30, 30), (120, 120, 120)), attention, grey=0.45, tint=0.28)
+    heat: Tensor = torch.zeros(3, 3)
+    heat[0, 2] = 5.0
+    picture = overlay(Image.new("RGB", (30, 30), (120, 120, 120)), heat, grey=0.45, tint=0.28)
     assert sum(picture.getpixel((27, 2))) > 1.8 * sum(picture.getpixel((2, 27)))  # type: ignore[arg-type]
     nothing = overlay(Image.new("RGB", (30, 30)), torch.zeros(3, 3), grey=0.45, tint=0.28)
     assert nothing.size == (30, 30)

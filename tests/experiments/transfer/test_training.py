@@ -111,8 +111,8 @@ def test_a_run_and_what_it_keeps(mode: Mode) -> None:
     assert metrics["last_accuracy"] == pytest.approx(hits)
     loss = torch.nn.functional.nll_loss(p.log(), data.val_labels).item()
     assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
-    assert tensors["attention"].shape == (N_VAL, 2, 2)
-    assert (tensors["attention"] >= 0).all()
+    assert tensors["grad_cam"].shape == (N_VAL, 2, 2)
+    assert (tensors["grad_cam"] >= 0).all()
 
 
 def test_fine_tuning_begins_where_the_frozen_one_ended() -> None:
@@ -120,7 +120,7 @@ def test_fine_tuning_begins_where_the_frozen_one_ended() -> None:
     still = tiny("finetuned", epochs=4, rates=(1e-12,), head_learning_rate=1e-12)
     begun = load_tensors(run(still))
     ended = load_tensors(frozen)
-    for name in ("val_probability", "attention"):  # stored maps have half precision
+    for name in ("val_probability", "grad_cam"):  # stored maps have half precision
         torch.testing.assert_close(begun[name], ended[name], rtol=1e-2, atol=1e-3)
     moved = load_tensors(run(replace(still, rates=(1e-2,))))
     assert not torch.allclose(moved["val_probability"], ended["val_probability"], atol=1e-3)

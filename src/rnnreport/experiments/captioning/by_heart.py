@@ -16,12 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport._checks import check_numbers
+from rnnreport._checks import check_choice, check_numbers
 from rnnreport.data.features import project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
-from rnnreport.experiments.captioning.data import Captions, ImageSource, Words, image_source
+from rnnreport.experiments.captioning.data import Captions, ImageData, Words, image_data
 from rnnreport.models.captioning import CaptioningRNN
-from rnnreport.names import CellType, ResolvedProfile
+from rnnreport.names import CELLS, RESOLVED_PROFILES, CellType, ResolvedProfile
 from rnnreport.progress import track
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
@@ -81,6 +81,8 @@ class ByHeartConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        check_choice("cell_type", self.cell_type, CELLS)
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
         check_numbers(
             self,
             at_least_1="n_train n_val epochs check_every patience batch_size",
@@ -187,13 +189,13 @@ def images(result: Result, names: Iterable[str], *, size: int | None = None) -> 
     return [images_of_result.image(name, size) for name in names]
 
 
-def _images(config: ByHeartConfig) -> ImageSource:
-    return image_source(
+def _images(config: ByHeartConfig) -> ImageData:
+    return image_data(
         config.profile, n_train=config.n_train, n_val=config.n_val, data_seed=config.data_seed
     )
 
 
-def _choose(images: ImageSource, config: ByHeartConfig) -> tuple[Captions, Captions]:
+def _choose(images: ImageData, config: ByHeartConfig) -> tuple[Captions, Captions]:
     """Choose images: those for training with one caption each, the others with all of theirs."""
     train, val = images.pools()
     for name, pool, wanted in (("n_train", train, config.n_train), ("n_val", val, config.n_val)):

@@ -39,14 +39,14 @@ from rnnreport.runs.store import locked, store_folder
 from rnnreport.samples.scenes import Scenes, draw, generate
 
 __all__ = [
-    "CaptionSource",
+    "CaptionData",
     "Captions",
-    "ImageSource",
+    "ImageData",
     "Split",
     "Words",
-    "coco_source",
+    "coco_data",
     "features_of",
-    "image_source",
+    "image_data",
 ]
 
 Words = tuple[str, ...]
@@ -97,7 +97,7 @@ class Split:
         )
 
 
-class CaptionSource(ABC):
+class CaptionData(ABC):
     """Captions of images and features of these."""
 
     @property
@@ -136,7 +136,7 @@ class CaptionSource(ABC):
         """
 
 
-class ImageSource(CaptionSource):
+class ImageData(CaptionData):
     """Captions and features of images that are at hand, each with a name."""
 
     @abstractmethod
@@ -171,7 +171,7 @@ class ImageSource(CaptionSource):
         return split(train), split(val)
 
 
-class _Photographs(ImageSource):
+class _Photographs(ImageData):
     """Flickr8k with features of MobileNetV2."""
 
     def __init__(self, max_words: int | None) -> None:
@@ -247,7 +247,7 @@ def _read_features(path: Path, mark: str) -> dict[str, Tensor] | None:
         return None
 
 
-class _DrawnScenes(ImageSource):
+class _DrawnScenes(ImageData):
     """Generated scenes with pixel features: the first ones for training, the rest to validate."""
 
     def __init__(self, n_train: int, n_val: int, seed: int) -> None:
@@ -297,7 +297,7 @@ def _describe(images: Tensor, places: bool) -> Tensor:
     return pixel_features(images, grid=_GRID)
 
 
-class _CocoFeatures(CaptionSource):
+class _CocoFeatures(CaptionData):
     """COCO's captions with the features of VGG-16 that come with them; there are no pictures."""
 
     def __init__(self) -> None:
@@ -353,14 +353,14 @@ class _CocoFeatures(CaptionSource):
         return split(self._data.train, "train"), split(self._data.val, "val")
 
 
-def image_source(
+def image_data(
     profile: ResolvedProfile,
     *,
     n_train: int,
     n_val: int,
     data_seed: int = 0,
     max_words: int | None = None,
-) -> ImageSource:
+) -> ImageData:
     """Load photographs with captions, or draw scenes.
 
     Parameters
@@ -395,7 +395,7 @@ def _photographs(_files: object, max_words: int | None) -> _Photographs:
     return _Photographs(max_words)
 
 
-def coco_source() -> CaptionSource:
+def coco_data() -> CaptionData:
     """Load the captions and features of COCO.
 
     Raises
@@ -405,6 +405,11 @@ def coco_source() -> CaptionSource:
     DataFormatError
         If a file cannot be read.
     """
+    return _coco_features(tuple(stamp("coco")))
+
+
+@functools.lru_cache(maxsize=1)  # as long as no file changes
+def _coco_features(_files: object) -> _CocoFeatures:
     return _CocoFeatures()
 
 

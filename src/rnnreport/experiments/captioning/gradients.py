@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport._checks import check_numbers
-from rnnreport.experiments.captioning import training as caption_training
+from rnnreport.experiments.captioning import training
 from rnnreport.experiments.captioning.data import Split, Words
 from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
@@ -73,7 +73,7 @@ def request(config: GradientsConfig) -> Request:
     Exception
         What :func:`rnnreport.experiments.captioning.training.request` raises.
     """
-    trained = caption_training.request(config.training)
+    trained = training.request(config.training)
     return Request(
         "caption-gradients",
         __name__,
@@ -107,9 +107,7 @@ def run(config: GradientsConfig) -> Result:
     Exception
         What :func:`rnnreport.experiments.captioning.training.run` raises.
     """
-    return get_or_compute(
-        request(config), lambda: _measure(config, caption_training.run(config.training))
-    )
+    return get_or_compute(request(config), lambda: _measure(config, training.run(config.training)))
 
 
 @torch.no_grad()

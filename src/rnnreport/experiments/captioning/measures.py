@@ -19,6 +19,8 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_at_least
+
 __all__ = [
     "MEASURES",
     "Caption",
@@ -318,8 +320,7 @@ def _combine(sums: Tensor, count: int) -> Tensor:
 
 def _draws(count: int, draws: int, generator: Generator) -> Iterable[Tensor]:
     """Yield how often each image is drawn, float64, (N,)."""
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws}")
+    check_at_least(1, draws=draws)
     for _ in range(draws):
         rows = torch.randint(count, (count,), generator=generator)
         yield rows.bincount(minlength=count).double()

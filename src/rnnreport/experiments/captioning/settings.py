@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from rnnreport._checks import check_numbers
-from rnnreport.names import CELLS, CellType, Dataset, ResolvedProfile
+from rnnreport._checks import check_choice, check_numbers
+from rnnreport.names import CELLS, RESOLVED_PROFILES, CellType, Dataset, ResolvedProfile
 
 __all__ = ["SEEDS", "SETTINGS", "WAYS", "CaptionConfig", "default_config"]
 
@@ -90,10 +90,9 @@ class CaptionConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.cell_type not in CELLS:
-            raise ValueError(f"cell_type must be one of {', '.join(CELLS)}, got {self.cell_type!r}")
-        if self.dataset not in get_args(Dataset):
-            raise ValueError(f"dataset must be 'flickr8k' or 'coco', got {self.dataset!r}")
+        check_choice("cell_type", self.cell_type, CELLS)
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
+        check_choice("dataset", self.dataset, get_args(Dataset))
         check_numbers(
             self,
             at_least_1="n_train n_val wordvec_dim hidden_dim min_count max_words epochs patience "

@@ -15,7 +15,7 @@ from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.captioning import by_heart as learning
 from rnnreport.experiments.captioning import training
-from rnnreport.experiments.captioning.data import ImageSource, Words
+from rnnreport.experiments.captioning.data import ImageData, Words
 from rnnreport.experiments.captioning.measures import (
     MEASURES,
     Scores,
@@ -110,7 +110,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Study(study_of_runs.Study[ImageSource, CellType]):
+class Study(study_of_runs.Study[ImageData, CellType]):
     """The runs of each network, all on the same images."""
 
     def names(self, split: str) -> list[str]:
@@ -219,11 +219,11 @@ def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None =
     if chosen is None:
         chosen = configs(resolve(profile, *NEEDS["captioning"]))
     data = images_of(chosen[0])
-    if not isinstance(data, ImageSource):
+    if not isinstance(data, ImageData):
         raise ValueError(
             f"chosen must be on images that are at hand, got dataset={chosen[0].dataset!r}"
         )
-    return Study(data, results_by("cell_type", training, chosen, label="captions"))
+    return Study(lambda: data, results_by("cell_type", training, chosen, label="captions"))
 
 
 def by_heart(profile: Profile = "auto") -> dict[CellType, Result]:

@@ -18,10 +18,10 @@ from torch import Generator, Tensor
 from rnnreport.data.features import Projection, project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.captioning.data import (
-    CaptionSource,
+    CaptionData,
     Split,
-    coco_source,
-    image_source,
+    coco_data,
+    image_data,
 )
 from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig
 from rnnreport.experiments.captioning.trained import (
@@ -103,7 +103,7 @@ def run(config: CaptionConfig) -> Result:
     return result
 
 
-def images_of(config: CaptionConfig) -> CaptionSource:
+def images_of(config: CaptionConfig) -> CaptionData:
     """Return the images of a configuration.
 
     Raises
@@ -114,8 +114,8 @@ def images_of(config: CaptionConfig) -> CaptionSource:
         If a file cannot be read, or a caption is too long.
     """
     if config.profile == "full" and config.dataset == "coco":
-        return coco_source()
-    return image_source(
+        return coco_data()
+    return image_data(
         config.profile,
         n_train=config.n_train,
         n_val=config.n_val,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rnnreport._checks import check_choice, check_numbers
 from rnnreport.experiments.paintings import (
     about,
     feature_network,
@@ -18,7 +19,7 @@ from rnnreport.models.style import (
     stylise,
     to_pixels,
 )
-from rnnreport.names import NetworkName, ResolvedProfile
+from rnnreport.names import NETWORKS, RESOLVED_PROFILES, NetworkName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
 __all__ = [
@@ -79,6 +80,12 @@ class StyleConfig:
     data_seed: int = 0
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
+        check_choice("network", self.network, NETWORKS)
+        check_choice("painting", self.painting, painting_names(self.profile))
+        check_numbers(self, filled="levels")
+
 
 def default_config(painting: str, *, profile: ResolvedProfile) -> StyleConfig:
     """Return the configuration that the report uses.
@@ -88,7 +95,6 @@ def default_config(painting: str, *, profile: ResolvedProfile) -> StyleConfig:
     ValueError
         If the profile has no such painting.
     """
-    _check_painting(painting, profile)
     return StyleConfig(
         painting=painting,
         settings=SETTINGS[painting],
@@ -125,7 +131,6 @@ def request(config: StyleConfig) -> Request:
     DataFormatError
         If a file cannot be read.
     """
-    _check_painting(config.painting, config.profile)
     return Request(
         "style",
         __name__,
@@ -161,12 +166,6 @@ def run(config: StyleConfig) -> Result:
         What :func:`request` raises.
     """
     return get_or_compute(request(config), lambda: _paint(config))
-
-
-def _check_painting(painting: str, profile: ResolvedProfile) -> None:
-    names = painting_names(profile)
-    if painting not in names:
-        raise ValueError(f"painting must be one of {', '.join(names)}, got {painting!r}")
 
 
 def _paint(config: StyleConfig) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
@@ -50,7 +51,7 @@ def study(profile: Profile = "auto") -> Study:
     resolved = resolve(profile, *NEEDS["style"])
     planned = configs(resolved)
     return Study(
-        style_data(resolved, planned[0].data_seed),
+        partial(style_data, resolved, planned[0].data_seed),
         results_by("painting", painting, planned, label="paintings"),
         tuple(results(painting, weight_configs(resolved), label="content against style")),
     )

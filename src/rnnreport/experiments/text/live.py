@@ -12,13 +12,13 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport import nn
-from rnnreport._checks import check_numbers
+from rnnreport._checks import check_choice, check_numbers
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text.data import text_data
 from rnnreport.experiments.text.fitting import Labelled, accuracy, fit, score
 from rnnreport.models.text import RecurrentClassifier
-from rnnreport.names import ResolvedProfile
+from rnnreport.names import RESOLVED_PROFILES, ResolvedProfile
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
 __all__ = ["LiveConfig", "default_config", "request", "run"]
@@ -66,6 +66,7 @@ class LiveConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
         check_numbers(
             self,
             at_least_1="min_count wordvec_dim hidden_dim epochs batch_size",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rnnreport._checks import check_at_least, check_numbers
+from rnnreport._checks import check_at_least, check_choice, check_numbers
 from rnnreport.data.assets import find
-from rnnreport.names import MODELS, ModelName, ResolvedProfile
+from rnnreport.names import MODELS, RESOLVED_PROFILES, ModelName, ResolvedProfile
 
 __all__ = ["SEEDS", "SETTINGS", "TextConfig", "default_config"]
 
@@ -68,10 +68,9 @@ class TextConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ValueError(f"model must be one of {', '.join(MODELS)}, got {self.model!r}")
-        if self.vectors not in ("file", "own", "none"):
-            raise ValueError(f"vectors must be one of file, own, none, got {self.vectors!r}")
+        check_choice("model", self.model, MODELS)
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
+        check_choice("vectors", self.vectors, ("file", "own", "none"))
         check_numbers(
             self,
             at_least_1="hidden_dim epochs batch_size",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -176,7 +176,7 @@ def study(
     resolved = resolve(profile, *NEEDS["text"])
     planned = configs(resolved, models=models, seeds=seeds)
     return Study(
-        text_data(resolved, planned[0].data_seed),
+        partial(text_data, resolved, planned[0].data_seed),
         results_by("model", training, planned, label="text"),
     )
 

@@ -157,7 +157,7 @@ def _train_and_test(config: TextConfig) -> Outcome:
             "test_accuracy": accuracy(scores, test.labels),
             "num_parameters": model.num_parameters,
         }
-        | ({} if glove is None else {"vectors_known": int(glove.has_vector.sum())}),
+        | ({} if glove is None else {"words_with_vector": int(glove.has_vector.sum())}),
         details={},
         tensors={
             "dev_probability": fitted.dev_scores.sigmoid().cpu(),

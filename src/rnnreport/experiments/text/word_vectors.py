@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
+from rnnreport._checks import check_choice, check_numbers
 from rnnreport.experiments.text.data import TextData, text_data
 from rnnreport.models.glove import train_glove
-from rnnreport.names import ResolvedProfile
+from rnnreport.names import RESOLVED_PROFILES, ResolvedProfile
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
 __all__ = ["WordVectorsConfig", "request", "run"]
@@ -41,6 +42,10 @@ class WordVectorsConfig:
     epochs: int = 30
     data_seed: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
+        check_numbers(self, at_least_1="dim window epochs", positive="x_max")
 
 
 def request(config: WordVectorsConfig) -> Request:

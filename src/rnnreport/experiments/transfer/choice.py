@@ -15,11 +15,11 @@ from PIL import Image
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from rnnreport._checks import check_at_least, check_numbers
+from rnnreport._checks import check_at_least, check_choice, check_numbers
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.data import about, backbone, transfer_data
 from rnnreport.models.transfer import Head, train_head
-from rnnreport.names import BackboneName, ResolvedProfile
+from rnnreport.names import BACKBONES, RESOLVED_PROFILES, BackboneName, ResolvedProfile
 from rnnreport.progress import track
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
@@ -74,7 +74,14 @@ class ChoiceConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_numbers(self, filled="sizes decays")
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
+        check_choice("backbone", self.backbone, BACKBONES)
+        check_numbers(
+            self,
+            at_least_1="epochs batch_size repeats",
+            positive="learning_rate",
+            filled="sizes decays",
+        )
         check_at_least(2, folds=self.folds)
 
 

@@ -77,7 +77,12 @@ class RateConfig:
     folds: int = 3
 
     def __post_init__(self) -> None:
-        check_numbers(self, filled="rates")
+        check_numbers(
+            self,
+            at_least_1="cut views view_size epochs batch_size",
+            positive="head_learning_rate",
+            filled="rates",
+        )
         check_at_least(2, folds=self.folds)
 
 

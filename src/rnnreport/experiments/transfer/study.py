@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ class Study(study_of_runs.Study[TransferData, Mode]):
     @cached_property
     def grad_cam(self) -> dict[Mode, Tensor]:
         """The places that speak for the class that the runs name, (S, M, h, w), of each way."""
-        return self.tensors("attention")
+        return self.tensors("grad_cam")
 
     def right(self, mode: Mode) -> Tensor:
         """Return which validation images each run gets right, (S, M), bool."""
@@ -134,7 +134,7 @@ class Study(study_of_runs.Study[TransferData, Mode]):
         return tuple(mcnemar(frozen, finetuned) for frozen, finetuned in pairs)
 
     def _row(self, mode: Mode) -> Row:
-        n = len(self.labels)
+        n = self.probabilities[mode].shape[1]  # known without the pictures
         last = tuple(result.metrics["last_accuracy"] for result in self.results[mode])
         best = tuple(result.metrics["best_accuracy"] for result in self.results[mode])
         last_mean, best_mean = statistics.fmean(last), statistics.fmean(best)
@@ -170,7 +170,7 @@ def study(profile: Profile = "auto") -> Study:
     rates = rate_config(planned[0])
     choice, rate = transfer_choice.run(rates.choice), transfer_rate.run(rates)
     return Study(
-        transfer_data(resolved, planned[0].data_seed),
+        partial(transfer_data, resolved, planned[0].data_seed),
         results_by("mode", training, planned, label="ants and bees"),
         choice,
         rate,

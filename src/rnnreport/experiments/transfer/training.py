@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from rnnreport._checks import check_numbers
+from rnnreport._checks import check_choice, check_numbers
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
@@ -29,7 +29,7 @@ from rnnreport.experiments.transfer.rate import (
     validation_maps,
 )
 from rnnreport.models.transfer import Head, finetune, grad_cam, train_head
-from rnnreport.names import MODES, BackboneName, Mode, ResolvedProfile
+from rnnreport.names import BACKBONES, MODES, RESOLVED_PROFILES, BackboneName, Mode, ResolvedProfile
 from rnnreport.progress import track
 from rnnreport.runs.store import (
     Outcome,
@@ -103,8 +103,9 @@ class TransferConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        check_choice("mode", self.mode, MODES)
+        check_choice("profile", self.profile, RESOLVED_PROFILES)
+        check_choice("backbone", self.backbone, BACKBONES)
         check_numbers(
             self,
             at_least_1="epochs views view_size finetune_epochs batch_size",
@@ -212,7 +213,7 @@ def run(config: TransferConfig) -> Result:
         ``history`` holds for each epoch the ``train_loss``, ``val_loss`` and ``val_accuracy``.
         ``metrics`` has the ``last_accuracy``, and the ``best_accuracy`` of the ``best_epoch``. The
         tensors are ``val_probability`` (M, 2), what the last epoch says of each validation image,
-        and ``attention`` (M, h, w), the places that speak for the class that it names.
+        and ``grad_cam`` (M, h, w), the places that speak for the class that it names.
 
     Raises
     ------
@@ -248,7 +249,7 @@ def _learn(config: TransferConfig) -> Outcome:
         details={},
         tensors={
             "val_probability": probability.cpu(),
-            "attention": grad_cam(epoch.maps, epoch.head, probability.argmax(1)).cpu(),
+            "grad_cam": grad_cam(epoch.maps, epoch.head, probability.argmax(1)).cpu(),
         },
     )
 
