@@ -126,7 +126,7 @@ def install(session: nox.Session) -> Path:
     if not python.is_file():
         run(session, sys.executable, "-m", "virtualenv", "--quiet", str(folder))
     itself = f"nox{nox.needs_version}"  # mypy reads this file too
-    # Most of what is installed is never imported: what is, Python compiles then.
+    # Most of what is installed is never imported: what is, Python compiles then (see run()).
     how = ("--no-compile", "--editable", str(ROOT))
     run(session, python, "-m", "pip", "install", *how, *packages, itself)
     stamp.write_text(wanted, "utf-8")
@@ -210,5 +210,12 @@ def run(
         for name in ("RNNREPORT_DATA", "RNNREPORT_STORE")
         if os.environ.get(name)
     }
-    env = {"MPLBACKEND": "Agg", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **paths, **(env or {})}
-    session.run(str(program), *args, env=env, external=True)
+    # Dozens of processes import the same modules: the first one's bytecode serves all of them.
+    bytecode = str(session.cache_dir.parent / "bytecode")
+    usual = {
+        "MPLBACKEND": "Agg",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": bytecode,
+    }
+    session.run(str(program), *args, env={**usual, **paths, **(env or {})}, external=True)
