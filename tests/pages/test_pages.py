@@ -9,7 +9,7 @@ import os
 import pkgutil
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 from browser import browser as browser
+from browser import context as context
+from browser import page as page
 from page_checks import (
     Site,
     Watch,
@@ -61,15 +63,13 @@ def site() -> Site:
 
 
 @pytest.fixture
-def window(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Yield a browser's window, a wide one where a test does not say otherwise."""
-    width = getattr(request, "param", WIDTHS[0])
-    context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-    context.set_default_timeout(120_000)
+def window(page: Any, request: pytest.FixtureRequest) -> Any:
+    """Return a browser's window, a wide one where a test does not say otherwise."""
+    page.set_viewport_size({"width": getattr(request, "param", WIDTHS[0]), "height": 900})
+    page.set_default_timeout(120_000)
     # Nothing leaves the machine, even if a page asks.
-    context.route(re.compile("^https?:"), lambda route: route.abort())
-    yield context.new_page()
-    context.close()
+    page.route(re.compile("^https?:"), lambda route: route.abort())
+    return page
 
 
 def show(page: Any, name: str, query: str = "") -> Watch:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from browser import browser
+from browser import browser, context
 from live_networks import ENOUGH, random_lstm
 
 from rnnreport.data.sentiment import tokenise_review
@@ -18,7 +18,7 @@ from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text.live_figure import EXAMPLES, LiveLSTM, live_figure
 from rnnreport.samples.reviews import generate
 
-__all__ = ["browser"]
+__all__ = ["browser", "context"]
 
 STATIC = Path(__file__).parents[3] / "docs" / "_static"
 PARTS = ("f", "i", "c_tilde", "o", "c", "probability")
@@ -118,9 +118,10 @@ def page_file(model: LiveLSTM, other: LiveLSTM, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def page(browser: Any, page_file: Path) -> Iterator[Any]:
+def page(context: Any, page_file: Path) -> Iterator[Any]:
     """The figure in a page that was opened from a file, without an error on its console."""
-    opened = browser.new_page(viewport={"width": 390, "height": 800})
+    opened = context.new_page()
+    opened.set_viewport_size({"width": 390, "height": 800})
     complaints: list[str] = []
     requests: list[str] = []
     opened.on("console", lambda message: complaints.append(message.text))
