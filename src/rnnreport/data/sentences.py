@@ -171,7 +171,7 @@ def order_by_length(lengths: Tensor, batch_size: int, generator: Generator) -> T
     batch_size
         Sentences in a batch.
     generator
-        The source of randomness.
+        Draws all that is random.
 
     Returns
     -------

@@ -163,7 +163,7 @@ def build_model(
     vectors : Tensor, shape (V, D)
         The first word vectors; for bag of words, D may be 0.
     generator
-        The source of the first weights.
+        Draws the first weights.
     first_rare
         The index of the first rare word.
     cells

@@ -204,7 +204,7 @@ def start(config: RateConfig, features: Tensor, labels: Tensor, generator: Gener
     labels : Tensor, int64, (N,)
         Classes.
     generator
-        The source of the order of the mini-batches.
+        Draws the order of the mini-batches.
     """
     choice = config.choice
     head = Head(features.flatten(0, 1)).to(labels.device)
