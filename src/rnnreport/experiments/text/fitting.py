@@ -84,7 +84,7 @@ def fit(
     learning_rate
         The first one.
     generator
-        Draws the order of the mini-batches and of dropout.
+        Draws the order of the mini-batches and the masks of dropout.
     label
         What stands before the progress bar.
 
@@ -151,7 +151,7 @@ def train_epoch(
     batch_size
         Sentences in a mini-batch.
     generator
-        Draws the order and of dropout.
+        Draws the order and the masks of dropout.
 
     Returns
     -------
