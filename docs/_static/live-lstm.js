@@ -58,7 +58,7 @@
     apply(` ${apply(text, TREEBANK)} `, PADDED).split(GAPS).filter((token) => token);
 
   const tokenise = (sentence) => {
-    const plain = sentence.toLowerCase().replace(/[‘’]/g, "'").replace(/[“”]/g, '"');
+    const plain = sentence.toLowerCase().normalize("NFC").replace(/[‘’]/g, "'").replace(/[“”]/g, '"');
     const [first, ...rest] = plain.split(CLOSED);
     const tokens = split(first);
     for (const part of rest) tokens.push("''", ...split(part));

@@ -129,6 +129,65 @@ def test_every_mode_and_size_becomes_rgb(
     assert (picture.mode, picture.size) == ("RGB", size)
 
 
+_DEEP = [  # the mode, and what is white
+    ("I;16", 65535),
+    ("I;16B", 65535),
+    ("I", 65535),
+    ("I", 255),
+    ("F", 1),
+    ("F", 255),
+    ("F", 65535),
+]
+
+
+@pytest.mark.parametrize(("mode", "white"), _DEEP)
+def test_deep_grey_is_scaled(tmp_path: Path, mode: str, white: int) -> None:
+    values = np.array([[0, white / 3, white]])
+    image = Image.fromarray(values.astype({"I": np.int32, "F": np.float32}.get(mode, np.uint16)))
+    image.save(tmp_path / "a.tiff")
+    with Image.open(tmp_path / "a.tiff") as stored:
+        assert stored.mode[0] == mode[0]
+    pixels = np.asarray(read_picture(tmp_path / "a.tiff"))
+    assert pixels[0, :, 0].tolist() == [0, 85, 255]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([[0.0, np.nan]], np.float32),
+        np.array([[-1.0, 1.0]], np.float32),
+        np.array([[0.0, 1e6]], np.float32),
+        np.array([[0, 70_000]], np.int32),
+        np.array([[-1, 3]], np.int32),
+    ],
+)
+def test_numbers_that_are_no_shades_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    Image.fromarray(values).save(tmp_path / "a.tiff")
+    with pytest.raises(DataFormatError, match=r"a\.tiff: .*its numbers go from .*, expected 0 to "):
+        read_picture(tmp_path / "a.tiff")
+
+
+MODES = sorted({*Image.MODES, "I;16L", "I;16B", "I;16N", "PA"})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_white_in_any_mode_is_white_or_refused(mode: str) -> None:
+    white = Image.new("RGB", (2, 2), "white")
+    try:
+        image = white.convert(mode)
+    except ValueError:  # what Pillow cannot make of RGB
+        image = Image.new(mode, (2, 2), 65535 if mode.startswith("I") else 255)
+    if mode.startswith("I;"):
+        image = Image.new(mode, (2, 2), 65535)
+    try:
+        picture = pictures._in_rgb(image)
+    except ValueError as error:
+        assert str(error).startswith(f"conversion from {mode} to ")  # noqa: PT017
+        return
+    assert picture.mode == "RGB"
+    assert np.asarray(picture).min() >= 254
+
+
 def test_one_pixel(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "a.png")
     assert colours(tmp_path / "a.png") == [(1, 2, 3)]

@@ -30,15 +30,15 @@ def read_picture(path: Path) -> Image.Image:
     -------
     PIL.Image.Image
         In RGB, 8 bits a channel, upright as the file's EXIF note says. What is transparent lies on
-        white; 16-bit grey is scaled to 8 bits, and CMYK converted.
+        white; grey of 16 or 32 bits is scaled to 8 bits, and CMYK converted.
 
     Raises
     ------
     MissingDataError
         If there is no such file.
     DataFormatError
-        If the file is not an image that can be read, or has more than :data:`MOST_PIXELS` pixels;
-        the message names the file.
+        If the file is not an image that can be read, has more than :data:`MOST_PIXELS` pixels, or
+        numbers that are no shades of grey; the message names the file.
     """
     if not path.is_file():
         raise MissingDataError(f"{path} is missing: expected an image file")
@@ -48,7 +48,7 @@ def read_picture(path: Path) -> Image.Image:
             with Image.open(path, formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height <= MOST_PIXELS:
-                    return _on_white(ImageOps.exif_transpose(image))
+                    return _in_rgb(ImageOps.exif_transpose(image))
             problem = f"it has {width} × {height} pixels, and at most {MOST_PIXELS:,} are read"
         except Image.DecompressionBombError:
             problem = f"it claims far more than the {MOST_PIXELS:,} pixels that are read"
@@ -60,12 +60,23 @@ def read_picture(path: Path) -> Image.Image:
     raise DataFormatError(f"{path}: too large an image: {problem}")
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # Pillow's own conversion would clip at 255
-        values = np.asarray(image, dtype=np.int64)
-        return Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
+def _in_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):  # Pillow would clip them at 255
+        return Image.fromarray(_grey(image)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     picture = image.convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Scale numbers to 8 bits by the smallest of the usual ranges that holds all of them."""
+    values = np.asarray(image, dtype=np.float64)
+    ranges = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
+    least, most = float(values.min()), float(values.max())
+    white = next((white for white in ranges if least >= 0 and most <= white), None)
+    if white is None:  # so it is with NaN, too
+        usual = " or ".join(f"0 to {white}" for white in ranges)
+        raise ValueError(f"its numbers go from {least:g} to {most:g}, expected {usual}")
+    return np.floor(values * (255 / white) + 1e-9).astype(np.uint8)

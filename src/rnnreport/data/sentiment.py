@@ -11,6 +11,7 @@ such as a no-break space or U+2028, belongs to the token in which it stands: :me
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,7 +173,8 @@ def tokenise_review(sentence: str) -> list[str]:
     from nltk.tokenize.treebank import TreebankWordTokenizer
 
     split = TreebankWordTokenizer().tokenize
-    first, *rest = _CLOSED.split(sentence.lower().translate(_PLAIN))
+    plain = unicodedata.normalize("NFC", sentence.lower()).translate(_PLAIN)
+    first, *rest = _CLOSED.split(plain)
     tokens = split(first)
     for part in rest:  # the tokeniser takes a closing mark that stands alone for an opening one
         tokens += ["''", *split(part)]

@@ -1,12 +1,13 @@
 """Words and their indices."""
 
-import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Self
 
+import regex
 import torch
 
 from rnnreport._checks import check_at_least
@@ -17,7 +18,9 @@ NULL, START, END, UNK = "<NULL>", "<START>", "<END>", "<UNK>"
 
 # A word may hold hyphens and apostrophes inside; a possessive 's is a word of its own, whether it
 # was already split off ("dog 's") or not ("dog's").
-_WORD = re.compile(r"'s\b|[^\W_]+(?:(?!['’]s\b)['’-][^\W_]+)*")
+# A letter keeps its marks, and what joins or parts letters within a word: vowel signs are marks.
+_PART = r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*"
+_WORD = regex.compile(rf"'s\b|{_PART}(?:(?!['’]s\b)['’-]{_PART})*")
 
 
 def tokenise(sentence: str) -> list[str]:
@@ -38,7 +41,10 @@ def tokenise(sentence: str) -> list[str]:
     >>> tokenise("A tri-colored dog 's ball , on the grass .")
     ['a', 'tri-colored', 'dog', "'s", 'ball', 'on', 'the', 'grass']
     """
-    return _WORD.findall(sentence.lower().replace("’", "'"))
+    # Composed, so that one word is not two for being typed in two ways.
+    plain = unicodedata.normalize("NFC", sentence.lower())
+    words: list[str] = _WORD.findall(plain.replace("’", "'"))
+    return words
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class Vocabulary:
         Parameters
         ----------
         sentences
-            Sentences as lists of words.
+            Sentences as lists of words. Special words among them stand for no word and are passed
+            over.
         min_count
             How often a word must stand in the sentences to be taken; at least 1.
 
@@ -88,15 +95,16 @@ class Vocabulary:
         Raises
         ------
         ValueError
-            If `min_count` is below 1, a sentence is a string instead of a list of words, or a
-            sentence holds a special word.
+            If `min_count` is below 1, or a sentence is a string instead of a list of words.
         """
         check_at_least(1, min_count=min_count)
         counts: Counter[str] = Counter()
         for row, sentence in enumerate(sentences):
             cls._check(sentence, f"sentences[{row}]")
             counts.update(sentence)
-        frequent = [word for word, count in counts.items() if count >= min_count]
+        frequent = [
+            word for word, count in counts.items() if count >= min_count and word not in cls.SPECIAL
+        ]
         return cls(cls.SPECIAL + tuple(sorted(frequent, key=lambda word: (-counts[word], word))))
 
     def __len__(self) -> int:
@@ -113,26 +121,25 @@ class Vocabulary:
         Parameters
         ----------
         sentence
-            A sentence as a list of words.
+            A sentence as a list of words. A special word is an unknown one: a text may hold it,
+            and must not end or pad a sentence with it.
         name
             What errors call it.
 
         Raises
         ------
         ValueError
-            If the sentence is a string instead of a list of words, or holds a special word.
+            If the sentence is a string instead of a list of words.
         """
         self._check(sentence, name)
-        unknown = self.word_to_idx[UNK]
-        return [self.word_to_idx.get(word, unknown) for word in sentence]
+        unknown, first = self.word_to_idx[UNK], len(self.SPECIAL)
+        found = (self.word_to_idx.get(word, unknown) for word in sentence)
+        return [idx if idx >= first else unknown for idx in found]
 
-    @classmethod
-    def _check(cls, sentence: Sequence[str], name: str) -> None:
+    @staticmethod
+    def _check(sentence: Sequence[str], name: str) -> None:
         if isinstance(sentence, str):
             raise ValueError(f"{name} must be a list of words, got the string {sentence!r}")
-        special = set(cls.SPECIAL).intersection(sentence)
-        if special:
-            raise ValueError(f"{name} must hold no special word, got {min(special)}")
 
 
 class CaptionVocabulary(Vocabulary):
@@ -165,8 +172,7 @@ class CaptionVocabulary(Vocabulary):
         Raises
         ------
         ValueError
-            If a caption has no word, is too long, is a string instead of a list of words, or
-            holds a special word.
+            If a caption has no word, is too long, or is a string instead of a list of words.
         """
         index = self.word_to_idx
         rows = torch.full((len(captions), length), index[NULL], dtype=torch.int64)
