@@ -34,19 +34,51 @@ RESTS_ON = {
 
 
 def imported(code: str) -> set[str]:
-    """Return the names of the package that code imports, those inside functions included."""
-    names = set()
-    for node in ast.walk(ast.parse(code)):
+    """Return the names of the package that code imports or reaches through what it imports.
+
+    Imports inside functions count, and names in strings that a module is imported by.
+    """
+    tree = ast.parse(code)
+    names: set[str] = set()
+    bound: dict[str, str] = {}
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
+            bound |= {
+                alias.asname or alias.name.partition(".")[0]: (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+                for alias in node.names
+            }
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports of the package are absolute"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            full = {
+                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
+            }
+            names |= set(full.values())
+            bound |= full
+        elif isinstance(node, ast.Call) and re.search(
+            r"\b(import_module|__import__)$", ast.unparse(node.func)
+        ):
+            names |= {str(each.value) for each in node.args if isinstance(each, ast.Constant)}
+    for node in ast.walk(tree):
+        chain = attributes(node)
+        if chain and chain[0] in bound:
+            names.add(".".join([bound[chain[0]], *chain[1:]]))
     return {name for name in names if name.startswith("rnnreport.")}
 
 
+def attributes(node: ast.AST) -> list[str]:
+    """Return the names of ``a.b.c``; none where it does not begin with a name."""
+    chain: list[str] = []
+    while isinstance(node, ast.Attribute):
+        chain.insert(0, node.attr)
+        node = node.value
+    return [node.id, *chain] if isinstance(node, ast.Name) and chain else []
+
+
 def code() -> dict[str, str]:
-    """Return the code of all modules, and that of the pages' cells under the name ``docs``."""
+    """Return the code of all modules; that of the pages' cells and of their build is ``docs``."""
     modules = {
         ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
         for path in PACKAGE.rglob("*.py")
@@ -54,8 +86,13 @@ def code() -> dict[str, str]:
     cells = re.compile(
         r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.MULTILINE | re.DOTALL
     )
-    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")]
-    return modules | {"docs": "\n".join(cell for page in pages for cell in cells.findall(page))}
+    docs = ROOT / "docs"
+    pages = [path.read_text(encoding="utf-8") for path in docs.glob("*.md")]
+    build = [*docs.glob("*.py"), *(docs / "_ext").glob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in build]
+    texts = [text.replace("from __future__ import annotations\n", "") for text in texts]
+    texts += [cell for page in pages for cell in cells.findall(page)]
+    return modules | {"docs": "\n".join(texts)}
 
 
 def room_of(module: str) -> str:
@@ -150,10 +187,16 @@ def test_a_wrong_import_is_found() -> None:
         return upward(arrows(modules)) + between_slices(modules)
 
     text, style = "experiments.text.training", "from rnnreport.experiments.style import painting"
-    assert len(faults("layers._rnn", "import rnnreport.models.text")) == 1
-    assert len(faults("models.text", "from rnnreport import experiments")) == 1
-    assert len(faults("names", "from rnnreport.data.assets import find")) == 1
-    assert len(faults("experiments.study", style)) == len(faults(text, style)) == 1
+    assert faults("layers._rnn", "import rnnreport.models.text")
+    assert faults("layers._rnn", "import rnnreport; rnnreport.models.text.RNN")
+    assert faults("layers._rnn", "import importlib; importlib.import_module('rnnreport.nn')")
+    assert faults("layers._rnn", "__import__('rnnreport.nn')")
+    assert faults("layers._rnn", "from rnnreport.nn import *")
+    assert faults("models.text", "from rnnreport import experiments")
+    assert faults("names", "from rnnreport.data.assets import find")
+    assert faults("experiments.study", style)
+    assert faults(text, style)
+    assert faults(text, "from rnnreport import experiments as e; e.style.painting.run")
     assert not faults(text, "from rnnreport.experiments import study")
     assert not faults("experiments.style.figures", style)
     assert not faults("models.text", "from rnnreport import layers, names")
