@@ -208,7 +208,7 @@ def run(
     """Run a program; a failure of it fails the session."""
     # Pages run in a folder of their own, where a relative path would lead elsewhere.
     paths = {
-        name: str(Path(os.environ[name]).absolute())
+        name: str(Path(os.environ[name]).expanduser().absolute())
         for name in ("RNNREPORT_DATA", "RNNREPORT_STORE")
         if os.environ.get(name)
     }

@@ -1,12 +1,31 @@
-"""Where results are kept, and files that are there as a whole or not at all."""
+"""Paths that the environment names, and files that are there as a whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 import platformdirs
+
+
+class SettingError(ValueError):
+    """An environment variable has a value that is not allowed."""
+
+
+def path_setting(variable: str) -> Path | None:
+    """Return the path that an environment variable names, absolute; None if it names none.
+
+    A ``~`` at its beginning is the user's home; one of nobody is a :class:`SettingError`.
+    """
+    named = os.environ.get(variable, "")
+    if not named:
+        return None
+    try:
+        return Path(named).expanduser().absolute()
+    except RuntimeError as error:
+        raise SettingError(f"{variable} is set to {named!r}: there is no such home") from error
 
 
 def store_folder() -> Path:
@@ -14,8 +33,20 @@ def store_folder() -> Path:
 
     It is what ``RNNREPORT_STORE`` names, otherwise a folder in the user's cache.
     """
-    named = os.environ.get("RNNREPORT_STORE", "")
-    return Path(named) if named else platformdirs.user_cache_path("rnnreport") / "results"
+    return path_setting("RNNREPORT_STORE") or platformdirs.user_cache_path("rnnreport") / "results"
+
+
+def check_writable(folder: Path, remedy: str) -> None:
+    """Make a folder that is missing, and raise an ``OSError`` unless files can be written into it.
+
+    The error says so in words and ends with the `remedy`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"{folder} cannot be written to ({error.strerror}): {remedy}") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

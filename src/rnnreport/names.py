@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 __all__ = [
+    "ALL_PAGES",
     "BACKBONES",
     "CELLS",
     "MODELS",
@@ -71,6 +72,12 @@ PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The pages that show results of each part."""
+
+ALL_PAGES = (
+    *("index", "rnn", "temporal", "lstm", "attention", "captioning", "glove", "text"),
+    *("transfer", "style", "ledger", "symbols", "contributing", "references", "api"),
+)
+"""All pages of the report; those of the reference count as one."""
 
 
 def parts_of(pages: Iterable[str]) -> tuple[PartName, ...]:

@@ -8,13 +8,13 @@ the terminal, and if there is none, nowhere. A file that cannot be written is an
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TextIO, TypeVar
 
 from tqdm import tqdm
+
+from rnnreport._files import path_setting
 
 __all__ = ["say", "track"]
 
@@ -43,9 +43,9 @@ def say(text: str) -> None:
 @contextlib.contextmanager
 def _audience() -> Iterator[TextIO | None]:
     """Open the file that progress is written to; None if nobody would read it."""
-    target = os.environ.get("RNNREPORT_PROGRESS", "")
-    if target:
-        with Path(target).open("a", buffering=1, encoding="utf-8") as file:
+    target = path_setting("RNNREPORT_PROGRESS")
+    if target is not None:
+        with target.open("a", buffering=1, encoding="utf-8") as file:
             yield file
     else:
         yield sys.stderr if sys.stderr.isatty() else None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -420,6 +424,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--profile", "half"],
         ["run", "captioning", "--cell", "gru"],
         ["run", "captioning", "--dataset", "mnist"],
+        ["run", "text", "--cell", "lstm"],
+        ["run", "--dataset", "coco"],
+        ["run", "captioning", "--cell", "lstm", "--dataset", "coco"],
+        ["run", "captioning", "--profile", "sample", "--dataset", "coco"],
+        ["prepare", "--pages", "text", "nosuch"],
         ["data", "walk"],
         ["data", "fetch", "imagenet"],
         ["caption"],
@@ -442,8 +451,8 @@ def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str
     assert ended.value.code == 2
     usage, _, error = capsys.readouterr().err.partition("error: ")
     assert usage.startswith("usage: rnnreport")
-    reasons = (arguments[-1], "are required", "there is no folder '/nowhere'")
-    assert any(reason in error for reason in reasons)
+    reasons = (*(f"{word} is for" for word in arguments), "are required", "no folder '/nowhere'")
+    assert any(reason in error for reason in (arguments[-1], *reasons))
 
 
 @pytest.mark.parametrize("network", ["lstm", "attention"])
@@ -470,11 +479,15 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
     assert [line.split(":")[0] for line in out.splitlines()] == paths
     assert f"rnnreport: {network}, trained on generated scenes" in err
     assert "has seen drawn scenes only" in err
-    assert main(["caption", paths[0], str(tmp_path / "c.png"), "--network", network]) == 1
-    assert "c.png is missing" in capsys.readouterr().err
     (tmp_path / "d.jpg").write_text("no image")
-    assert main(["caption", str(tmp_path / "d.jpg"), "--network", network]) == 1
-    assert "d.jpg: not a readable image" in capsys.readouterr().err
+    some = [str(tmp_path / "c.png"), paths[0], str(tmp_path / "d.jpg"), paths[1]]
+    assert main(["caption", *some, "--network", network]) == 1
+    again = capsys.readouterr()
+    assert again.out == out  # those that can be read have the captions that they had
+    assert "c.png is missing" in again.err
+    assert "d.jpg: not a readable image" in again.err
+    assert main(["caption", some[0], "--network", network]) == 1
+    assert "c.png is not a file" in capsys.readouterr().err
     assert main(["caption", paths[0], "--network", network, "--profile", "full"]) == 1
     assert "--profile full` trains all of them" in capsys.readouterr().err
 
@@ -569,8 +582,12 @@ def train(weights: Mapping[str, float] = WEIGHTS, profile: ResolvedProfile = "sa
 
 
 def say(monkeypatch: pytest.MonkeyPatch, content: Any) -> None:
-    """Put something into the standard input."""
-    stream = io.BytesIO(content) if isinstance(content, bytes) else content
+    """Put something into the standard input: bytes, or pieces that come one after the other."""
+    if isinstance(content, bytes):
+        stream: Any = io.BytesIO(content)
+    else:
+        pieces = iter(content)
+        stream = SimpleNamespace(read1=lambda _size: next(pieces, b""))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
 
 
@@ -601,6 +618,16 @@ def test_distil_without_photographs(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "must end with .safetensors, got 'small.pth'" in capsys.readouterr().err
 
 
+DRAWN = (
+    "rnnreport: this network has seen generated sentences only, and judges others by little more "
+    "than chance"
+)
+UNKNOWN = (
+    "rnnreport: the model does not know ! (1), xyzzy (1), plügh (1): it reads each as any other "
+    "unknown word"
+)
+
+
 def test_classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     result = train()
     say(monkeypatch, "The soup wasn't good!\n\ngood good\r\n \t\nXyzzy Plügh\nthe".encode())
@@ -610,15 +637,15 @@ def test_classify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert captured.out.splitlines() == [
         "0.438 negative  the soup was n't good !",
         "0.924 positive  good good",
-        "0.622 positive  xyzzy plügh",
+        "  –   no known word  xyzzy plügh",
         "0.622 positive  the",
     ]
     assert captured.err.splitlines() == [
         f"rnnreport: bag, trained on pretended sample sentences ({result.date[:10]})",
-        "rnnreport: line 1: the model knows not !",
+        DRAWN,
         "rnnreport: line 2 is empty and left out",
         "rnnreport: line 4 is empty and left out",
-        "rnnreport: line 5: the model knows no word",
+        UNKNOWN,
     ]
 
 
@@ -639,6 +666,38 @@ def test_classify_answers_line_by_line(
     say(monkeypatch, b"")
     assert main(["classify", "--model", "bag"]) == 0
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_classify_reads_lines_however_they_end_and_come(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], end: bytes
+) -> None:
+    train()
+    content = end.join([b"good", b"good good", b"good"])
+    for size in (1, 3, 1000):
+        say(monkeypatch, [content[k : k + size] for k in range(0, len(content), size)])
+        assert main(["classify", "--model", "bag"]) == 0
+        words = [line.split("  ")[1] for line in capsys.readouterr().out.splitlines()]
+        assert words == ["good", "good good", "good"]
+
+
+def test_classify_names_few_of_many_unknown_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    say(monkeypatch, " ".join(["good", "zork", *(f"w{k}" for k in range(14)), "zork"]).encode())
+    assert main(["classify", "--model", "bag"]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("rnnreport: the model does not know zork (2), w0 (1), ")
+    assert " and 5 more: " in last
+
+
+def test_classify_with_standard_input_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["classify"]) == 1
+    assert "standard input is closed" in capsys.readouterr().err
 
 
 def test_classify_takes_the_model_of_a_profile(
@@ -712,3 +771,119 @@ def test_data_as_a_program_needs_no_torch() -> None:
         "except SystemExit as ended: print('status', ended.code, 'torch' in sys.modules)\n"
     )
     assert output_of(code).splitlines()[-1] == "status 0 False"
+
+
+# What surrounds the program
+
+
+@pytest.mark.parametrize("kind", ["folder", "read-only"])
+def test_an_output_that_cannot_be_written_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    monkeypatch.setattr(distillation, "distil", lambda _config: pytest.fail("computed"))
+    path = tmp_path / "out.safetensors"
+    if kind == "folder":
+        path.mkdir()
+    else:
+
+        def refuse(**_options: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main(["distil", "--out", str(path)])
+    assert ended.value.code == 2
+    message = {"folder": "is a folder", "read-only": "cannot be written to (Permission denied)"}
+    assert message[kind] in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    monkeypatch.setenv("RNNREPORT_STORE", str(tmp_path / "file" / "store"))
+    assert main(["run", "captioning", "--profile", "sample", "--cell", "rnn"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"rnnreport: {tmp_path / 'file' / 'store'} cannot be written to (Not a")
+    assert "RNNREPORT_STORE names another folder" in error
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (MemoryError(), "there is not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you"), "not enough memory"),
+        (FloatingPointError("the loss is nan"), "the loss is nan"),
+    ],
+)
+def test_what_may_happen_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    problem: Exception,
+    message: str,
+) -> None:
+    def fail(_config: object) -> Distillation:
+        raise problem
+
+    monkeypatch.setattr(distillation, "distil", fail)
+    assert main(["distil", "--out", str(tmp_path / "a.safetensors")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_config: object) -> Distillation:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(distillation, "distil", fail)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        main(["distil", "--out", str(tmp_path / "a.safetensors")])
+
+
+_PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where it is ignored
+from rnnreport.__main__ import entry
+sys.exit(entry())
+"""
+
+
+def start(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+    """Start the program; what it writes goes into pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, *arguments],
+        env=os.environ | settings,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    with start("data") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()  # as `head` does
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + 13
+
+
+@pytest.mark.parametrize("seconds", [0.25, 0.6, 1.2])
+def test_an_interruption_is_quiet_while_modules_are_imported(seconds: float) -> None:
+    process = start("run", "captioning", "--profile", "sample", "--workers", "1")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"rnnreport: interrupted\n")
+
+
+def test_names_that_the_encoding_does_not_have(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + "/ü\u4e00".encode() + b"\xff.jpg"
+    process = start("caption", os.fsdecode(name), PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.startswith(b"rnnreport: ")
+    assert b"/\\xfc\\u4e00\xff.jpg is not a file" in err

@@ -126,6 +126,21 @@ def test_every_asset_says_what_it_is() -> None:
         assert not any(Path(candidate).is_absolute() for candidate in asset.candidates)
 
 
+def test_a_stamp_follows_links(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    asset, disk = folders[0] / "hymenoptera_data", tmp_path / "other disk"
+    for folder in (asset, disk / "ants"):
+        folder.mkdir(parents=True)
+    (asset / "train").symlink_to(disk)
+    (disk / "circle").symlink_to(asset)
+    (asset / "nowhere").symlink_to("gone")
+    before = stamp("hymenoptera")
+    assert (str(asset / "nowhere"), -1, 0) in before
+    (disk / "ants" / "new.jpg").write_bytes(b"picture")
+    after = stamp("hymenoptera")
+    assert str(asset / "train" / "ants" / "new.jpg") in {path for path, *_ in after}
+    assert after != before
+
+
 def test_a_stamp_follows_every_file(folders: tuple[Path, Path]) -> None:
     assert stamp("hymenoptera") == []
     inner = folders[0] / "hymenoptera_data" / "train" / "ants"

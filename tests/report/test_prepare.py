@@ -12,7 +12,7 @@ import pytest
 
 from rnnreport.cli.main import main
 from rnnreport.data.assets import MissingDataError
-from rnnreport.names import PAGES, PARTS, PartName, parts_of
+from rnnreport.names import ALL_PAGES, PAGES, PARTS, PartName, parts_of
 from rnnreport.report import parts
 from rnnreport.report import prepare as _prepare
 from rnnreport.report.parts import Plan, Runs, plan, runs_of
@@ -172,6 +172,7 @@ def test_the_command_says_what_is_missing(
 def test_every_part_has_pages_and_runs() -> None:
     assert PAGES.keys() == set(PARTS)
     docs = Path(__file__).parents[2] / "docs"
+    assert sorted(ALL_PAGES) == sorted(["api", *(path.stem for path in docs.glob("*.md"))])
     for part in PARTS:
         assert all((docs / f"{page}.md").is_file() for page in PAGES[part])
         for runs in runs_of(part, "sample"):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from rnnreport._files import write_whole
 from rnnreport.cli.arguments import Commands, add_profile, file_ending_with, side, weight
-from rnnreport.data.assets import DataFormatError, find
+from rnnreport.data.assets import DataFormatError, MissingDataError, find
 from rnnreport.names import CELLS, MODELS, NETWORKS
+
+if TYPE_CHECKING:
+    from rnnreport.runs.store import Result
 
 __all__ = ["add_commands"]
 
@@ -89,60 +94,120 @@ def add_commands(commands: Commands) -> None:
     parser.set_defaults(command=_stylise)
 
 
-def _caption(arguments: argparse.Namespace) -> None:
+def _caption(arguments: argparse.Namespace) -> int:
+    """Caption picture by picture; one that cannot be read does not keep the others waiting."""
+    if not any(path.is_file() for path in arguments.image):  # before torch is loaded
+        raise MissingDataError(
+            f"{arguments.image[0]} is not a file"
+            + (", nor is any other of the pictures" if arguments.image[1:] else "")
+        )
     from rnnreport.data.pictures import read_picture
-
-    pictures = [read_picture(path) for path in arguments.image]  # before anything is computed
     from rnnreport.experiments.captioning.trained import latest
 
     captioner = latest(arguments.network, arguments.profile)
-    result = captioner.result
+    _introduce(arguments.network, captioner.result, "drawn scenes only, and sees them everywhere")
+    status = 0
+    for path in arguments.image:
+        try:
+            picture = read_picture(path)
+        except (OSError, DataFormatError) as error:
+            print(f"rnnreport: {error}", file=sys.stderr)
+            status = 1
+            continue
+        [words] = captioner.captions(captioner.features([picture]))
+        print(f"{path}: {' '.join(words)}", flush=True)
+    return status
+
+
+def _introduce(name: str, result: Result, drawn: str) -> None:
+    """Say what network answers, and what to make of it where it has seen a sample only."""
     print(
-        f"rnnreport: {arguments.network}, trained on {result.data['name']} ({result.date[:10]})",
+        f"rnnreport: {name}, trained on {result.data['name']} ({result.date[:10]})",
         file=sys.stderr,
     )
-    if result.data["profile"] == "sample":
-        print(
-            "rnnreport: this network has seen drawn scenes only, and will see them everywhere",
-            file=sys.stderr,
-        )
-    captions = captioner.captions(captioner.features(pictures))
-    for path, words in zip(arguments.image, captions, strict=True):
-        print(f"{path}: {' '.join(words)}")
+    if result.config["profile"] == "sample":
+        print(f"rnnreport: this network has seen {drawn}", file=sys.stderr)
 
 
 def _classify(arguments: argparse.Namespace) -> None:
+    if sys.stdin is None:
+        raise MissingDataError("standard input is closed: sentences are read from there")
     from rnnreport.data.sentiment import tokenise_review
     from rnnreport.experiments.text.trained import latest
 
     classifier = latest(arguments.model, arguments.profile)
-    result = classifier.result
-    print(
-        f"rnnreport: {arguments.model}, trained on {result.data['name']} ({result.date[:10]})",
-        file=sys.stderr,
+    _introduce(
+        arguments.model,
+        classifier.result,
+        "generated sentences only, and judges others by little more than chance",
     )
-    for number, line in enumerate(_lines_of(sys.stdin.buffer), 1):
-        tokens = tokenise_review(line)
-        if not tokens:
-            print(f"rnnreport: line {number} is empty and left out", file=sys.stderr)
-            continue
-        unknown = classifier.unknown(tokens)
-        if unknown:
-            which = "no word" if len(unknown) == len(tokens) else f"not {' '.join(unknown)}"
-            print(f"rnnreport: line {number}: the model knows {which}", file=sys.stderr)
-        p = float(classifier.probabilities([tokens])[0])
-        print(f"{p:.3f} {'positive' if p > 0.5 else 'negative'}  {' '.join(tokens)}", flush=True)
+    unknown: Counter[str] = Counter()
+    for batch in _batches_of_lines(sys.stdin.buffer):
+        sentences = []
+        for number, line in batch:
+            tokens = tokenise_review(line)
+            if tokens:
+                sentences.append(tokens)
+            else:
+                print(f"rnnreport: line {number} is empty and left out", file=sys.stderr)
+        words = [classifier.unknown(tokens) for tokens in sentences]
+        unknown.update(word for each in words for word in each)
+        judged = [
+            tokens for tokens, each in zip(sentences, words, strict=True) if len(each) < len(tokens)
+        ]
+        answers = iter(classifier.probabilities(judged).tolist() if judged else ())
+        for tokens, each in zip(sentences, words, strict=True):
+            if len(each) == len(tokens):
+                verdict = "  –   no known word"
+            else:
+                p = next(answers)
+                verdict = f"{p:.3f} {'positive' if p > 0.5 else 'negative'}"
+            print(f"{verdict}  {' '.join(tokens)}")
+        sys.stdout.flush()
+    if unknown:
+        first = ", ".join(f"{word} ({count})" for word, count in unknown.most_common(_MOST_WORDS))
+        more = f" and {len(unknown) - _MOST_WORDS} more" if len(unknown) > _MOST_WORDS else ""
+        print(
+            f"rnnreport: the model does not know {first}{more}: it reads each as any other unknown "
+            "word",
+            file=sys.stderr,
+        )
 
 
-def _lines_of(stream: BinaryIO) -> Iterator[str]:
-    """Yield the lines of a stream as they come."""
-    for number, line in enumerate(stream, 1):
-        try:
-            yield line.decode().removeprefix("\ufeff")  # a byte order mark
-        except UnicodeDecodeError as error:
-            raise DataFormatError(
-                f"standard input, line {number}: not UTF-8 ({error.reason})"
-            ) from error
+_MOST_WORDS = 10  # that are named as unknown
+_CHUNK = 1 << 16  # bytes that are read at once: hundreds of sentences
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+def _batches_of_lines(stream: BinaryIO) -> Iterator[list[tuple[int, str]]]:
+    """Yield the lines of a stream with their numbers, together as many as have come by now.
+
+    Who types gets an answer to each line, and a file is read by hundreds.
+    """
+    number, rest = 0, b""
+    while True:
+        chunk = stream.read1(_CHUNK)  # type: ignore[attr-defined]  # waits for the first byte alone
+        rest += chunk
+        # A carriage return at the end may be the first half of a line's end.
+        whole = rest[:-1] if chunk and rest.endswith(b"\r") else rest
+        *lines, last = _LINE_END.split(whole)
+        rest = last + rest[len(whole) :]
+        if not chunk and last:
+            lines.append(last)
+        batch: list[tuple[int, str]] = []
+        for line in lines:
+            number += 1
+            try:
+                batch.append((number, line.decode().removeprefix("\ufeff")))  # a byte order mark
+            except UnicodeDecodeError as error:
+                yield batch  # an answer to what came before
+                raise DataFormatError(
+                    f"standard input, line {number}: not UTF-8 ({error.reason})"
+                ) from error
+        if batch:
+            yield batch
+        if not chunk:
+            return
 
 
 def _stylise(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from rnnreport._files import check_writable
 from rnnreport.names import PROFILES
 
 __all__ = [
@@ -57,8 +58,14 @@ def file_ending_with(*suffixes: str) -> Callable[[str], Path]:
         file = Path(text)
         if file.suffix.lower() not in suffixes:
             raise argparse.ArgumentTypeError(f"must end with {' or '.join(suffixes)}, got {text!r}")
+        if file.is_dir():
+            raise argparse.ArgumentTypeError(f"{text!r} is a folder")
         if not file.parent.is_dir():
             raise argparse.ArgumentTypeError(f"there is no folder {str(file.parent)!r}")
+        try:  # now, and not after hours of computing
+            check_writable(file.parent, "choose another folder")
+        except OSError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
         return file
 
     return path

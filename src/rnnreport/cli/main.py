@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -11,6 +13,8 @@ from rnnreport.cli import apply, data, report, run
 from rnnreport.data.assets import DataFormatError, SettingError
 
 __all__ = ["main"]
+
+_UNREAD = 128 + 13  # as a shell counts what writes into a pipe that nobody reads
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,21 +31,57 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, or 1 where something that can be expected went wrong, such as data
         that is missing. Wrong arguments end the process with 2.
     """
+    _write_any_text()
     parser = _parser()
     arguments = parser.parse_args(argv)
-    command: Callable[[argparse.Namespace], None] | None = arguments.command
+    command: Callable[[argparse.Namespace], int | None] | None = arguments.command
     if command is None:
         parser.print_help()
         return 0
     try:
-        command(arguments)
+        status = command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain when it empties the buffer at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
     except (OSError, DataFormatError, SettingError, FloatingPointError) as error:
         print(f"rnnreport: {error}", file=sys.stderr)
         return 1
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        print("rnnreport: there is not enough memory for this", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("rnnreport: interrupted", file=sys.stderr)
-        return 130
-    return 0
+        return 128 + 2  # as a shell counts what Ctrl-C ends
+    return status or 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    texts = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in texts)
+
+
+def _write_any_text() -> None:
+    """Let output hold names and words that its encoding has no letters for."""
+    codecs.register_error("rnnreport", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="rnnreport")
+
+
+def _spelled(error: UnicodeError) -> tuple[bytes, int]:
+    """Give back the bytes of a file name as they were, and escape other letters."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101
+    letters = error.object[error.start : error.end]
+    return b"".join(
+        bytes([ord(letter) - 0xDC00])
+        if "\udc80" <= letter <= "\udcff"
+        else letter.encode("ascii", "backslashreplace")
+        for letter in letters
+    ), error.end
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from rnnreport.cli.arguments import Commands, add_profile, add_workers, file_ending_with, one_of
-from rnnreport.names import PARTS, PartName, parts_of
+from rnnreport.names import ALL_PAGES, PARTS, PartName, parts_of
 from rnnreport.report.prepare import prepare
 
 __all__ = ["add_commands"]
@@ -22,6 +22,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--pages",
         nargs="+",
+        type=one_of(ALL_PAGES),
         metavar="PAGE",
         help="what these pages rest on, such as `text`; without it, what all of them do",
     )

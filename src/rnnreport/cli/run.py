@@ -34,10 +34,18 @@ def add_commands(commands: Commands) -> None:
         help="captioning: coco trains RNN and LSTM on the source's COCO features instead",
     )
     add_workers(parser)
-    parser.set_defaults(command=_run)
+    parser.set_defaults(command=_run, parser=parser)
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.experiment != "captioning":
+        for option, usual in (("cell", "all"), ("dataset", "flickr8k")):
+            if getattr(arguments, option) != usual:
+                arguments.parser.error(f"--{option} is for `rnnreport run captioning` alone")
+    if arguments.dataset == "coco" and arguments.cell != "all":
+        arguments.parser.error("--cell is for learning by heart, which takes no --dataset coco")
+    if arguments.dataset == "coco" and arguments.profile == "sample":
+        arguments.parser.error("--dataset coco is real data, which --profile sample rules out")
     for part in PARTS:
         if arguments.experiment not in (None, part):
             continue

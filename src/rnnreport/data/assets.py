@@ -15,7 +15,7 @@ its *profile*:
 import functools
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -23,6 +23,7 @@ from typing import cast, get_args
 import platformdirs
 
 from rnnreport._checks import check_choice
+from rnnreport._files import SettingError, path_setting
 from rnnreport.names import Profile, ResolvedProfile
 
 __all__ = [
@@ -51,10 +52,6 @@ class MissingDataError(FileNotFoundError):
 
 class DataFormatError(ValueError):
     """A data file is there and cannot be read; the message names the file and the place in it."""
-
-
-class SettingError(ValueError):
-    """An environment variable has a value that is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -234,14 +231,14 @@ def search_folders() -> list[Path]:
         If ``RNNREPORT_DATA`` names something that is not a folder.
     """
     folders = [platformdirs.user_cache_path("rnnreport") / "data"]
-    named = os.environ.get("RNNREPORT_DATA", "")
-    if named:
-        if not Path(named).is_dir():
+    named = path_setting("RNNREPORT_DATA")
+    if named is not None:
+        if not named.is_dir():
             raise MissingDataError(
-                f"RNNREPORT_DATA is set to {named!r}, which is not a folder: set it to the folder "
-                "that holds the data sets, or unset it"
+                f"RNNREPORT_DATA is set to {str(named)!r}, which is not a folder: set it to the "
+                "folder that holds the data sets, or unset it"
             )
-        folders.insert(0, Path(named))
+        folders.insert(0, named)
     return folders
 
 
@@ -309,7 +306,7 @@ def require(name: str) -> Path:
 
 
 def stamp(name: str) -> list[tuple[str, int, int]]:
-    """Return place, size and time of change of each file of an asset.
+    """Return place, size and time of change of all that is in an asset, behind links too.
 
     Parameters
     ----------
@@ -319,7 +316,8 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
     Returns
     -------
     list of (str, int, int)
-        Path, bytes and nanoseconds; empty if the asset is not there.
+        Path, bytes and nanoseconds; empty if the asset is not there. Of a link that leads nowhere,
+        -1 and 0.
 
     Raises
     ------
@@ -329,8 +327,29 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
     path = find(name)
     if path is None:
         return []
-    files = [path, *sorted(path.rglob("*"))]
-    return [(str(file), (status := file.stat()).st_size, status.st_mtime_ns) for file in files]
+    return [_state(each) for each in ([path] if path.is_file() else _all_below(path))]
+
+
+def _all_below(folder: Path) -> Iterator[Path]:
+    """Yield a folder and all below it, behind links too; where these form a circle, each once."""
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        status = Path(parent).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()
+        yield Path(parent)
+        yield from (Path(parent, file) for file in sorted(files))
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return str(file), -1, 0
+    return str(file), status.st_size, status.st_mtime_ns
 
 
 def resolve(profile: str, *assets: str) -> ResolvedProfile:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import platform
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,7 +28,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from rnnreport._files import store_folder, write_whole
+from rnnreport._files import check_writable, store_folder, write_whole
 from rnnreport.data.assets import MissingDataError
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
@@ -238,7 +237,7 @@ def get_or_compute(request: Request, compute: Callable[[], Outcome]) -> Result:
     result = get(request)
     if result is not None:
         return result
-    request.path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(store_folder(), "results are kept there; RNNREPORT_STORE names another folder")
     with locked(request.path):
         # While this process waited, another one may have computed it.
         return get(request) or _computed(request, compute)
@@ -339,8 +338,6 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
 def _computed(request: Request, compute: Callable[[], Outcome]) -> Result:
     """Compute a result and write it to a file."""
     path = request.path
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
     start = time.perf_counter()
     with one_thread():
         outcome = compute()
