@@ -183,7 +183,7 @@ html_favicon = "_static/favicon.svg"
 html_css_files = ["custom.css", "print.css"]
 html_show_search_summary = False  # it would be fetched, which a page from a file may not
 html_use_index = False
-# The navigation is laid out anew for each page; that of the source's 80 pages took half a minute.
+# The navigation is laid out anew for each page; that of the 80 pages of code took half a minute.
 html_sidebars = {"_modules/**": ["navbar-logo.html", "search-button-field.html"]}
 html_domain_indices = False
 html_context = {"default_mode": "auto"}

@@ -121,10 +121,10 @@ def print_pdf(html: Path, pdf: Path) -> int:
         numbers: dict[str, int] = {}
         for _ in range(3):  # numbers that are filled in could move a heading, though they hardly do
             _print(page, draft)
-            found = page_numbers(draft)
-            if found == numbers:
+            printed = page_numbers(draft)
+            if printed == numbers:
                 break
-            numbers = found
+            numbers = printed
             page.evaluate(
                 "(numbers) => { for (const spot of document.querySelectorAll('.contents .page'))"
                 " spot.textContent = numbers[spot.dataset.of] ?? ''; }",
@@ -302,10 +302,10 @@ def _fragment(html: str) -> Tag:
 
 
 def _only(tag: Tag, selector: str) -> Tag:
-    found = tag.select_one(selector)
-    if found is None:
+    element = tag.select_one(selector)
+    if element is None:
         raise PrintError(f"a page has no {selector}")
-    return found
+    return element
 
 
 def _text(tag: Tag, attribute: str) -> str:

@@ -23,8 +23,7 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.skip("no browser: install Chromium to run it")
     with api.sync_playwright() as playwright:
-        args = ["--no-sandbox"]  # to imitate one costs time
-        launched = playwright.chromium.launch(executable_path=path, args=args)
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield launched
         launched.close()
 

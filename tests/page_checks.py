@@ -231,15 +231,15 @@ def colour_faults(page: Any) -> list[str]:
     same kind, colour and size.
     """
     looks = """(() => {
-      const known = new Map([[document, ""]]);
+      const looks = new Map([[document, ""]]);
       const look = (element) => {
-        if (!known.has(element)) {
+        if (!looks.has(element)) {
           const style = getComputedStyle(element);
-          known.set(element, [look(element.parentNode), element.tagName, ...["color", "opacity",
+          looks.set(element, [look(element.parentNode), element.tagName, ...["color", "opacity",
             "backgroundColor", "backgroundImage", "fontSize", "fontWeight", "textShadow",
-            "textDecorationLine", "borderBottom"].map((name) => style[name])].join("|"));
+            "textDecorationLine", "borderBottom", "filter"].map((name) => style[name])].join("|"));
         }
-        return known.get(element);
+        return looks.get(element);
       };
       const written = (element) => element.matches("input, select, textarea")
         || [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
@@ -350,5 +350,5 @@ def keyboard_faults(page: Any, spare: int = 40) -> list[str]:
 
 
 def pages(folder: Path) -> Iterator[Path]:
-    """Go through the built pages, those of the source code included."""
+    """Go through the built pages, those of the code included."""
     yield from sorted(path for path in folder.rglob("*.html") if "_static" not in path.parts)

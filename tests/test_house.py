@@ -44,12 +44,9 @@ def imported(code: str) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-            bound |= {
-                alias.asname or alias.name.partition(".")[0]: (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-                for alias in node.names
-            }
+            for alias in node.names:
+                first = alias.name.partition(".")[0]
+                bound[alias.asname or first] = alias.name if alias.asname else first
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports of the package are absolute"
             full = {

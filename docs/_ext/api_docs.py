@@ -1,7 +1,7 @@
 """The API reference: a page per package with everything public in it, and links to equations.
 
 ``.. api-package:: rnnreport.layers`` in reStructuredText gives the package's docstring, a table of
-its public names and their entries, in the order of the source, tuples of values last; then each of
+its public names and their entries, in the order of the code, tuples of values last; then each of
 its modules likewise, in a section of its own. A name that a package takes from one of its public
 modules stands there and not twice. The option ``order`` names submodules whose content comes first.
 
@@ -129,7 +129,7 @@ def _improve(
 ) -> None:
     if not name.startswith("rnnreport"):
         return
-    # "equations (1)-(5)" becomes links; in the source it stays easy to read.
+    # "equations (1)-(5)" becomes links; in the code it stays easy to read.
     text = _EQUATIONS.sub(
         lambda match: re.sub(r"\((\w+)\)", r":eq:`eq-\1`", match[0]), "\n".join(lines)
     )
@@ -138,11 +138,11 @@ def _improve(
     lines[:] = text.split("\n")
 
 
-def _own_sources_only(_app: Sphinx, env: BuildEnvironment) -> None:
+def _own_code_only(_app: Sphinx, env: BuildEnvironment) -> None:
     """Keep viewcode from listing modules of Python that it takes our cached properties for."""
-    sources: dict[str, Any] = getattr(env, "_viewcode_modules", {})
-    for name in [name for name in sources if not name.startswith("rnnreport")]:
-        del sources[name]
+    modules: dict[str, Any] = getattr(env, "_viewcode_modules", {})
+    for name in [name for name in modules if not name.startswith("rnnreport")]:
+        del modules[name]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -151,5 +151,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("builder-inited", _forget, priority=400)  # before autosummary looks at them
     # After napoleon has turned the sections into fields.
     app.connect("autodoc-process-docstring", _improve, priority=600)
-    app.connect("env-updated", _own_sources_only)
+    app.connect("env-updated", _own_code_only)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -53,7 +53,7 @@
   const NUMBER = /^\p{Nd}+(?:[.,]\p{Nd}+)*$/u;
 
   const apply = (text, rules) =>
-    rules.reduce((done, [pattern, replacement]) => done.replace(pattern, replacement), text);
+    rules.reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
   const split = (text) =>
     apply(` ${apply(text, TREEBANK)} `, PADDED).split(GAPS).filter((token) => token);
 
@@ -83,7 +83,7 @@
   };
 
   const UNKNOWN = 1;
-  const known = (token) => model.index.get(token) > UNKNOWN;
+  const isKnown = (token) => model.index.get(token) > UNKNOWN;
 
   const sigmoid = (z) => 1 / (1 + Math.exp(-z));
 
@@ -102,16 +102,16 @@
     const i = z.slice(H, 2 * H).map(sigmoid);
     const c_tilde = z.slice(2 * H, 3 * H).map(Math.tanh);
     const o = z.slice(3 * H).map(sigmoid);
-    const next_c = c.map((kept, k) => f[k] * kept + i[k] * c_tilde[k]);
+    const next_c = c.map((c_k, k) => f[k] * c_k + i[k] * c_tilde[k]);
     const next_h = next_c.map((content, k) => o[k] * Math.tanh(content));
-    const score = next_h.reduce((sum, shown, k) => sum + shown * w[k], bias[0]);
+    const score = next_h.reduce((sum, h_k, k) => sum + h_k * w[k], bias[0]);
     return { f, i, c_tilde, o, c: next_c, h: next_h, probability: sigmoid(score) };
   };
 
   const readTokens = (tokens) => {
     let state = { h: new Float64Array(model.H), c: new Float64Array(model.H) };
     return tokens.map((token) => {
-      state = step(known(token) ? model.index.get(token) : UNKNOWN, state.h, state.c);
+      state = step(isKnown(token) ? model.index.get(token) : UNKNOWN, state.h, state.c);
       return state;
     });
   };
@@ -196,7 +196,7 @@
   const plural = (count) => (count === 1 ? "1 word" : `${count} words`);
 
   const say = (all) => {
-    const strange = [...new Set(tokens.filter((token) => !known(token)))];
+    const strange = [...new Set(tokens.filter((token) => !isKnown(token)))];
     const cut = all > MOST ? `the first ${MOST} of ${all} words` : plural(all);
     if (!all) return "no word yet";
     if (!strange.length) return `${cut}, ${all === 1 ? "it is known" : "all of them known"}`;
@@ -245,7 +245,7 @@
     const word = document.createElement("span");
     word.className = "live-word";
     word.textContent = token;
-    if (!known(token)) {
+    if (!isKnown(token)) {
       word.classList.add("unknown");
       word.insertAdjacentHTML("beforeend", "<small>unknown</small>");
     }
@@ -313,10 +313,10 @@
     const name = head.cells[0].offsetWidth; // the names of the rows cover the left of the box
     const [left, right] = [cell.offsetLeft - name, cell.offsetLeft + cell.offsetWidth];
     box.scrollLeft = Math.max(Math.min(box.scrollLeft, left), right - box.clientWidth);
-    const told = [...figures.children].map(({ children: [term, text] }) =>
+    const descriptions = [...figures.children].map(({ children: [term, text] }) =>
       `${term.textContent} ${text.textContent}`,
     );
-    announce(`${told.join(", ")}.`, 200);
+    announce(`${descriptions.join(", ")}.`, 200);
   });
   field.addEventListener("input", update);
   for (const radio of root.querySelectorAll(".live-models input")) {

@@ -454,10 +454,10 @@ def test_loss_without_autograd_is_that_of_autograd(
     model = BAGS[kind](dropout or 0.0)
     labels = torch.randint(2, (len(rows),), generator=generator(seed)).double()
     sentences = model.prepare(pack(rows))
-    sources = [None, None] if dropout is None else [generator(seed), generator(seed)]
-    expected, gradients = by_autograd(model, sentences, labels, sources[0])
+    generators = [None, None] if dropout is None else [generator(seed), generator(seed)]
+    expected, gradients = by_autograd(model, sentences, labels, generators[0])
     assert not left(model)
-    loss = model.loss(sentences, labels, sources[1])
+    loss = model.loss(sentences, labels, generators[1])
     assert isinstance(loss, float)
     assert loss == pytest.approx(expected.item(), rel=1e-12)
     mine = left(model)
@@ -469,7 +469,7 @@ def test_loss_without_autograd_is_that_of_autograd(
             assert not mine[name].requires_grad
             close(mine[name], gradients[name])
     assert ("vectors" in mine) == (kind == "average")
-    one, other = sources
+    one, other = generators
     if one is not None and other is not None:  # both have drawn as much
         assert torch.equal(one.get_state(), other.get_state())
 

@@ -192,10 +192,10 @@ def test_reference_shows_its_equation_until_escape(window: Any, way: str) -> Non
 
 
 @built
-@pytest.mark.parametrize(("word", "found"), [("lstm", "lstm.html"), ("dropout", "attention.html")])
-def test_search_works_from_a_file(window: Any, word: str, found: str) -> None:
+@pytest.mark.parametrize(("word", "result"), [("lstm", "lstm.html"), ("dropout", "attention.html")])
+def test_search_works_from_a_file(window: Any, word: str, result: str) -> None:
     watch = show(window, "search", f"?q={word}")
-    window.locator(f"#search-results li a[href^='{found}']").first.wait_for()
+    window.locator(f"#search-results li a[href^='{result}']").first.wait_for()
     assert watch.faults() == []
 
 

@@ -18,7 +18,7 @@ from rnnreport.names import PARTS, PartName
 from rnnreport.report import overview, recording
 from rnnreport.report import recorded as recorded_figures
 from rnnreport.report.findings import Findings
-from rnnreport.report.parts import code_of
+from rnnreport.report.parts import code_of, runs_of
 from rnnreport.report.record import (
     Finding,
     Painted,
@@ -29,7 +29,6 @@ from rnnreport.report.record import (
     write_record,
 )
 from rnnreport.report.recorded import recorded_paintings, recorded_run
-from rnnreport.report.recording import configs_of
 from rnnreport.show.plots import Curves, Panel
 from rnnreport.show.tables import table
 
@@ -46,6 +45,15 @@ def real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # What is in docs/recorded
+
+
+def configs_of(part: PartName) -> list[dict[str, Any]]:
+    """Return the configurations that a record of a part must have, as JSON has them."""
+    configs = [config for runs in runs_of(part, "full") for config in runs.configs]
+    values: list[dict[str, Any]] = json.loads(
+        json.dumps([dataclasses.asdict(config) for config in configs])
+    )
+    return values
 
 
 @pytest.mark.usefixtures("real_data")

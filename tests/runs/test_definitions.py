@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sources import modules_of
+from modules import modules_of
 
 from rnnreport.runs import definitions as definitions_module
 from rnnreport.runs.definitions import code_fingerprint, definitions, definitions_of_code

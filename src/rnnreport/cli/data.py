@@ -247,7 +247,7 @@ def add_commands(commands: Commands) -> None:
         help="read the files that are there and compare them with the known checksums",
     )
     parser.set_defaults(command=_data)
-    fetch = parser.add_subparsers(metavar="fetch").add_parser(
+    fetch = parser.add_subparsers(metavar="[fetch]").add_parser(
         "fetch",
         help="download assets",
         description=(

@@ -17,9 +17,9 @@ def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "run",
         help="run experiments, or show their stored results",
-        description="Run an experiment, or show its result where it is already stored.",
+        description="Run the experiments of a part, or show their results where they are stored.",
     )
-    parser.add_argument("experiment", nargs="?", choices=PARTS, help="which one; all without it")
+    parser.add_argument("part", nargs="?", choices=PARTS, help="which part; all of them without it")
     add_profile(parser, "real data, the generated sample, or (default) real data where it is there")
     parser.add_argument(
         "--cell",
@@ -38,7 +38,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    if arguments.experiment != "captioning":
+    if arguments.part != "captioning":
         for option, usual in (("cell", "all"), ("dataset", "flickr8k")):
             if getattr(arguments, option) != usual:
                 arguments.parser.error(f"--{option} is for `rnnreport run captioning` alone")
@@ -47,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.dataset == "coco" and arguments.profile == "sample":
         arguments.parser.error("--dataset coco is real data, which --profile sample rules out")
     for part in PARTS:
-        if arguments.experiment not in (None, part):
+        if arguments.part not in (None, part):
             continue
         if part == "captioning" and arguments.dataset == "coco":
             _coco(arguments.workers)
@@ -173,31 +173,11 @@ _SUMMARIES: Mapping[PartName, Callable[[ResolvedProfile], None]] = {
 
 
 def _coco(workers: int | None) -> None:
-    from rnnreport.experiments.captioning import training
-    from rnnreport.experiments.captioning.measures import measure
-    from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig
-    from rnnreport.names import CellType
-    from rnnreport.runs.engine import results
+    from rnnreport.experiments.captioning.study import WAY_NAMES, coco
 
-    cells: tuple[CellType, ...] = ("rnn", "lstm")
-    configs = [
-        CaptionConfig(
-            cell_type=cell,
-            profile="full",
-            dataset="coco",
-            n_train=10_000,
-            n_val=1_000,
-            evidence_dim=0,
-            hidden_dim=512,
-        )
-        for cell in cells
-    ]
-    # Ten thousand images: an hour or so on two cores.
-    runs = results(training, configs, label="captions", workers=workers)
-    for cell, result in zip(cells, runs, strict=True):
+    for result, scores in coco(workers):
+        cell = result.config["cell_type"]
         print(f"captions, {cell}, on {result.data['name']}: {result.data['amount']}")
-        records = result.details["val"]
-        for way in WAYS:
-            scores = measure([r[way] for r in records], [r["truth"] for r in records])
-            print(f"  {way:<11} CIDEr {scores.cider:.3f}  BLEU-4 {scores.bleu_4:.3f}")
+        for way, score in scores.items():
+            print(f"  {WAY_NAMES[way]:<11} CIDEr {score.cider:.3f}  BLEU-4 {score.bleu_4:.3f}")
     print()

@@ -1,4 +1,4 @@
-"""The parts of the report and the runs that their pages rest on: the one list of all runs."""
+"""The parts of the report and the runs that their pages rest on: the one list of these runs."""
 
 from __future__ import annotations
 

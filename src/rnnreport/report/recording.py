@@ -31,7 +31,7 @@ from rnnreport.runs.store import load_tensors
 from rnnreport.show.plots import Curves, Line, LinePlot
 from rnnreport.show.tables import Table, share_text, table
 
-__all__ = ["configs_of", "record"]
+__all__ = ["record"]
 
 _DATA = ("name", "amount", "fingerprint", "vectors", "vectors_dim")
 _WEIGHTS = "text-live-lstm.json"
@@ -91,22 +91,6 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
         ),
         page.files,
     )
-
-
-def configs_of(part: PartName) -> list[dict[str, Any]]:
-    """Return the configurations that a record of a part must have, as JSON has them.
-
-    Parameters
-    ----------
-    part
-        One of :data:`~rnnreport.names.PARTS`.
-
-    Raises
-    ------
-    MissingDataError
-        If the real data is not there; what it holds does not matter.
-    """
-    return [_plain(config) for runs in runs_of(part, "full") for config in runs.configs]
 
 
 @dataclasses.dataclass

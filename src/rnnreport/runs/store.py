@@ -78,7 +78,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """All that decides a result. Neither making one nor its key computes anything.
+    """All that decides a result. Neither making one nor its key runs an experiment.
 
     Attributes
     ----------

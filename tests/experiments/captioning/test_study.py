@@ -42,7 +42,7 @@ SAID: Mapping[CellType, Sequence[Sequence[str]]] = {  # a row a seed
 }
 
 
-class _Source(ImageData):
+class _Scenes(ImageData):
     """Captions without pictures."""
 
     about = {"name": "made up", "features": "none", "n_images": 5}  # noqa: RUF012
@@ -88,7 +88,7 @@ def make_result(cell: CellType, seed: int) -> Result:
 
 def make_study(*cells: CellType) -> Study:
     return Study(
-        _Source, {cell: tuple(make_result(cell, seed) for seed in (0, 1)) for cell in cells}
+        _Scenes, {cell: tuple(make_result(cell, seed) for seed in (0, 1)) for cell in cells}
     )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from modules import modules_of
 from PIL import Image
 from real_data import needs
-from sources import modules_of
 
 from rnnreport.bench import style as bench
 from rnnreport.data.assets import DataFormatError, MissingDataError
@@ -131,6 +131,8 @@ def test_the_default_is_the_profiles() -> None:
     assert (full.profile, full.network) == ("full", "vgg19")
     with pytest.raises(ValueError, match="painting must be one of composition_vii, the_scream"):
         default_config("waving_sky", profile="full")
+    with pytest.raises(ValueError, match="painting must be one of colliding_forms"):
+        default_config("the_kiss", profile="sample")
     with pytest.raises(ValueError, match="painting must be one of colliding_forms"):
         run(replace(sample, painting="the_scream"))
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 from live_networks import ENOUGH, random_lstm
+from modules import modules_of
 from real_data import needs
-from sources import modules_of
 from tags import Tags
 from torch import Tensor
 

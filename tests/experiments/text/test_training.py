@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from modules import modules_of
 from real_data import needs
-from sources import modules_of
 from torch import Tensor
 
 from rnnreport.bench.text import measure

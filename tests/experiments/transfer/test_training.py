@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from modules import modules_of
 from PIL import Image
 from real_data import needs
-from sources import modules_of
 from torch import Generator, Tensor
 
 from rnnreport.bench.transfer import measure

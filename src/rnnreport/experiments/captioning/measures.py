@@ -143,7 +143,7 @@ def bootstrap(
     draws
         How often images are drawn; at least 1.
     generator
-        Draws the draws, on the CPU.
+        Draws the images, on the CPU.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def paired_difference(
     draws
         How often images are drawn; at least 1.
     generator
-        Draws the draws, on the CPU.
+        Draws the images, on the CPU.
 
     Returns
     -------

@@ -9,9 +9,7 @@ from typing import Any, get_args
 from rnnreport._checks import check_choice, check_numbers
 from rnnreport.names import CELLS, RESOLVED_PROFILES, CellType, Dataset, ResolvedProfile
 
-__all__ = ["SEEDS", "SETTINGS", "WAYS", "CaptionConfig", "default_config"]
-
-"""The networks: ``"rnn"``, ``"lstm"``, ``"attention"``."""
+__all__ = ["SEEDS", "SETTINGS", "WAYS", "CaptionConfig", "coco_configs", "default_config"]
 
 SEEDS = (0, 1, 2)
 """The seeds that each network is trained from."""
@@ -124,3 +122,20 @@ def default_config(
     """Return the configuration that the report uses for a network."""
     settings = _SAMPLE if profile == "sample" else SETTINGS.get(cell_type, {})
     return CaptionConfig(cell_type=cell_type, profile=profile, seed=seed, device=device, **settings)
+
+
+def coco_configs() -> list[CaptionConfig]:
+    """Return the configurations on the source's features of COCO, which know no places."""
+    cells: tuple[CellType, ...] = ("rnn", "lstm")
+    return [
+        CaptionConfig(
+            cell_type=cell,
+            profile="full",
+            dataset="coco",
+            n_train=10_000,
+            n_val=1_000,
+            evidence_dim=0,
+            hidden_dim=512,
+        )
+        for cell in cells
+    ]

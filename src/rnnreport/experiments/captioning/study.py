@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,14 +26,30 @@ from rnnreport.experiments.captioning.measures import (
     paired_difference,
     share_in_training,
 )
-from rnnreport.experiments.captioning.settings import SEEDS, WAYS, CaptionConfig, default_config
+from rnnreport.experiments.captioning.settings import (
+    SEEDS,
+    WAYS,
+    CaptionConfig,
+    coco_configs,
+    default_config,
+)
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.study import results_by
 from rnnreport.names import CELLS, CellType, Profile, ResolvedProfile
 from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result
 
-__all__ = ["NAMES", "WAY_NAMES", "Difference", "Row", "Study", "by_heart", "configs", "study"]
+__all__ = [
+    "NAMES",
+    "WAY_NAMES",
+    "Difference",
+    "Row",
+    "Study",
+    "by_heart",
+    "coco",
+    "configs",
+    "study",
+]
 
 NAMES: Mapping[CellType, str] = {
     "rnn": "RNN",
@@ -218,12 +234,27 @@ def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None =
     """
     if chosen is None:
         chosen = configs(resolve(profile, *NEEDS["captioning"]))
-    data = images_of(chosen[0])
-    if not isinstance(data, ImageData):
-        raise ValueError(
-            f"chosen must be on images that are at hand, got dataset={chosen[0].dataset!r}"
-        )
-    return Study(lambda: data, results_by("cell_type", training, chosen, label="captions"))
+    dataset = chosen[0].dataset
+    if dataset == "coco" and chosen[0].profile == "full":
+        raise ValueError(f"chosen must be on images that are at hand, got dataset={dataset!r}")
+
+    def load() -> ImageData:
+        images = images_of(chosen[0])
+        assert isinstance(images, ImageData)  # noqa: S101
+        return images
+
+    return Study(load, results_by("cell_type", training, chosen, label="captions"))
+
+
+def coco(workers: int | None = None) -> Iterator[tuple[Result, dict[str, Scores]]]:
+    """Train RNN and LSTM on COCO's features, about an hour on two cores, and score what they write.
+
+    Yields each result with its scores in each way of writing.
+    """
+    for result in results(training, coco_configs(), label="captions", workers=workers):
+        records = result.details["val"]
+        references = [record["truth"] for record in records]
+        yield result, {way: measure([r[way] for r in records], references) for way in WAYS}
 
 
 def by_heart(profile: Profile = "auto") -> dict[CellType, Result]:

@@ -95,6 +95,7 @@ def default_config(painting: str, *, profile: ResolvedProfile) -> StyleConfig:
     ValueError
         If the profile has no such painting.
     """
+    check_choice("painting", painting, painting_names(profile))
     return StyleConfig(
         painting=painting,
         settings=SETTINGS[painting],
@@ -124,8 +125,6 @@ def request(config: StyleConfig) -> Request:
 
     Raises
     ------
-    ValueError
-        If the profile has no such painting.
     MissingDataError
         If the profile is ``full`` and its data is not there.
     DataFormatError
