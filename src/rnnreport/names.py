@@ -17,6 +17,7 @@ __all__ = [
     "PARTS",
     "PROFILES",
     "RESOLVED_PROFILES",
+    "RUNNING_TIMES",
     "BackboneName",
     "CellType",
     "Dataset",
@@ -62,6 +63,14 @@ NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
 PartName = Literal["captioning", "text", "transfer", "style"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
 """The parts of the report that rest on runs, in the order of the pages."""
+
+RUNNING_TIMES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "captioning": ("a minute", "7 minutes for 900 photographs"),
+        "text": ("half a minute", "7 minutes"),
+    }
+)
+"""How long the parts take whose networks can be asked: the sample, and real data as recorded."""
 
 PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
     {

@@ -462,7 +462,10 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
         paths.append(str(tmp_path / name))
         Image.effect_noise(size, 60).convert(mode).save(paths[-1])
     assert main(["caption", *paths, "--network", network]) == 1
-    assert f"no trained model '{network}' is stored" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"no trained model '{network}' is stored" in error
+    assert "in about a minute on two cores, on generated samples" in error
+    assert "`rnnreport data fetch flickr8k mobilenet_v2`" in error
     captioning_training.run(
         CaptionConfig(
             cell_type=network,

@@ -29,7 +29,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from rnnreport._files import check_writable, store_folder, write_whole
-from rnnreport.data.assets import MissingDataError
+from rnnreport.data.assets import NEEDS, MissingDataError, find
+from rnnreport.names import RUNNING_TIMES
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
 
@@ -301,9 +302,27 @@ def latest(
         on = "" if profile == "auto" else f" --profile {profile}"
         raise MissingDataError(
             f"no trained model {model!r} is stored in {store_folder()}: `rnnreport run "
-            f"{part}{on}` trains all of them"
+            f"{part}{on}` trains all of them{_outlook(part, profile)}"
         )
     return min(fitting, key=lambda result: result.config["profile"] != "full")
+
+
+def _outlook(part: str, profile: str) -> str:
+    """Say how long the training takes, on which data, and what a real answer needs."""
+    if part not in RUNNING_TIMES:
+        return ""
+    on_sample, on_real = RUNNING_TIMES[part]
+    missing = [name for name in NEEDS[part] if find(name) is None]
+    if profile != "sample" and not missing:
+        return f", on real data, in about {on_real} on two cores"
+    fetch = f"get the real data first: `rnnreport data fetch {' '.join(missing)}`"
+    if profile == "full":
+        return f"; {fetch}"
+    real = fetch if missing else f"add --profile full (about {on_real})"
+    return (
+        f", in about {on_sample} on two cores, on generated samples: what it then says of real "
+        f"data means little. For a real answer {real}"
+    )
 
 
 def load_tensors(result: Result) -> dict[str, Tensor]:
