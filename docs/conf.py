@@ -63,7 +63,7 @@ default_role = "py:obj"  # in docstrings, a name in single backticks is one of o
 def execution_key() -> str:
     """Hash what all pages depend on; the extension `execution` adds the code that each uses."""
     key = hashlib.sha256()
-    for path in (*sorted(PACKAGE.rglob("*.safetensors")), *sorted(RECORDED.iterdir())):
+    for path in (*sorted(PACKAGE.rglob("*.safetensors")), *sorted(RECORDED.glob("[!.]*"))):
         key.update(hashlib.sha256(path.read_bytes()).digest())
     settings = {
         "data": {name: assets.stamp(name) for name in assets.ASSETS},

@@ -139,6 +139,10 @@ def test_a_stamp_follows_links(folders: tuple[Path, Path], tmp_path: Path) -> No
     after = stamp("hymenoptera")
     assert str(asset / "train" / "ants" / "new.jpg") in {path for path, *_ in after}
     assert after != before
+    (disk / ".DS_Store").write_bytes(b"of a file manager")
+    (disk / ".cache").mkdir()
+    (disk / ".cache" / "a.jpg").write_bytes(b"thumbnail")
+    assert stamp("hymenoptera") == after
 
 
 def test_a_stamp_follows_every_file(folders: tuple[Path, Path]) -> None:

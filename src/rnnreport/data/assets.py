@@ -316,8 +316,8 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
     Returns
     -------
     list of (str, int, int)
-        Path, bytes and nanoseconds; empty if the asset is not there. Of a link that leads nowhere,
-        -1 and 0.
+        Path, bytes and nanoseconds; empty if the asset is not there. Of a folder 0 and 0, of a link
+        that leads nowhere -1 and 0. Names that begin with a dot are left out.
 
     Raises
     ------
@@ -331,7 +331,10 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
 
 
 def _all_below(folder: Path) -> Iterator[Path]:
-    """Yield a folder and all below it, behind links too; where these form a circle, each once."""
+    """Yield a folder and all below it, behind links too; where these form a circle, each once.
+
+    Names that begin with a dot are left out: file managers leave such files anywhere.
+    """
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = Path(parent).stat()
@@ -339,9 +342,9 @@ def _all_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield Path(parent)
-        yield from (Path(parent, file) for file in sorted(files))
+        yield from (Path(parent, file) for file in sorted(files) if not file.startswith("."))
 
 
 def _state(file: Path) -> tuple[str, int, int]:
@@ -349,6 +352,8 @@ def _state(file: Path) -> tuple[str, int, int]:
         status = file.stat()
     except OSError:
         return str(file), -1, 0
+    if file.is_dir():  # its files say what is in it
+        return str(file), 0, 0
     return str(file), status.st_size, status.st_mtime_ns
 
 
