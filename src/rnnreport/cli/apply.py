@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rnnreport._files import write_whole
 from rnnreport.cli.arguments import Commands, add_profile, file_ending_with, side, weight
+from rnnreport.cli.memory import check_memory
 from rnnreport.data.assets import DataFormatError, MissingDataError, find
 from rnnreport.names import CELLS, MODELS, NETWORKS
 
@@ -219,10 +220,12 @@ def _stylise(arguments: argparse.Namespace) -> None:
 
     content, painting = map(read_picture, (arguments.content, arguments.style))
     name = arguments.network or ("vgg19" if find("vgg19") else "embedded")
+    network = feature_network(name)
+    check_memory([content.size, painting.size], arguments.side)
     stylised = stylise(
         content,
         painting,
-        feature_network(name),
+        network,
         StyleSettings(content=arguments.content_weight, variation=0.05),
         levels=coarse_to_fine(arguments.side, (40, 60, 60)),
         label=f"stylising, {name}",

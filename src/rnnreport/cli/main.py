@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        print("rnnreport: there is not enough memory for this", file=sys.stderr)
+        reason = isinstance(error, MemoryError) and str(error)
+        print(f"rnnreport: {reason or 'there is not enough memory for this'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("rnnreport: interrupted", file=sys.stderr)
