@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnreport._files import SettingError, path_setting, store_folder
+from rnnreport._files import path_setting, store_folder
 
 
 def test_a_path_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -25,5 +25,5 @@ def test_a_path_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def test_a_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNREPORT_DATA", "~nobody-is-called-so/x")
-    with pytest.raises(SettingError, match="RNNREPORT_DATA is set to '~nobody-is-called-so/x'"):
+    with pytest.raises(OSError, match="RNNREPORT_DATA is set to '~nobody-is-called-so/x'"):
         path_setting("RNNREPORT_DATA")

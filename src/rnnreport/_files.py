@@ -10,14 +10,10 @@ from pathlib import Path
 import platformdirs
 
 
-class SettingError(ValueError):
-    """An environment variable has a value that is not allowed."""
-
-
 def path_setting(variable: str) -> Path | None:
     """Return the path that an environment variable names, absolute; None if it names none.
 
-    A ``~`` at its beginning is the user's home; one of nobody is a :class:`SettingError`.
+    A ``~`` at its beginning is the user's home; the home of nobody is an ``OSError``.
     """
     named = os.environ.get(variable, "")
     if not named:
@@ -25,7 +21,7 @@ def path_setting(variable: str) -> Path | None:
     try:
         return Path(named).expanduser().absolute()
     except RuntimeError as error:
-        raise SettingError(f"{variable} is set to {named!r}: there is no such home") from error
+        raise OSError(f"{variable} is set to {named!r}: there is no such home") from error
 
 
 def store_folder() -> Path:

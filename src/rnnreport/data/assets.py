@@ -23,7 +23,7 @@ from typing import cast, get_args
 import platformdirs
 
 from rnnreport._checks import check_choice
-from rnnreport._files import SettingError, path_setting
+from rnnreport._files import path_setting
 from rnnreport.names import Profile, ResolvedProfile
 
 __all__ = [
@@ -52,6 +52,10 @@ class MissingDataError(FileNotFoundError):
 
 class DataFormatError(ValueError):
     """A data file is there and cannot be read; the message names the file and the place in it."""
+
+
+class SettingError(ValueError):
+    """An environment variable has a value that is not allowed."""
 
 
 @dataclass(frozen=True)
