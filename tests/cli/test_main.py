@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -620,8 +621,7 @@ def test_distil_without_photographs(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 DRAWN = (
-    "rnnreport: this network has seen generated sentences only, and judges others by little more "
-    "than chance"
+    "rnnreport: this network has seen generated sentences only: what it says of others means little"
 )
 UNKNOWN = (
     "rnnreport: the model does not know ! (1), xyzzy (1), plügh (1): it reads each as any other "
@@ -890,6 +890,13 @@ sys.meta_path.insert(0, Interruption())
     )
     assert (process.returncode, process.stdout) == (130, b"")
     assert process.stderr == b"rnnreport: interrupted\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes it so")
+def test_standard_output_that_is_closed_is_no_error() -> None:
+    command = f"{shlex.quote(sys.executable)} -m rnnreport data >&-"
+    process = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+    assert (process.returncode, process.stderr) == (0, b"")
 
 
 def test_names_that_the_encoding_does_not_have(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def _classify(arguments: argparse.Namespace) -> None:
     _introduce(
         arguments.model,
         classifier.result,
-        "generated sentences only, and judges others by little more than chance",
+        "generated sentences only: what it says of others means little",
     )
     unknown: Counter[str] = Counter()
     for batch in _batches_of_lines(sys.stdin.buffer):
@@ -164,7 +164,7 @@ def _classify(arguments: argparse.Namespace) -> None:
                 p = next(answers)
                 verdict = f"{p:.3f} {'positive' if p > 0.5 else 'negative'}"
             print(f"{verdict}  {' '.join(tokens)}")
-        sys.stdout.flush()
+        print(end="", flush=True)  # standard output may be closed
     if unknown:
         first = ", ".join(f"{word} ({count})" for word, count in unknown.most_common(_MOST_WORDS))
         more = f" and {len(unknown) - _MOST_WORDS} more" if len(unknown) > _MOST_WORDS else ""

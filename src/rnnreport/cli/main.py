@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         status = command(arguments)
-        sys.stdout.flush()
+        print(end="", flush=True)  # standard output may be closed
     except BrokenPipeError:
         # Python would complain when it empties the buffer at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
