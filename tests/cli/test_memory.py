@@ -53,7 +53,7 @@ def test_the_command_says_so_in_one_line(
     assert main(["stylise", path, path, "--out", out, *how]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        "rnnreport: --side 1024 takes about 4.3 GB of memory and 0.5 GB are free"
+        "rnnreport: --side 1024 takes about 5.0 GB of memory and 0.5 GB are free"
     )
 
 

@@ -14,7 +14,7 @@ __all__ = ["check_memory", "free_memory"]
 
 # Measured with VGG-19 and the embedded network at 128 to 512 pixels a side: what is there when the
 # networks are loaded does not count.
-_FIXED, _PER_PIXEL = 64 << 20, 3000
+_FIXED, _PER_PIXEL = 64 << 20, 3500
 _SMALLEST_SIDE = 32
 
 
