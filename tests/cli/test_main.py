@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -34,15 +35,19 @@ from rnnreport.experiments.distillation import training as distillation
 from rnnreport.experiments.distillation.training import Distillation
 from rnnreport.experiments.style import study as style_study
 from rnnreport.experiments.text import study as text_study
+from rnnreport.experiments.text import training as text_training
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, Row
 from rnnreport.experiments.transfer import study as transfer_study
+from rnnreport.experiments.transfer import training as transfer_training
+from rnnreport.experiments.transfer.training import TransferConfig
 from rnnreport.models import style as models_style
 from rnnreport.models.embedded import EmbeddedNetwork
-from rnnreport.names import MODELS, PARTS, CellType, Mode, PartName, Profile, ResolvedProfile
+from rnnreport.names import MODELS, MODES, PARTS, CellType, Mode, PartName, Profile, ResolvedProfile
 from rnnreport.report import parts
 from rnnreport.report.parts import Plan
 from rnnreport.runs.store import Outcome, Result
+from rnnreport.samples.insects import generate_insects
 
 _ALL_CELLS = ["rnn", "lstm", "attention"]
 PLAN = parts.plan
@@ -463,7 +468,8 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
     assert main(["caption", *paths, "--network", network]) == 1
     error = capsys.readouterr().err
     assert f"no trained model '{network}' is stored" in error
-    assert "in about a minute on two cores, on generated samples" in error
+    assert f"`rnnreport train captioning --cell {network}` trains it" in error
+    assert "in about half a minute, on generated samples" in error
     assert "`rnnreport data fetch flickr8k mobilenet_v2`" in error
     captioning_training.run(
         CaptionConfig(
@@ -491,7 +497,99 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
     assert main(["caption", some[0], "--network", network]) == 1
     assert "c.png is not a file" in capsys.readouterr().err
     assert main(["caption", paths[0], "--network", network, "--profile", "full"]) == 1
-    assert "--profile full` trains all of them" in capsys.readouterr().err
+    assert "--profile full` trains it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_predict(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mode: Mode,
+) -> None:
+    few = functools.partial(generate_insects, size=48, train=(6, 6), val=(2, 2))
+    monkeypatch.setattr("rnnreport.experiments.transfer.data.generate_insects", few)
+    picture = str(tmp_path / "a.png")
+    Image.effect_noise((60, 40), 60).save(picture)
+    asked = ["predict", "ants-and-bees", picture, str(tmp_path / "b.png"), "--mode", mode]
+    assert main(asked) == 1
+    error = capsys.readouterr().err
+    assert f"no trained model '{mode}' is stored" in error
+    assert f"`rnnreport train transfer --mode {mode}` trains it" in error
+    transfer_training.run(
+        TransferConfig(
+            mode=mode,
+            profile="sample",
+            backbone="embedded",
+            sizes=(32,),
+            decays=(1e-2,),
+            epochs=2,
+            view_size=32,
+            views=2,
+            finetune_epochs=1,
+            cut=5,
+            rates=(1e-3,),
+        )
+    )
+    assert main(asked) == 1  # the second picture is missing
+    out, err = capsys.readouterr()
+    assert re.fullmatch(rf"{re.escape(picture)}: (ants|bees) (0\.[5-9]\d\d|1\.000)\n", out)
+    assert "it knows ants and bees alone" in err
+    assert "has seen drawn insects only" in err
+    assert "b.png is missing" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config"),
+    [
+        (["captioning"], ("attention", 0)),
+        (["captioning", "--cell", "lstm", "--seed", "4"], ("lstm", 4)),
+        (["text", "--model", "bag"], ("bag", 0)),
+        (["transfer", "--mode", "finetuned", "--seed", "2"], ("finetuned", 2)),
+    ],
+)
+def test_train_trains_one_network(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    config: tuple[str, int],
+) -> None:
+    metrics = {"epochs": 2.0, "best_epoch": 1.0, "test_accuracy": 0.75, "last_accuracy": 0.75}
+    details = {"val": [{"truth": [["a", "dog"]], "greedy": ["a", "dog"], "beam": ["a"]}]}
+    asked: list[Any] = []
+
+    def run(config: Any) -> Any:
+        asked.append(config)
+        return SimpleNamespace(
+            metrics=metrics,
+            details=details,
+            data={"name": "drawings", "amount": "7 of them"},
+            history={"train_loss": [1.0, 0.5]},
+            wall_time=12.34,
+            date="2026-01-02T03:04:05+00:00",
+        )
+
+    for training in (captioning_training, text_training, transfer_training):
+        monkeypatch.setattr(training, "run", run)
+    assert main(["train", *arguments]) == 0
+    [only] = asked
+    name = next(
+        getattr(only, field) for field in ("cell_type", "model", "mode") if hasattr(only, field)
+    )
+    assert (name, only.seed) == config
+    assert only.profile == "sample"
+    out = capsys.readouterr().out
+    assert f"{config[0]}, seed {config[1]}, on drawings: 7 of them" in out
+    assert "in 12.3 s, 2026-01-02" in out
+    assert "Ask it: " in out
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", str(2**64)])
+def test_train_refuses_what_is_no_seed(capsys: pytest.CaptureFixture[str], seed: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "text", "--seed", seed])
+    assert caught.value.code == 2
+    assert "argument --seed: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", [".png", ".JPG"])
@@ -727,9 +825,13 @@ def test_classify_refuses_other_encodings(
 @pytest.mark.parametrize(
     ("arguments", "model", "hint"),
     [
-        ([], "lstm", "`rnnreport run text`"),
-        (["--model", "rnn"], "rnn", "`rnnreport run text`"),
-        (["--model", "bag", "--profile", "full"], "bag", "`rnnreport run text --profile full`"),
+        ([], "lstm", "`rnnreport train text --model lstm`"),
+        (["--model", "rnn"], "rnn", "`rnnreport train text --model rnn`"),
+        (
+            ["--model", "bag", "--profile", "full"],
+            "bag",
+            "`rnnreport train text --model bag --profile full`",
+        ),
     ],
 )
 def test_classify_without_a_model(

@@ -80,6 +80,24 @@ def test_long_captions_are_refused_where_asked(tmp_path: Path) -> None:
         load_flickr8k(tmp_path, max_words=0)
 
 
+def test_what_a_file_manager_leaves_is_passed_over(tmp_path: Path) -> None:
+    root = _folder(tmp_path, GOOD)
+    (root / "Images" / "._a.jpg").write_bytes(b"not a picture")
+    (root / "Images" / ".DS_Store").touch()
+    data = load_flickr8k(root)
+    assert list(data.captions) == ["a.jpg", "b.jpg"]
+    assert data.left_out == ()
+
+
+def test_a_dangling_link_is_left_out_with_its_captions_and_named(tmp_path: Path) -> None:
+    root = _folder(tmp_path, GOOD + "c.jpg,A link .\n")
+    (root / "Images" / "c.jpg").symlink_to(root / "nowhere.jpg")
+    (root / "Images" / "notes.txt").touch()
+    data = load_flickr8k(root)
+    assert list(data.captions) == ["a.jpg", "b.jpg"]
+    assert [path.name for path in data.left_out] == ["c.jpg", "notes.txt"]
+
+
 def test_an_equal_caption_is_kept(tmp_path: Path) -> None:
     twice = "image,caption\na.jpg,A dog .\nb.JPG,A cat\na.jpg,a dog\n"
     data = load_flickr8k(_folder(tmp_path, twice, names=("a.jpg", "b.JPG")))

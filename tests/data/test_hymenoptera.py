@@ -1,5 +1,6 @@
 """The folders of ants and bees are listed and checked; errors name the folder."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,15 @@ def test_lists_images_by_class_and_name(root: Path) -> None:
     assert data.root == root
 
 
-def test_what_is_no_image_by_its_suffix_is_left_out_and_named(root: Path) -> None:
-    (root / "train" / "ants" / "more").mkdir()  # folders are nothing to speak of
+def test_what_is_no_image_is_left_out_and_named(root: Path) -> None:
+    (root / "train" / "ants" / "more").mkdir()
+    (root / "train" / "bees" / "._d.png").write_bytes(b"what a file manager leaves")
+    (root / "val" / "ants" / "gone.jpg").symlink_to(root / "nowhere.jpg")
+    os.mkfifo(root / "val" / "bees" / "pipe.jpg")
     data = load_hymenoptera(root)
-    assert [path.name for path in data.left_out] == ["imageNotFound.gif", "notes.txt", ".DS_Store"]
+    assert [path.name for path in data.left_out] == [
+        "imageNotFound.gif", "more", "notes.txt", "gone.jpg", "pipe.jpg",
+    ]  # fmt: skip
     assert all(read_picture(path).size == (3, 2) for path in data.train + data.val)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from rnnreport.data import pictures
 from rnnreport.data.assets import DataFormatError, MissingDataError
-from rnnreport.data.pictures import read_picture
+from rnnreport.data.pictures import list_pictures, read_picture
 
 
 def colours(path: Path) -> list[tuple[int, ...]]:
@@ -151,6 +151,24 @@ def test_deep_grey_is_scaled(tmp_path: Path, mode: str, white: int) -> None:
     assert pixels[0, :, 0].tolist() == [0, 85, 255]
 
 
+def test_a_dark_picture_stays_dark(tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 1 65535\n" + bytes([0, 0, 0, 200]))
+    assert np.asarray(read_picture(tmp_path / "a.pgm")).max() == 0
+    Image.fromarray(np.array([[0, 200]], np.uint16)).save(tmp_path / "a.png")
+    assert np.asarray(read_picture(tmp_path / "a.png")).max() == 0
+
+
+def test_one_rule_lists_the_pictures_of_a_folder(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "._a.png", ".DS_Store", "notes.txt", "c.webp"):
+        (tmp_path / name).touch()
+    (tmp_path / "d.jpg").symlink_to(tmp_path / "a.png")
+    (tmp_path / "e.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "f.jpg").mkdir()
+    listing = list_pictures(tmp_path)
+    assert [path.name for path in listing.pictures] == ["a.png", "b.JPG", "c.webp", "d.jpg"]
+    assert [path.name for path in listing.left_out] == ["e.jpg", "f.jpg", "notes.txt"]
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -180,7 +198,7 @@ def test_white_in_any_mode_is_white_or_refused(mode: str) -> None:
     if mode.startswith("I;"):
         image = Image.new(mode, (2, 2), 65535)
     try:
-        picture = pictures._in_rgb(image)
+        picture = pictures._in_rgb(image, "TIFF")
     except ValueError as error:
         assert str(error).startswith(f"conversion from {mode} to ")  # noqa: PT017
         return

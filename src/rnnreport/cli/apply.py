@@ -1,4 +1,4 @@
-"""``rnnreport caption``, ``classify`` and ``stylise``: trained networks on one's own data."""
+"""``rnnreport caption``, ``predict``, ``classify``, ``stylise``: networks on one's own data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,9 +15,11 @@ from rnnreport._files import write_whole
 from rnnreport.cli.arguments import Commands, add_profile, file_ending_with, side, weight
 from rnnreport.cli.memory import check_memory
 from rnnreport.data.assets import DataFormatError, MissingDataError, find
-from rnnreport.names import CELLS, MODELS, NETWORKS
+from rnnreport.names import CELLS, MODELS, MODES, NETWORKS
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from rnnreport.runs.store import Result
 
 __all__ = ["add_commands"]
@@ -29,11 +31,11 @@ def add_commands(commands: Commands) -> None:
         "caption",
         help="say what is in pictures",
         description=(
-            "Print a caption for each picture, as a network of `rnnreport run captioning` has "
+            "Print a caption for each picture, as a network of `rnnreport train captioning` has "
             "learned to write them."
         ),
     )
-    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="a picture")
+    _add_pictures(parser)
     parser.add_argument(
         "--network",
         choices=CELLS,
@@ -46,11 +48,32 @@ def add_commands(commands: Commands) -> None:
     parser.set_defaults(command=_caption)
 
     parser = commands.add_parser(
+        "predict",
+        help="say which class pictures are of",
+        description=(
+            "Print for each picture its class and the probability of it, as a network of "
+            "`rnnreport train transfer` has learned them."
+        ),
+    )
+    parser.add_argument("what", choices=("ants-and-bees",), help="between which classes")
+    _add_pictures(parser)
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="frozen",
+        help="a network of which only a new last layer has learned (default), or one fine-tuned",
+    )
+    add_profile(
+        parser, "trained on which data; by default on photographs where such a network is stored"
+    )
+    parser.set_defaults(command=_predict)
+
+    parser = commands.add_parser(
         "classify",
         help="say how positive sentences are",
         description=(
             "Read sentences from standard input, one a line, and print for each the probability "
-            "that it is positive, as a model of `rnnreport run text` has learned it."
+            "that it is positive, as a model of `rnnreport train text` has learned it."
         ),
     )
     parser.add_argument(
@@ -95,28 +118,69 @@ def add_commands(commands: Commands) -> None:
     parser.set_defaults(command=_stylise)
 
 
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", nargs="+", type=Path, metavar="PICTURE", help="a picture")
+
+
 def _caption(arguments: argparse.Namespace) -> int:
-    """Caption picture by picture; one that cannot be read does not keep the others waiting."""
-    if not any(path.is_file() for path in arguments.image):  # before torch is loaded
-        raise MissingDataError(
-            f"{arguments.image[0]} is not a file"
-            + (", nor is any other of the pictures" if arguments.image[1:] else "")
-        )
-    from rnnreport.data.pictures import read_picture
+    _check_any_file(arguments.image)
     from rnnreport.experiments.captioning.trained import latest
 
     captioner = latest(arguments.network, arguments.profile)
     _introduce(arguments.network, captioner.result, "drawn scenes only, and sees them everywhere")
+
+    def caption(picture: Image.Image) -> str:
+        [words] = captioner.captions(captioner.features([picture]))
+        return " ".join(words)
+
+    return _answer(arguments.image, caption)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    _check_any_file(arguments.image)
+    from rnnreport.experiments.transfer.trained import latest
+
+    network = latest(arguments.mode, arguments.profile)
+    _introduce(
+        f"{arguments.what}, {arguments.mode}",
+        network.result,
+        "drawn insects only: what it says of photographs means little",
+    )
+    print(
+        f"rnnreport: it knows {' and '.join(network.classes)} alone, and takes any picture for one "
+        "of them",
+        file=sys.stderr,
+    )
+
+    def predict(picture: Image.Image) -> str:
+        probability, best = network.probabilities([picture])[0].max(0)
+        return f"{network.classes[int(best)]} {probability:.3f}"
+
+    return _answer(arguments.image, predict)
+
+
+def _check_any_file(paths: Sequence[Path]) -> None:
+    """See that there is a picture before torch is loaded and a network read."""
+    if not any(path.is_file() for path in paths):
+        raise MissingDataError(
+            f"{paths[0]} is not a file"
+            + (", nor is any other of the pictures" if paths[1:] else "")
+        )
+
+
+def _answer(paths: Sequence[Path], answer: Callable[[Image.Image], str]) -> int:
+    """Print an answer to each picture; one that cannot be read does not keep the others waiting."""
+    from rnnreport.data.pictures import read_picture
+
     status = 0
-    for path in arguments.image:
+    for path in paths:
         try:
             picture = read_picture(path)
         except (OSError, DataFormatError) as error:
             print(f"rnnreport: {error}", file=sys.stderr)
             status = 1
             continue
-        [words] = captioner.captions(captioner.features([picture]))
-        print(f"{path}: {' '.join(words)}", flush=True)
+        print(f"{path}: {answer(picture)}", flush=True)
     return status
 
 

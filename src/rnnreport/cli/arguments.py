@@ -18,6 +18,7 @@ __all__ = [
     "count",
     "file_ending_with",
     "one_of",
+    "seed",
     "side",
     "weight",
 ]
@@ -75,6 +76,13 @@ def count(text: str) -> int:
     """Read a number of things."""
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Read the seed of a random generator."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r}")
     return int(text)
 
 

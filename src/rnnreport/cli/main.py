@@ -1,4 +1,4 @@
-"""The command line ``rnnreport``: ``run``, ``caption``, ``classify``, ``stylise`` and others."""
+"""The command line ``rnnreport``: ``run``, ``train``, ``caption``, ``stylise`` and others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rnnreport import __version__
-from rnnreport.cli import apply, data, report, run
+from rnnreport.cli import apply, data, report, run, train
 from rnnreport.data.assets import DataFormatError, SettingError
 
 __all__ = ["main"]
@@ -92,6 +92,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rnnreport {__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for module in (run, report, apply, data):
+    for module in (run, train, apply, report, data):
         module.add_commands(commands)
     return parser

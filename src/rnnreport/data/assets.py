@@ -33,6 +33,7 @@ __all__ = [
     "DataFormatError",
     "MissingDataError",
     "SettingError",
+    "all_below",
     "find",
     "fingerprint",
     "require",
@@ -331,13 +332,18 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
     path = find(name)
     if path is None:
         return []
-    return [_state(each) for each in ([path] if path.is_file() else _all_below(path))]
+    return [_state(each) for each in ([path] if path.is_file() else all_below(path))]
 
 
-def _all_below(folder: Path) -> Iterator[Path]:
+def all_below(folder: Path) -> Iterator[Path]:
     """Yield a folder and all below it, behind links too; where these form a circle, each once.
 
     Names that begin with a dot are left out: file managers leave such files anywhere.
+
+    Parameters
+    ----------
+    folder
+        The folder.
     """
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):

@@ -1,8 +1,8 @@
 """Flickr8k: photographs with five captions each.
 
-The layout is the one in which the data set is usually passed on: a folder with ``Images/*.jpg``
-and ``captions.txt``, a CSV file with the header ``image,caption`` and one line for each caption.
-Any part of the data set in this layout will do.
+The layout is the one in which the data set is usually passed on: a folder with ``Images/*.jpg``, or
+pictures of another kind, and ``captions.txt``, a CSV file with the header ``image,caption`` and one
+line for each caption. A part of the data set in this layout will do.
 """
 
 import csv
@@ -16,7 +16,7 @@ from PIL import Image
 
 from rnnreport._checks import check_at_least
 from rnnreport.data.assets import DataFormatError, MissingDataError
-from rnnreport.data.pictures import read_picture
+from rnnreport.data.pictures import SUFFIXES, list_pictures, read_picture
 from rnnreport.data.vocabulary import tokenise
 
 __all__ = ["Flickr8k", "load_flickr8k", "split_by_name"]
@@ -35,10 +35,14 @@ class Flickr8k:
     captions
         The captions of each image, as lists of words (:func:`~rnnreport.data.vocabulary.tokenise`),
         by the name of the image file; both in the order of ``captions.txt``.
+    left_out
+        What stands in the folder of the images and is none; the captions of a link that leads
+        nowhere are left out with it.
     """
 
     root: Path
     captions: dict[str, tuple[tuple[str, ...], ...]]
+    left_out: tuple[Path, ...] = ()
 
     @property
     def captions_path(self) -> Path:
@@ -114,7 +118,9 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
         raise MissingDataError(f"{path} is missing: expected the captions as CSV image,caption")
     if not folder.is_dir():
         raise MissingDataError(f"{folder} is missing: expected a folder of JPEG images")
-    images = {image.name for image in folder.iterdir() if image.suffix.lower() == ".jpg"}
+    listing = list_pictures(folder)
+    images = {image.name for image in listing.pictures}
+    gone = {path.name for path in listing.left_out if path.suffix.lower() in SUFFIXES}
     by_lower = {name.lower(): name for name in images}
 
     captions: dict[str, list[tuple[str, ...]]] = {}
@@ -125,6 +131,8 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
                 "caption that holds a comma stands in double quotes)"
             )
         name, sentence = row
+        if name in gone:
+            continue
         if name not in images:
             actual = by_lower.get(name.lower())
             hint = f"; its name there is {actual!r}" if actual else ""
@@ -147,7 +155,8 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
         )
     if not captions:
         raise DataFormatError(f"{path}: no caption after the header")
-    return Flickr8k(root, {name: tuple(sentences) for name, sentences in captions.items()})
+    of_each = {name: tuple(sentences) for name, sentences in captions.items()}
+    return Flickr8k(root, of_each, listing.left_out)
 
 
 def split_by_name(

@@ -3,19 +3,16 @@
 The layout is ``{train,val}/{ants,bees}`` with image files of many sizes in each folder.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rnnreport.data.assets import DataFormatError
+from rnnreport.data.pictures import SUFFIXES, list_pictures
 
 __all__ = ["CLASSES", "Hymenoptera", "load_hymenoptera"]
 
 CLASSES = ("ants", "bees")
 """The classes; their places are the labels."""
-
-# Those that torchvision's ImageFolder takes for images.
-_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"))
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,8 @@ class Hymenoptera:
     train_labels, val_labels
         For each of them 0 for ants and 1 for bees.
     left_out
-        Files in the folders of the classes that are no images by their suffix, such as the
-        placeholder that the original archive holds among the ants.
+        What stands in the folders of the classes and is no image, such as the placeholder that the
+        original archive holds among the ants, or a link that leads nowhere.
     """
 
     root: Path
@@ -65,7 +62,7 @@ def load_hymenoptera(root: Path) -> Hymenoptera:
     labels: dict[str, tuple[int, ...]] = {}
     left_out: list[Path] = []
     for split in ("train", "val"):
-        parts = [_list(root / split / name, left_out) for name in CLASSES]
+        parts = [_images(root / split / name, left_out) for name in CLASSES]
         files[split] = tuple(path for part in parts for path in part)
         labels[split] = tuple(label for label, part in enumerate(parts) for _ in part)
     return Hymenoptera(
@@ -73,16 +70,15 @@ def load_hymenoptera(root: Path) -> Hymenoptera:
     )
 
 
-def _list(folder: Path, left_out: list[Path]) -> Sequence[Path]:
+def _images(folder: Path, left_out: list[Path]) -> tuple[Path, ...]:
     """Return the images of a class, and note what is no image."""
     if not folder.is_dir():
         raise DataFormatError(f"{folder} is missing: expected a folder of images")
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    images = [path for path in files if path.suffix.lower() in _SUFFIXES]
-    if not images:
+    listing = list_pictures(folder)
+    if not listing.pictures:
         raise DataFormatError(
-            f"{folder}: no image among {len(files)} files (expected files that end in "
-            f"{', '.join(sorted(_SUFFIXES))})"
+            f"{folder}: no image among {len(listing.left_out)} files (expected files that end in "
+            f"{', '.join(SUFFIXES)})"
         )
-    left_out += [path for path in files if path not in images]
-    return images
+    left_out += listing.left_out
+    return listing.pictures

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnreport.data.assets import NEEDS
+from rnnreport.data.assets import NEEDS, all_below
 from rnnreport.progress import track
 
 __all__ = [
@@ -297,12 +297,11 @@ def files_of(path: Path) -> list[Path]:
     Parameters
     ----------
     path
-        A file, or a folder with files and folders. Hidden files, whose name begins with a point,
-        are left out: systems put them there.
+        A file, or a folder: of all that :func:`~rnnreport.data.assets.all_below` finds, the files.
     """
     if path.is_file():
         return [path]
-    files = (file for file in path.rglob("[!.]*") if file.is_file())
+    files = (file for file in all_below(path) if file.is_file())
     return sorted(files, key=lambda file: file.relative_to(path).as_posix())
 
 

@@ -2,19 +2,57 @@
 
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rnnreport.data.assets import DataFormatError, MissingDataError
 
-__all__ = ["MOST_PIXELS", "read_picture"]
+__all__ = ["MOST_PIXELS", "SUFFIXES", "Listing", "list_pictures", "read_picture"]
 
 MOST_PIXELS = 50_000_000
 """The largest picture that is decoded. A small file may claim to be far larger and fill memory."""
 
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""The suffixes by which a file in a folder is taken for a picture: those of torchvision."""
+
 # Pillow's other readers start programs (EPS) or read formats that no data set here has.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+class Listing(NamedTuple):
+    """What a folder of pictures holds.
+
+    Attributes
+    ----------
+    pictures : tuple of Path
+        Files with one of the :data:`SUFFIXES`, in the order of their names.
+    left_out : tuple of Path
+        What else is there, in the same order: other files, folders, links that lead nowhere,
+        sockets. Names that begin with a dot are no part of it: file managers leave them anywhere.
+    """
+
+    pictures: tuple[Path, ...]
+    left_out: tuple[Path, ...]
+
+
+def list_pictures(folder: Path) -> Listing:
+    """List the pictures of a folder; every folder of pictures is read by this one rule.
+
+    Parameters
+    ----------
+    folder
+        A folder; those inside it are not entered.
+
+    Raises
+    ------
+    OSError
+        If the folder is not there or cannot be read.
+    """
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    pictures = tuple(path for path in visible if path.suffix.lower() in SUFFIXES and path.is_file())
+    return Listing(pictures, tuple(path for path in visible if path not in set(pictures)))
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -30,7 +68,9 @@ def read_picture(path: Path) -> Image.Image:
     -------
     PIL.Image.Image
         In RGB, 8 bits a channel, upright as the file's EXIF note says. What is transparent lies on
-        white; grey of 16 or 32 bits is scaled to 8 bits, and CMYK converted.
+        white, and CMYK is converted. Grey of 16 bits is scaled to 8 bits. Grey of 32 bits does not
+        say what white is: the smallest of 1 (fractions alone), 255 and 65535 that no number
+        exceeds.
 
     Raises
     ------
@@ -48,7 +88,7 @@ def read_picture(path: Path) -> Image.Image:
             with Image.open(path, formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height <= MOST_PIXELS:
-                    return _in_rgb(ImageOps.exif_transpose(image))
+                    return _in_rgb(ImageOps.exif_transpose(image), image.format)
             problem = f"it has {width} × {height} pixels, and at most {MOST_PIXELS:,} are read"
         except Image.DecompressionBombError:
             problem = f"it claims far more than the {MOST_PIXELS:,} pixels that are read"
@@ -60,9 +100,13 @@ def read_picture(path: Path) -> Image.Image:
     raise DataFormatError(f"{path}: too large an image: {problem}")
 
 
-def _in_rgb(image: Image.Image) -> Image.Image:
+def _in_rgb(image: Image.Image, kind: str | None) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):  # Pillow would clip them at 255
-        return Image.fromarray(_grey(image)).convert("RGB")
+        if image.mode == "F":
+            whites: tuple[int, ...] = (1, 255, 65535)
+        else:  # PPM has 16 bits where Pillow says 32
+            whites = (255, 65535) if image.mode == "I" and kind != "PPM" else (65535,)
+        return Image.fromarray(_grey(image, whites)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     picture = image.convert("RGBA")
@@ -70,13 +114,12 @@ def _in_rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, picture).convert("RGB")
 
 
-def _grey(image: Image.Image) -> np.ndarray:
-    """Scale numbers to 8 bits by the smallest of the usual ranges that holds all of them."""
+def _grey(image: Image.Image, whites: tuple[int, ...]) -> np.ndarray:
+    """Scale numbers to 8 bits; white is the first of `whites` that none of them exceeds."""
     values = np.asarray(image, dtype=np.float64)
-    ranges = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
     least, most = float(values.min()), float(values.max())
-    white = next((white for white in ranges if least >= 0 and most <= white), None)
+    white = next((white for white in whites if least >= 0 and most <= white), None)
     if white is None:  # so it is with NaN, too
-        usual = " or ".join(f"0 to {white}" for white in ranges)
+        usual = " or ".join(f"0 to {white}" for white in whites)
         raise ValueError(f"its numbers go from {least:g} to {most:g}, expected {usual}")
     return np.floor(values * (255 / white) + 1e-9).astype(np.uint8)

@@ -133,8 +133,8 @@ class Vocabulary:
         """
         self._check(sentence, name)
         unknown, first = self.word_to_idx[UNK], len(self.SPECIAL)
-        found = (self.word_to_idx.get(word, unknown) for word in sentence)
-        return [idx if idx >= first else unknown for idx in found]
+        indices = (self.word_to_idx.get(word, unknown) for word in sentence)
+        return [idx if idx >= first else unknown for idx in indices]
 
     @staticmethod
     def _check(sentence: Sequence[str], name: str) -> None:

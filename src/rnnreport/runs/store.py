@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import platform
 import statistics
 import time
@@ -30,7 +31,7 @@ from torch import Tensor
 
 from rnnreport._files import check_writable, store_folder, write_whole
 from rnnreport.data.assets import NEEDS, MissingDataError, find
-from rnnreport.names import RUNNING_TIMES
+from rnnreport.names import TRAINING_TIMES
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
 
@@ -267,7 +268,13 @@ def all_results(experiment: str) -> list[Result]:
 
 
 def latest(
-    experiment: str, config: type, *, part: str, profile: str = "auto", **settings: Json
+    experiment: str,
+    config: type,
+    *,
+    part: str,
+    option: str,
+    profile: str = "auto",
+    **settings: Json,
 ) -> Result:
     """Return the latest stored result of an experiment with some settings, whatever the others.
 
@@ -277,8 +284,9 @@ def latest(
         Its name.
     config
         The dataclass of its configurations; results of another version of it are passed over.
-    part
-        What ``rnnreport run`` takes to compute such results.
+    part, option
+        What ``rnnreport train`` takes to train such a model: the part, and the option that names
+        the model.
     profile
         On which data; with ``"auto"`` on real data if there is such a result.
     **settings
@@ -301,26 +309,24 @@ def latest(
         model = next(iter(settings.values()))
         on = "" if profile == "auto" else f" --profile {profile}"
         raise MissingDataError(
-            f"no trained model {model!r} is stored in {store_folder()}: `rnnreport run "
-            f"{part}{on}` trains all of them{_outlook(part, profile)}"
+            f"no trained model {model!r} is stored in {store_folder()}: `rnnreport train {part} "
+            f"--{option} {model}{on}` trains it{_outlook(part, profile)}"
         )
     return min(fitting, key=lambda result: result.config["profile"] != "full")
 
 
 def _outlook(part: str, profile: str) -> str:
     """Say how long the training takes, on which data, and what a real answer needs."""
-    if part not in RUNNING_TIMES:
-        return ""
-    on_sample, on_real = RUNNING_TIMES[part]
+    on_sample, on_real = TRAINING_TIMES[part]
     missing = [name for name in NEEDS[part] if find(name) is None]
     if profile != "sample" and not missing:
-        return f", on real data, in about {on_real} on two cores"
+        return f", on real data, in about {on_real}"
     fetch = f"get the real data first: `rnnreport data fetch {' '.join(missing)}`"
     if profile == "full":
         return f"; {fetch}"
     real = fetch if missing else f"add --profile full (about {on_real})"
     return (
-        f", in about {on_sample} on two cores, on generated samples: what it then says of real "
+        f", in about {on_sample}, on generated samples: what it then says of real "
         f"data means little. For a real answer {real}"
     )
 
@@ -378,11 +384,32 @@ def _computed(request: Request, compute: Callable[[], Outcome]) -> Result:
         wall_time=round(time.perf_counter() - start, 3),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    _check_finite(outcome, request.experiment)
     text = result.to_json()
     if packed:
         write_whole(_tensors(path), packed)
     write_whole(path, text.encode())  # last: a result without its tensors is none
     return Result.from_json(text)  # tuples are lists now, as they are when the result is read
+
+
+def _check_finite(outcome: Outcome, experiment: str) -> None:
+    """Raise a ``FloatingPointError`` where an outcome holds a number that JSON has no word for."""
+
+    def look(value: Json, place: str) -> None:
+        if isinstance(value, Mapping):
+            for name, each in value.items():
+                look(each, f"{place}[{name!r}]")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            for number, each in enumerate(value):
+                look(each, f"{place}[{number}]")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise FloatingPointError(
+                f"the result of {experiment} is not kept: {place} is {value}. Too little data, or "
+                "data with extreme values, can be the reason"
+            )
+
+    for name in ("history", "metrics", "details"):
+        look(getattr(outcome, name), name)
 
 
 @contextlib.contextmanager

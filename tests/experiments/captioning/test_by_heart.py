@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from real_data import needs
 
-from rnnreport.data.assets import MissingDataError
+from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.flickr8k import load_flickr8k, split_by_name
 from rnnreport.experiments.captioning import by_heart
 from rnnreport.experiments.captioning.by_heart import ByHeartConfig, images, run
@@ -149,12 +149,22 @@ def test_the_fingerprint_of_photographs_follows_what_is_used(photographs: Path) 
     assert fingerprint() != first
 
 
-def test_asking_for_more_than_there_is(photographs: Path) -> None:
+def test_what_is_there_is_taken(photographs: Path) -> None:
     assert photographs.is_dir()
-    for name, most in (("n_train", 16), ("n_val", 2)):
-        config = replace(TINY, profile="full", n_val=1)
-        with pytest.raises(ValueError, match=f"{name} must be at most {most} .*got 99"):
-            run(replace(config, **{name: 99}))  # type: ignore[arg-type]
+    result = run(replace(TINY, profile="full", n_train=99, n_val=99))
+    assert (len(result.details["train"]), len(result.details["val"])) == (16, 2)
+    assert result.metrics["n_train"] == 16
+    assert result.data["amount"].startswith("16 images for training, 2 for validation, of 18.")
+
+
+def test_too_few_photographs_are_refused(photographs: Path) -> None:
+    folder = photographs / "flickr8k"
+    (folder / "Images" / "3.jpg").unlink()
+    lines = (folder / "captions.txt").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("3.jpg")]
+    (folder / "captions.txt").write_text("\n".join(kept))
+    with pytest.raises(DataFormatError, match=r"holds 17 photographs .* need at least 18"):
+        run(replace(TINY, profile="full"))
 
 
 def test_missing_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,8 @@ def test_before_training_are_the_weights_that_training_begins_with() -> None:
         assert one == pytest.approx(other, rel=1e-4)
 
 
-def test_too_long_a_distance() -> None:
-    with pytest.raises(ValueError, match=r"distance must be at most \d+, the words"):
-        run(GradientsConfig(tiny("rnn"), distance=40))
+def test_the_longest_caption_bounds_the_distance() -> None:
+    result = run(GradientsConfig(tiny("rnn"), distance=40))
+    longest = max(map(len, result.details["captions"]))
+    assert result.metrics["distance"] == longest < 40
+    assert len(result.details["norms"]["after"]["h"]) == longest

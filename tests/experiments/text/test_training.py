@@ -671,13 +671,14 @@ def keep(result: Result, date: str, **config: Any) -> Result:
 
 @pytest.mark.usefixtures("few")
 def test_latest() -> None:
-    with pytest.raises(MissingDataError, match=r"'bag' is stored in .*`rnnreport run text` trains"):
+    command = "rnnreport train text --model bag"
+    with pytest.raises(MissingDataError, match=rf"'bag' is stored in .*`{command}` trains it"):
         latest("bag")
     base = run(tiny("bag", epochs=1))
     assert latest("bag").result == base
     with pytest.raises(MissingDataError, match=r"'lstm' is stored"):
         latest("lstm")
-    with pytest.raises(MissingDataError, match=r"`rnnreport run text --profile full`"):
+    with pytest.raises(MissingDataError, match=f"`{command} --profile full`"):
         latest("bag", "full")
     newer = keep(base, "2100-01-02T00:00:00+00:00")
     keep(base, "2000-01-02T00:00:00+00:00", seed=1)

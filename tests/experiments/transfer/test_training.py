@@ -22,6 +22,7 @@ from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import data as transfer_data
 from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer import training as transfer_training
+from rnnreport.experiments.transfer.trained import TrainedImageClassifier, latest
 from rnnreport.experiments.transfer.training import (
     TransferConfig,
     default_config,
@@ -97,6 +98,7 @@ def test_a_run_and_what_it_keeps(mode: Mode) -> None:
     for series in history.values():
         assert len(series) == epochs
         assert all(math.isfinite(value) for value in series)
+    assert metrics["size"] == 32
     assert metrics["last_accuracy"] == history["val_accuracy"][-1]
     assert metrics["best_accuracy"] == max(history["val_accuracy"])
     best = history["val_accuracy"].index(metrics["best_accuracy"])
@@ -393,6 +395,50 @@ def test_the_benchmark_gives_the_same_accuracy_both_ways() -> None:
     row = measure(data, "embedded", size=32, epochs=3)
     assert row.accuracy_once == pytest.approx(row.accuracy_always)
     assert min(asdict(row).values()) > 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_trained_network_says_what_the_run_said(mode: Mode) -> None:
+    result = run(tiny(mode, sizes=(40,)))
+    data = transfer_data.transfer_data("sample")
+    network = latest(mode)
+    assert network.result == result
+    expected = load_tensors(result)["val_probability"]
+    torch.testing.assert_close(network.probabilities(data.val), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    result = run(tiny("frozen"))
+    other = replace(result, config=result.config | {"mode": "finetuned"})
+    with pytest.raises(DataFormatError, match=r"the weights of transfer \w+ do not fit"):
+        TrainedImageClassifier(other)
+
+
+def test_too_few_photographs_of_a_class_are_refused(files: Path) -> None:
+    folder = files / "hymenoptera_data" / "train" / "bees"
+    for path in sorted(folder.iterdir())[:2]:
+        path.unlink()
+    message = r"train/bees: too few images for cross-validation: at least 5 are needed, got 4"
+    with pytest.raises(DataFormatError, match=message):
+        run(tiny("frozen", profile="full"))
+
+
+def test_a_class_of_which_folds_hold_out_all_has_a_finite_loss(files: Path) -> None:
+    ants, bees = (files / "hymenoptera_data" / "train" / name for name in ("ants", "bees"))
+    (ants / "0.jpg").unlink(missing_ok=True)  # five ants, and bees that look all the same
+    for number in range(40):
+        Image.new("RGB", (40, 40), (250, 200, number)).save(bees / f"more-{number}.jpg")
+    result = run(tiny("frozen", profile="full", epochs=40))
+    table = transfer_choice.run(rate_config(tiny("frozen", profile="full", epochs=40)).choice)
+    assert all(math.isfinite(row["loss"]) for row in table.details["table"])
+    assert all(math.isfinite(value) for value in result.history["val_loss"])
+
+
+def test_the_logarithm_of_probability_0_is_finite() -> None:
+    p = torch.tensor([[0.0, 1.0], [0.25, 0.75]])
+    log = transfer_choice.log_probability(p)
+    assert log.isfinite().all()
+    torch.testing.assert_close(log[1], p[1].log())
 
 
 @needs("hymenoptera", "mobilenet_v2")

@@ -40,9 +40,9 @@ class ByHeartConfig:
         ``"full"``: photographs of Flickr8k with features of MobileNetV2; ``"sample"``: generated
         scenes with pixel features.
     n_train
-        How many training images; one caption of each is learned.
+        The most training images; one caption of each is learned.
     n_val
-        How many validation images are captioned.
+        The most validation images that are captioned.
     wordvec_dim, hidden_dim
         Sizes of a word vector and of the hidden state.
     epochs
@@ -111,6 +111,7 @@ def request(config: ByHeartConfig) -> Request:
     """
     images = _images(config)
     about = images.about
+    n_train, n_val = map(len, _choose(images, config))
     return Request(
         "captions-by-heart",
         __name__,
@@ -119,7 +120,7 @@ def request(config: ByHeartConfig) -> Request:
             "profile": config.profile,
             **about,
             "amount": (
-                f"{config.n_train} images for training, {config.n_val} for validation, "
+                f"{n_train} images for training, {n_val} for validation, "
                 f"of {about['n_images']}. Image features: {about['features']}"
             ),
             "fingerprint": images.fingerprint(),
@@ -150,8 +151,6 @@ def run(config: ByHeartConfig) -> Result:
 
     Raises
     ------
-    ValueError
-        If there are fewer images than the configuration asks for.
     FloatingPointError
         If the loss stops being finite.
     Exception
@@ -198,9 +197,6 @@ def _images(config: ByHeartConfig) -> ImageData:
 def _choose(images: ImageData, config: ByHeartConfig) -> tuple[Captions, Captions]:
     """Choose images: those for training with one caption each, the others with all of theirs."""
     train, val = images.pools()
-    for name, pool, wanted in (("n_train", train, config.n_train), ("n_val", val, config.n_val)):
-        if wanted > len(pool):
-            raise ValueError(f"{name} must be at most {len(pool)} with this data, got {wanted}")
     generator = torch.Generator().manual_seed(config.data_seed)
 
     def pick(pool: Captions, count: int) -> list[str]:

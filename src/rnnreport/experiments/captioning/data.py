@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from rnnreport._files import write_whole
-from rnnreport.data.assets import fingerprint, require, stamp
+from rnnreport.data.assets import DataFormatError, fingerprint, require, stamp
 from rnnreport.data.coco import Coco, CocoPart, load_coco
 from rnnreport.data.features import (
     mobilenet_v2_maps,
@@ -39,6 +39,7 @@ from rnnreport.runs.store import locked, store_folder
 from rnnreport.samples.scenes import Scenes, draw, generate
 
 __all__ = [
+    "LEAST_PHOTOGRAPHS",
     "CaptionData",
     "Captions",
     "ImageData",
@@ -52,6 +53,9 @@ __all__ = [
 Words = tuple[str, ...]
 Captions = Mapping[str, tuple[Words, ...]]
 """The captions of each image, by its name."""
+
+LEAST_PHOTOGRAPHS = 18
+"""So many photographs leave 16 for training, which ten folds need, and 2 for validation."""
 
 _SIDE, _GRID, _PLACES = 96, 12, 6  # of the drawn scenes: pixels, cells and places along a side
 
@@ -104,6 +108,11 @@ class CaptionData(ABC):
     @abstractmethod
     def about(self) -> dict[str, Any]:
         """The description of the images that a result keeps."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of what stands among the images and is none."""
+        return ()
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -177,6 +186,12 @@ class _Photographs(ImageData):
     def __init__(self, max_words: int | None) -> None:
         folder, self._weights = require("flickr8k"), require("mobilenet_v2")
         self._data: Flickr8k = load_flickr8k(folder, max_words=max_words)
+        count = len(self._data.captions)
+        if count < LEAST_PHOTOGRAPHS:
+            raise DataFormatError(
+                f"{folder} holds {count} photographs with captions, and the experiments need at "
+                f"least {LEAST_PHOTOGRAPHS}: enough to learn from, and some to validate"
+            )
 
     @property
     def about(self) -> dict[str, Any]:
@@ -186,6 +201,10 @@ class _Photographs(ImageData):
             "folder": self._data.root.name,
             "n_images": len(self._data.captions),
         }
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        return tuple(path.name for path in self._data.left_out)
 
     def pools(self) -> tuple[Captions, Captions]:
         train, val = split_by_name(self._data.captions)
@@ -377,7 +396,8 @@ def image_data(
     MissingDataError
         If real data is asked for and not there.
     DataFormatError
-        If a file cannot be read, or a caption is too long.
+        If a file cannot be read, a caption is too long, or there are fewer photographs than
+        :data:`LEAST_PHOTOGRAPHS`.
     """
     if profile == "sample":
         return _drawn_scenes(n_train, n_val, data_seed)

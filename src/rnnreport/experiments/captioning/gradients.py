@@ -52,7 +52,8 @@ class GradientsConfig:
     n_captions
         The most captions that are read, one of each validation image.
     distance
-        The most steps between the two states. A caption has at least so many words.
+        The most steps between the two states; fewer if no caption has as many words. The captions
+        that are read have at least so many.
     """
 
     training: CaptionConfig
@@ -102,8 +103,6 @@ def run(config: GradientsConfig) -> Result:
 
     Raises
     ------
-    ValueError
-        If no caption has as many words as the distance is long.
     Exception
         What :func:`rnnreport.experiments.captioning.training.run` raises.
     """
@@ -180,14 +179,15 @@ def _measure(config: GradientsConfig, trained: Result) -> Outcome:
     _, val = images_of(settings).splits(
         captioner.vocabulary, places=False, max_words=settings.max_words
     )
-    rows = _choose(val, config)
+    distance = min(config.distance, int(val.lengths.max()) - 2)  # less <START> and <END>
+    rows = _choose(val, distance, config.n_captions)
     features = captioner.split_features(val).double()[val.owners[rows]]
     captions = val.captions[rows]
     norms: dict[str, dict[str, list[list[float]]]] = {}
     for when, model in zip(WHEN, (_fresh(captioner), captioner.model), strict=True):
         model.params = {name: param.cpu().double() for name, param in model.params.items()}
         of_captions = [
-            _norms(model, features[k : k + 1], captions[k : k + 1], config.distance)
+            _norms(model, features[k : k + 1], captions[k : k + 1], distance)
             for k in track(range(len(rows)), f"gradients {when} training")
         ]
         norms[when] = {
@@ -198,25 +198,20 @@ def _measure(config: GradientsConfig, trained: Result) -> Outcome:
     details: dict[str, Any] = {"norms": norms, "captions": read}
     return Outcome(
         history={},
-        metrics={"captions": len(read), "distance": config.distance},
+        metrics={"captions": len(read), "distance": distance},
         details=details,
     )
 
 
-def _choose(split: Split, config: GradientsConfig) -> Tensor:
+def _choose(split: Split, distance: int, count: int) -> Tensor:
     """Take the longest caption of each image, and of these the first that are long enough."""
     longest: dict[int, int] = {}
     lengths = split.lengths.tolist()
     for row, owner in enumerate(split.owners.tolist()):
         if lengths[row] > lengths[longest.setdefault(owner, row)]:
             longest[owner] = row
-    rows = [row for row in longest.values() if lengths[row] - 2 >= config.distance]
-    if not rows:
-        raise ValueError(
-            f"distance must be at most {max(lengths) - 2}, the words of the longest caption, got "
-            f"{config.distance}"
-        )
-    return torch.tensor(rows[: config.n_captions])
+    rows = [row for row in longest.values() if lengths[row] - 2 >= distance]
+    return torch.tensor(rows[:count])
 
 
 def _norms(

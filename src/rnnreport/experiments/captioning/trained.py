@@ -129,6 +129,7 @@ def latest(cell_type: CellType, profile: Profile = "auto") -> TrainedCaptioner:
         "captions",
         CaptionConfig,
         part="captioning",
+        option="cell",
         profile=profile,
         cell_type=cell_type,
         dataset="flickr8k",  # only its features can be computed from a picture

@@ -142,7 +142,7 @@ def latest(model: ModelName, profile: Profile = "auto") -> TrainedClassifier:
         If its weights do not fit.
     """
     return TrainedClassifier(
-        store.latest("text", TextConfig, part="text", profile=profile, model=model)
+        store.latest("text", TextConfig, part="text", option="model", profile=profile, model=model)
     )
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "cross_validate",
     "fixed_views",
     "held_out",
+    "log_probability",
     "pass_through",
     "request",
     "run",
@@ -262,6 +263,14 @@ def held_out(count: int, folds: int, generator: Generator) -> Iterator[Tensor]:
         yield mask
 
 
+def log_probability(probability: Tensor) -> Tensor:
+    """Return the logarithm of probabilities, of a 0 that of the smallest number.
+
+    A network may give a class that it has hardly seen the probability 0; its loss stays a number.
+    """
+    return probability.clamp_min(torch.finfo(probability.dtype).tiny).log()
+
+
 def cross_validate(
     labels: Tensor, masks: Iterable[Tensor], predict: Callable[[Tensor], Tensor]
 ) -> tuple[float, float]:
@@ -279,6 +288,8 @@ def cross_validate(
     losses, hits = [], []
     for held in masks:
         probability = predict(held)
-        losses.append(functional.nll_loss(probability.log(), labels[held], reduction="none"))
+        losses.append(
+            functional.nll_loss(log_probability(probability), labels[held], reduction="none")
+        )
         hits.append((probability.argmax(1) == labels[held]).double())
     return torch.cat(losses).mean().item(), torch.cat(hits).mean().item()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport.data.assets import fingerprint, require
-from rnnreport.data.hymenoptera import CLASSES, load_hymenoptera
+from rnnreport.data.assets import DataFormatError, fingerprint, require
+from rnnreport.data.hymenoptera import CLASSES, Hymenoptera, load_hymenoptera
 from rnnreport.data.pictures import read_picture
 from rnnreport.models.embedded import load_embedded
 from rnnreport.models.transfer import Backbone, load_backbone
@@ -20,7 +21,10 @@ from rnnreport.names import BackboneName, ResolvedProfile
 from rnnreport.runs.definitions import code_fingerprint, hash_of
 from rnnreport.samples.insects import COUNTS, generate_insects
 
-__all__ = ["CLASSES", "TransferData", "about", "backbone", "transfer_data"]
+__all__ = ["CLASSES", "LEAST_OF_A_CLASS", "TransferData", "about", "backbone", "transfer_data"]
+
+LEAST_OF_A_CLASS = 5
+"""So many photographs of a class must there be for training: one for each fold."""
 
 _NAMES: dict[ResolvedProfile, str] = {
     "full": "photographs of ants and bees",
@@ -76,10 +80,10 @@ def transfer_data(profile: ResolvedProfile, data_seed: int = 0) -> TransferData:
     MissingDataError
         If the profile is ``full`` and its data is not there.
     DataFormatError
-        If a file cannot be read, or a class has no image.
+        If a file cannot be read, or a class has too few images.
     """
     if profile == "full":
-        files = load_hymenoptera(require("hymenoptera"))
+        files = _files(require("hymenoptera"))
         return TransferData(
             profile,
             _NAMES[profile],
@@ -134,12 +138,12 @@ def about(profile: ResolvedProfile, data_seed: int, name: BackboneName) -> dict[
     MissingDataError
         If the profile is ``full`` and its data is not there, or the network's weights are not.
     DataFormatError
-        If a file cannot be read.
+        If a file cannot be read, or a class has too few images.
     """
     root = require("hymenoptera") if profile == "full" else None
     path = None if name == "embedded" else require(name)
     if root is not None:
-        files = load_hymenoptera(root)
+        files = _files(root)
         parts = files.train_labels, files.val_labels
         train, val = ((part.count(0), part.count(1)) for part in parts)
         pictures = fingerprint(files.train + files.val)
@@ -157,6 +161,19 @@ def about(profile: ResolvedProfile, data_seed: int, name: BackboneName) -> dict[
         ),
         "fingerprint": hashlib.sha256(f"{pictures} {network}".encode()).hexdigest(),
     }
+
+
+def _files(root: Path) -> Hymenoptera:
+    """List the photographs, and see that there are enough of each class."""
+    files = load_hymenoptera(root)
+    for label, name in enumerate(CLASSES):
+        count = files.train_labels.count(label)
+        if count < LEAST_OF_A_CLASS:
+            raise DataFormatError(
+                f"{files.root / 'train' / name}: too few images for cross-validation: at least "
+                f"{LEAST_OF_A_CLASS} are needed, got {count}"
+            )
+    return files
 
 
 @functools.cache  # the same for all runs

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from rnnreport._checks import check_choice, check_numbers
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
-from rnnreport.experiments.transfer.choice import ChoiceConfig, fixed_views, pass_through
+from rnnreport.experiments.transfer.choice import (
+    ChoiceConfig,
+    fixed_views,
+    log_probability,
+    pass_through,
+)
 from rnnreport.experiments.transfer.data import backbone, transfer_data
 from rnnreport.experiments.transfer.rate import (
     RateConfig,
@@ -211,9 +216,11 @@ def run(config: TransferConfig) -> Result:
     -------
     Result
         ``history`` holds for each epoch the ``train_loss``, ``val_loss`` and ``val_accuracy``.
-        ``metrics`` has the ``last_accuracy``, and the ``best_accuracy`` of the ``best_epoch``. The
-        tensors are ``val_probability`` (M, 2), what the last epoch says of each validation image,
-        and ``grad_cam`` (M, h, w), the places that speak for the class that it names.
+        ``metrics`` has the ``last_accuracy``, the ``best_accuracy`` of the ``best_epoch``, and the
+        ``size`` of the views. The tensors are ``val_probability`` (M, 2), what the last epoch says
+        of each validation image, and ``grad_cam`` (M, h, w), the places that speak for the class
+        that it names. :class:`~rnnreport.experiments.transfer.trained.TrainedImageClassifier` takes
+        the weights.
 
     Raises
     ------
@@ -234,7 +241,8 @@ def _learn(config: TransferConfig) -> Outcome:
     for epoch in train(config):
         probability = epoch.scores.softmax(-1).mean(0)  # over a picture and its mirror image
         history["train_loss"].append(epoch.loss)
-        history["val_loss"].append(functional.nll_loss(probability.log(), val_labels).item())
+        loss = functional.nll_loss(log_probability(probability), val_labels)
+        history["val_loss"].append(loss.item())
         hits = probability.argmax(1) == val_labels
         history["val_accuracy"].append(hits.double().mean().item())
     best = max(history["val_accuracy"])
@@ -245,12 +253,15 @@ def _learn(config: TransferConfig) -> Outcome:
             "best_accuracy": best,
             "best_epoch": 1 + history["val_accuracy"].index(best),
             "num_parameters": epoch.num_parameters,
+            "size": int(transfer_choice.run(rate_config(config).choice).metrics["size"]),
         },
         details={},
         tensors={
             "val_probability": probability.cpu(),
             "grad_cam": grad_cam(epoch.maps, epoch.head, probability.argmax(1)).cpu(),
-        },
+        }
+        | {f"head.{name}": tensor.cpu() for name, tensor in epoch.head.state_dict().items()}
+        | {f"upper.{name}": tensor.cpu() for name, tensor in epoch.upper.state_dict().items()},
     )
 
 
@@ -262,6 +273,8 @@ class _Epoch(NamedTuple):
     maps: Tensor
     """The last maps of the validation images, (M, F, h, w)."""
     head: Head
+    upper: nn.Module
+    """The blocks that have learned: none of a frozen network."""
     num_parameters: int
 
 
@@ -284,7 +297,7 @@ def _train_new_layer(config: TransferConfig) -> Iterator[_Epoch]:
         generator=Generator().manual_seed(config.seed),
     ):
         with torch.no_grad():
-            yield _Epoch(loss, head(val_features), maps, head, num_parameters)
+            yield _Epoch(loss, head(val_features), maps, head, nn.Sequential(), num_parameters)
 
 
 def _finetune(config: TransferConfig) -> Iterator[_Epoch]:
@@ -309,7 +322,8 @@ def _finetune(config: TransferConfig) -> Iterator[_Epoch]:
     for loss in track(losses, f"fine-tuning, seed {config.seed}", total=config.finetune_epochs):
         maps = torch.stack([in_parts(begun.upper, view) for view in validation_maps(rates)])
         with torch.no_grad():
-            yield _Epoch(loss, begun.head(maps.mean((3, 4))), maps[0], begun.head, num_parameters)
+            scores = begun.head(maps.mean((3, 4)))
+            yield _Epoch(loss, scores, maps[0], begun.head, begun.upper, num_parameters)
 
 
 def _features(config: TransferConfig, choice: Result) -> tuple[Tensor, Tensor, Tensor]:
