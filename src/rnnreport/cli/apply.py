@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from rnnreport._files import write_whole
 from rnnreport.cli.arguments import Commands, add_profile, file_ending_with, side, weight
 from rnnreport.cli.memory import check_memory
-from rnnreport.data.assets import DataFormatError, MissingDataError, find
+from rnnreport.data.assets import DataFormatError, MissingDataError, check_file, find, what_is
 from rnnreport.names import CELLS, MODELS, NETWORKS
 
 if TYPE_CHECKING:
@@ -98,9 +98,11 @@ def add_commands(commands: Commands) -> None:
 def _caption(arguments: argparse.Namespace) -> int:
     """Caption picture by picture; one that cannot be read does not keep the others waiting."""
     if not any(path.is_file() for path in arguments.image):  # before torch is loaded
+        if not arguments.image[1:]:
+            check_file(arguments.image[0], "a picture")
         raise MissingDataError(
-            f"{arguments.image[0]} is not a file"
-            + (", nor is any other of the pictures" if arguments.image[1:] else "")
+            f"{arguments.image[0]} {what_is(arguments.image[0])}, and no other of the pictures is "
+            "a file either"
         )
     from rnnreport.data.pictures import read_picture
     from rnnreport.experiments.captioning.trained import latest

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnreport.data.assets import DataFormatError
+from rnnreport.data.assets import DataFormatError, what_is
 
 __all__ = ["CLASSES", "Hymenoptera", "load_hymenoptera"]
 
@@ -76,7 +76,7 @@ def load_hymenoptera(root: Path) -> Hymenoptera:
 def _list(folder: Path, left_out: list[Path]) -> Sequence[Path]:
     """Return the images of a class, and note what is no image."""
     if not folder.is_dir():
-        raise DataFormatError(f"{folder} is missing: expected a folder of images")
+        raise DataFormatError(f"{folder} {what_is(folder)}: expected a folder of images")
     files = sorted(path for path in folder.iterdir() if path.is_file())
     images = [path for path in files if path.suffix.lower() in _SUFFIXES]
     if not images:
