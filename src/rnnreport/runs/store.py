@@ -30,6 +30,7 @@ from torch import Tensor
 
 from rnnreport._files import check_writable, store_folder, write_whole
 from rnnreport.data.assets import NEEDS, MissingDataError, find
+from rnnreport.data.weights import check_finite
 from rnnreport.names import RUNNING_TIMES
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
@@ -46,6 +47,7 @@ __all__ = [
     "load_tensors",
     "locked",
     "mean_history",
+    "model_weights",
     "one_thread",
     "store_folder",
 ]
@@ -344,6 +346,8 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
         If their file is gone.
     ValueError
         If the file is not the one that was written with the result.
+    DataFormatError
+        If a tensor holds NaN or infinity; the message names the file and the tensor.
     """
     if not result.tensors:
         return {}
@@ -351,7 +355,24 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
     packed = path.read_bytes()
     if hashlib.sha256(packed).hexdigest() != result.tensors:
         raise ValueError(f"{path} has changed since its result was stored: delete it and run again")
-    return safetensors.torch.load(packed)
+    tensors = safetensors.torch.load(packed)
+    check_finite(tensors, str(path))
+    return tensors
+
+
+def model_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a model by their names in it.
+
+    Parameters
+    ----------
+    tensors
+        From :func:`load_tensors`; those of the model are called ``model.`` and their name in it.
+    """
+    return {
+        name.removeprefix("model."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("model.")
+    }
 
 
 def _computed(request: Request, compute: Callable[[], Outcome]) -> Result:
