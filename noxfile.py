@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,7 +169,15 @@ def build(session: nox.Session, options: argparse.Namespace) -> Path:
 @contextlib.contextmanager
 def alone(session: nox.Session, what: str) -> Iterator[None]:
     """Wait until no other process writes into the folder of built pages."""
-    BUILD.mkdir(exist_ok=True)
+    for folder in (BUILD, DOCS / "api"):  # what Sphinx writes; found out before the experiments run
+        try:
+            folder.mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            session.error(
+                f"{folder} cannot be written to ({error.strerror}): pages are built there"
+            )
     lock = filelock.FileLock(BUILD / "lock")  # released by the system when this process dies
     try:
         lock.acquire(blocking=False)
@@ -193,7 +202,7 @@ def docs_options(session: nox.Session) -> argparse.Namespace:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=["api", *sorted(page.stem for page in DOCS.glob("*.md"))],
+        choices=["api", *sorted(page.stem for page in DOCS.glob("[!.]*.md"))],
         metavar="PAGE",
         help="build only these pages, by themselves, and run only what they rest on",
     )

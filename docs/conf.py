@@ -47,6 +47,7 @@ extensions = [
     "page_info",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "_templates", "recorded"]
+exclude_patterns += [".*", "**/.*"]  # what file managers and editors leave behind
 if ONLY:
     # Some pages by themselves, for whoever works on them: links to the others lead nowhere.
     exclude_patterns += [page.name for page in DOCS.glob("*.md") if page.stem not in ONLY]
@@ -63,7 +64,7 @@ default_role = "py:obj"  # in docstrings, a name in single backticks is one of o
 def execution_key() -> str:
     """Hash what all pages depend on; the extension `execution` adds the code that each uses."""
     key = hashlib.sha256()
-    for path in (*sorted(PACKAGE.rglob("*.safetensors")), *sorted(RECORDED.glob("[!.]*"))):
+    for path in (*sorted(PACKAGE.rglob("[!.]*.safetensors")), *sorted(RECORDED.glob("[!.]*"))):
         key.update(hashlib.sha256(path.read_bytes()).digest())
     settings = {
         "data": {name: assets.stamp(name) for name in assets.ASSETS},

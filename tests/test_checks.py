@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from rnnreport._checks import check_at_least, check_numbers
+from rnnreport._checks import check_at_least, check_loss, check_numbers
 
 NAN = float("nan")
 
@@ -64,3 +64,11 @@ def test_a_name_that_the_configuration_lacks_is_a_mistake() -> None:
 def test_the_first_number_out_of_range_is_named() -> None:
     with pytest.raises(ValueError, match=r"^b must be at least 2, got 1$"):
         check_at_least(2, a=2, b=1, c=0)
+
+
+def test_losses() -> None:
+    assert check_loss(0.5) == 0.5
+    with pytest.raises(FloatingPointError, match=r"^the loss is nan in epoch 3: .* learning_rate"):
+        check_loss(NAN, " in epoch 3")
+    with pytest.raises(FloatingPointError, match=r"the loss is -inf: .* a smaller rate may help"):
+        check_loss(-float("inf"), setting="rate")

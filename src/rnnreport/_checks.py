@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -40,6 +41,20 @@ def check_at_least(least: int, **numbers: float) -> None:
     for name, number in numbers.items():
         if not number >= least:
             raise ValueError(f"{name} must be at least {least}, got {number}")
+
+
+def check_loss(loss: float, when: str = "", setting: str = "learning_rate") -> float:
+    """Return a loss, and raise a ``FloatingPointError`` unless it is finite.
+
+    `when` says in the message when it was met, and `setting` names what a caller may lower: the
+    command line has no such option, and who uses it can look at the data alone.
+    """
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss}{when}: look for extreme values in the data; a configuration with "
+            f"a smaller {setting} may help"
+        )
+    return loss
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:

@@ -356,6 +356,20 @@ def test_data_lists_assets(data_folder: Path, capsys: pytest.CaptureFixture[str]
             assert text in words
 
 
+def test_data_lists_an_asset_of_another_kind(
+    data_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data_folder / "sentiment").touch()
+    assert main(["data"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"sentiment: unusable why {data_folder}/sentiment is a file: expected" in words
+    assert "now means an error, since an asset is unusable, for text." in words
+    assert main(["data", "--verify"]) == 1
+    out, err = capsys.readouterr()
+    assert "sentiment: unusable: " in out
+    assert "not as expected: sentiment" in err
+
+
 @pytest.mark.parametrize(
     ("environment", "arguments", "message"),
     [
@@ -495,7 +509,7 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
     assert "c.png is missing" in again.err
     assert "d.jpg: not a readable image" in again.err
     assert main(["caption", some[0], "--network", network]) == 1
-    assert "c.png is not a file" in capsys.readouterr().err
+    assert "c.png is missing: expected a picture" in capsys.readouterr().err
     assert main(["caption", paths[0], "--network", network, "--profile", "full"]) == 1
     assert "--profile full` trains it" in capsys.readouterr().err
 
@@ -1007,4 +1021,4 @@ def test_names_that_the_encoding_does_not_have(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err.startswith(b"rnnreport: ")
-    assert b"/\\xfc\\u4e00\xff.jpg is not a file" in err
+    assert b"/\\xfc\\u4e00\xff.jpg is missing: expected a picture" in err

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ import pytest
 
 from rnnreport.data import assets
 from rnnreport.data.assets import (
+    DataFormatError,
     MissingDataError,
     SettingError,
+    check_file,
+    check_folder,
     find,
     fingerprint,
     require,
     resolve,
     stamp,
+    what_is,
 )
 
 
@@ -51,6 +56,65 @@ def test_without_named_folder_only_the_cache(
     else:
         monkeypatch.setenv("RNNREPORT_DATA", value)
     assert assets.search_folders() == [folders[1]]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="where there are pipes and links")
+def test_what_is_there_in_place_of_a_file(tmp_path: Path) -> None:
+    file, pipe, link, round_ = (tmp_path / name for name in ("file", "pipe", "link", "round"))
+    file.touch()
+    os.mkfifo(pipe)
+    link.symlink_to("nowhere")
+    round_.symlink_to(round_)
+    check_file(file, "numbers")
+    check_folder(tmp_path, "numbers")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(f"{tmp_path}/s")
+    for path, words in (
+        (tmp_path, "is a folder"),
+        (pipe, "is a named pipe"),
+        (tmp_path / "s", "is a socket"),
+        (Path(os.devnull), "is a device"),
+    ):
+        with pytest.raises(DataFormatError, match=f"^{path} {words}: expected numbers$"):
+            check_file(path, "numbers")
+    for path, words in (
+        (tmp_path / "a", "is missing"),
+        (file / "a", "is missing"),
+        (tmp_path / "a\0", "is missing"),
+        (link, "is a link to nowhere, which is not there"),
+        (round_, f"is a link to {round_}, which is not there"),
+    ):
+        assert what_is(path) == words
+        with pytest.raises(MissingDataError, match=f" {words}: expected numbers$"):
+            check_file(path, "numbers")
+    with pytest.raises(DataFormatError, match="file is a file: expected a folder"):
+        check_folder(file, "a folder")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="where there are pipes and links")
+def test_an_asset_of_another_kind(folders: tuple[Path, Path]) -> None:
+    named, _ = folders
+    weights = named / assets.ASSETS["resnet18"].candidates[0]
+    weights.parent.mkdir()
+    weights.symlink_to("nowhere.pth")
+    with pytest.raises(MissingDataError, match=r"f37072fd.safetensors is a link to nowhere\.pth, "):
+        require("resnet18")
+    weights.unlink()
+    weights.mkdir()
+    with pytest.raises(DataFormatError, match="is a folder: expected the asset 'resnet18'"):
+        find("resnet18")
+    weights.rmdir()
+    os.mkfifo(weights)
+    with pytest.raises(DataFormatError, match="is a named pipe"):
+        resolve("auto", "resnet18")
+    with pytest.raises(DataFormatError, match="is a named pipe"):
+        fingerprint([weights])  # nobody would ever write into it
+    assert [place for place, _, _ in stamp("resnet18")] == [str(weights)]
+    (named / "sentiment").touch()
+    with pytest.raises(DataFormatError, match="sentiment is a file: expected the asset"):
+        require("sentiment")
+    for asset in assets.ASSETS.values():
+        assert len({not Path(candidate).suffix for candidate in asset.candidates}) == 1
 
 
 def test_missing_asset_says_where_and_how(folders: tuple[Path, Path]) -> None:

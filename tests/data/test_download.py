@@ -155,7 +155,7 @@ def test_a_host_that_falls_silent(server: Server, tmp_path: Path) -> None:
 
     path = tmp_path / "a"
     message = fails(server, path, answer, timeout=1)
-    assert "the host was silent for 1 s. The same command goes on from there" in message
+    assert "silent for 1 s. The same command goes on from there if the host can do that" in message
     assert part(path) == CONTENT[:HALF]
     get(server, path, file(CONTENT))
     assert path.read_bytes() == CONTENT
@@ -300,6 +300,39 @@ def test_a_part_of_unknown_length_goes_on(server: Server, tmp_path: Path) -> Non
     fails(server, path, cut(CONTENT, HALF, part_of(CONTENT, Content_Range=rest), ETag=MARK))
     get(server, path)
     assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("headers", "checksum", "outlook"),
+    [
+        ({"ETag": MARK}, "", "goes on from there if the host can do that, and begins anew if not"),
+        ({"ETag": MARK, "Accept-Ranges": "bytes"}, "", "goes on from there, unless the file at"),
+        ({"ETag": MARK, "Accept-Ranges": "none"}, "", "begins anew: the host cannot go on"),
+        ({"Accept-Ranges": "bytes"}, SHA, "goes on from there, unless"),
+        ({"Accept-Ranges": "bytes"}, "", "begins anew: nothing would tell"),
+    ],
+)
+def test_a_break_says_what_comes_next(
+    server: Server, tmp_path: Path, headers: dict[str, Any], checksum: str, outlook: str
+) -> None:
+    def answer(handler: Handler) -> None:
+        handler.reply(200, {"Content-Length": len(CONTENT)} | headers, CONTENT[:HALF])
+
+    message = fails(server, tmp_path / "a", answer, checksum=checksum)
+    assert f"bytes. The same command {outlook}" in message
+
+
+def test_a_download_that_begins_anew_says_so(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNREPORT_PROGRESS", str(tmp_path / "said"))
+    path = tmp_path / "a"
+    fails(server, path, cut(CONTENT, HALF, file(CONTENT, ranges=False), ETag=MARK))
+    get(server, path)
+    assert f"anew; the {HALF:,} bytes here are deleted" in (tmp_path / "said").read_text()
+    fails(server, tmp_path / "b", cut(CONTENT, HALF, part_of(OTHER, ETag='"other"'), ETag=MARK))
+    get(server, tmp_path / "b")
+    assert "do not fit the host's file: it begins anew" in (tmp_path / "said").read_text()
 
 
 @pytest.mark.parametrize(("checksum", "asked"), [("", None), (SHA, f"bytes={HALF}-")])

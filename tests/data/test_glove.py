@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 from pathlib import Path
@@ -130,6 +131,32 @@ def test_names_a_word_in_latin_1(tmp_path: Path) -> None:
     with pytest.raises(DataFormatError, match=r"txt, line 4: the word 'café' is not UTF-8"):
         load_glove(path, ["the", "café"])
     assert load_glove(path, ["the", "cat"]).has_vector.all()
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    plain = load_glove(written(tmp_path, SMALL), ["the", "cat"])
+    marked = written(tmp_path, b"\xef\xbb\xbf" + SMALL.encode())
+    assert_same(load_glove(marked, ["the", "cat"]), plain)
+    header = written(tmp_path, b"\xef\xbb\xbf2 2\na 1 2\nb 3 4\n")
+    with pytest.raises(DataFormatError, match=", line 1: '2 2' is a header"):
+        load_glove(header, ["a"])
+
+
+def test_an_archive_must_be_unpacked(tmp_path: Path) -> None:
+    path = written(tmp_path, gzip.compress(SMALL.encode()))
+    with pytest.raises(DataFormatError, match=r"txt: it is a gzip archive: unpack it first"):
+        load_glove(path, ["the"])
+    assert load_glove(written(tmp_path, "<html> 1 2\n"), ["<html>"]).has_vector.all()
+
+
+def test_a_cache_with_nan_is_made_anew(tmp_path: Path) -> None:
+    path = written(tmp_path, SMALL)
+    expected = load_glove(path, ["the"], cache=tmp_path)
+    (copy,) = tmp_path.glob("glove-*.safetensors")
+    tensors = safetensors.torch.load_file(copy)
+    tensors["vectors"] = tensors["vectors"] * torch.nan
+    safetensors.torch.save_file(tensors, copy)
+    assert_same(load_glove(path, ["the"], cache=tmp_path), expected)
 
 
 def test_a_file_must_be_there(tmp_path: Path) -> None:

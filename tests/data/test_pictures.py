@@ -281,9 +281,10 @@ def test_a_damaged_file_is_read_or_named(
 
 
 def test_missing_files(tmp_path: Path) -> None:
-    for path in (tmp_path / "a.jpg", tmp_path):
-        with pytest.raises(MissingDataError, match="is missing: expected an image file"):
-            read_picture(path)
+    with pytest.raises(MissingDataError, match="is missing: expected an image file"):
+        read_picture(tmp_path / "a.jpg")
+    with pytest.raises(DataFormatError, match="is a folder: expected an image file"):
+        read_picture(tmp_path)
 
 
 def test_no_warning_of_pillow_comes_out(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_errors_name_file_and_line(tmp_path: Path, content: str | bytes, message
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=r"part\.txt is missing"):
         read_labelled(tmp_path / "part.txt")
-    with pytest.raises(MissingDataError, match="is missing"):
+    with pytest.raises(DataFormatError, match="is a folder: expected lines of a label"):
         read_labelled(tmp_path)
 
 

@@ -1,7 +1,10 @@
 """Files of weights are read without executing anything; errors name the file."""
 
+import gzip
+import math
 import os
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import safetensors.torch
@@ -9,7 +12,7 @@ import torch
 from torch import nn
 
 from rnnreport.data.assets import DataFormatError, MissingDataError
-from rnnreport.data.weights import load_into, load_torchvision, read_weights
+from rnnreport.data.weights import check_finite, load_into, load_torchvision, read_weights
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2], dtype=torch.int64)}
 
@@ -68,6 +71,43 @@ def test_executes_nothing_that_a_file_holds(
     with pytest.raises(DataFormatError, match="not a file of weights"):
         read_weights(tmp_path / "w.pth")
     assert not (tmp_path / "went off").exists()
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(b"a" * 99, mtime=0), "it is a gzip archive: unpack it first"),
+        (b"\n<!DOCTYPE html>\n<html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+    ],
+)
+def test_files_of_another_kind(tmp_path: Path, suffix: str, content: bytes, words: str) -> None:
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DataFormatError, match=f"not a file of weights .*{words}"):
+        read_weights(path)
+
+
+def test_a_zip_archive_in_place_of_weights(tmp_path: Path) -> None:
+    for suffix, words in (("safetensors", "unpack it first"), ("pth", "not as torch.save writes")):
+        path = tmp_path / f"w.{suffix}"
+        with ZipFile(path, "w") as archive:
+            archive.writestr("a", "b")
+        with pytest.raises(DataFormatError, match=f"a zip archive.*{words}"):
+            read_weights(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_not_finite(tmp_path: Path, dtype: torch.dtype, number: float) -> None:
+    state = STATE | {"c": torch.tensor([[0, number]], dtype=dtype)}
+    for suffix in ("safetensors", "pth"):
+        path = write(tmp_path / f"w.{suffix}", state)
+        with pytest.raises(DataFormatError, match=r"w\..*: c holds NaN or infinity in 1 of 2 num"):
+            read_weights(path)
+    with pytest.raises(DataFormatError, match="a store: c"):
+        check_finite(state, "a store")
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])

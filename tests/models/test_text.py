@@ -837,7 +837,7 @@ def test_an_infinite_loss_is_not_trained_on() -> None:
     model, optimiser, scheduler = sure_model()
     with torch.no_grad():
         model.weight[2] = float("nan")
-    with pytest.raises(FloatingPointError, match="the loss is nan: try a smaller learning rate"):
+    with pytest.raises(FloatingPointError, match=r"the loss is nan: .* smaller learning_rate"):
         train_epoch(
             model,
             pack([[2], [3]]),

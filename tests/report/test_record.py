@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from rnnreport.asked import ASKED
+from rnnreport.cli.main import main
 from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, MissingDataError
 from rnnreport.experiments.text import settings as text_settings
 from rnnreport.names import PARTS, PartName
@@ -24,6 +25,7 @@ from rnnreport.report.record import (
     Painted,
     Record,
     Run,
+    check_record_folder,
     load_record,
     record_folder,
     write_record,
@@ -194,6 +196,29 @@ def test_a_missing_record_names_the_command(tmp_path: Path) -> None:
         load_record("songs", tmp_path)  # type: ignore[arg-type]
     with pytest.raises(MissingDataError, match=r"no records in .*: they come with the repository"):
         load_record("text", tmp_path / "site-packages")
+
+
+def test_where_records_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnreport.report.record.record_folder", lambda: tmp_path / "a/recorded")
+    with pytest.raises(OSError, match="a: records are kept in a checkout of the repository"):
+        check_record_folder()
+    (tmp_path / "a").mkdir()
+    check_record_folder()
+    (tmp_path / "a/recorded").rmdir()
+    (tmp_path / "a/recorded").touch()
+    with pytest.raises(OSError, match=r"recorded cannot be written to .*: records are kept there"):
+        check_record_folder()
+
+
+def test_an_unwritable_record_is_found_out_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recorded").touch()
+    monkeypatch.setattr("rnnreport.report.record.record_folder", lambda: tmp_path / "recorded")
+    assert main(["record", "text"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err[:11]) == ("", "rnnreport: ")
+    assert "recorded cannot be written to" in err
 
 
 def test_recording_needs_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnreport.data.assets import MissingDataError
+from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.runs import definitions, store
-from rnnreport.runs.store import Outcome, Request, Result, get, get_or_compute, latest, load_tensors
+from rnnreport.runs.store import (
+    Outcome,
+    Request,
+    Result,
+    get,
+    get_or_compute,
+    latest,
+    load_tensors,
+    weights_of,
+)
 
 
 @dataclass(frozen=True)
@@ -239,6 +248,15 @@ def test_tensors_come_back(run: Run, tmp_path: Path) -> None:
         ".safetensors",
     ]
     assert load_tensors(run(Computer(), Config(size=9))) == {}
+
+
+def test_tensors_that_are_not_finite_are_refused(run: Run) -> None:
+    weights = {"model.W": torch.ones(1), "model.model.b": torch.ones(2), "c": torch.ones(2)}
+    assert weights_of(load_tensors(run(Computer(tensors=weights)))).keys() == {"W", "model.b"}
+    weights["model.W"] = torch.tensor([1.0, torch.nan])
+    result = run(Computer(tensors=weights), Config(size=9))
+    with pytest.raises(DataFormatError, match=r"toy-.*\.safetensors: model.W holds NaN"):
+        load_tensors(result)
 
 
 def test_a_result_without_its_tensors_is_computed_again(run: Run, tmp_path: Path) -> None:

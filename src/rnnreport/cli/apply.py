@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from rnnreport._files import write_whole
 from rnnreport.cli.arguments import Commands, add_profile, file_ending_with, side, weight
 from rnnreport.cli.memory import check_memory
-from rnnreport.data.assets import DataFormatError, MissingDataError, find
+from rnnreport.data.assets import DataFormatError, MissingDataError, check_file, find, what_is
 from rnnreport.names import CELLS, MODELS, MODES, NETWORKS
 
 if TYPE_CHECKING:
@@ -161,11 +161,13 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _check_any_file(paths: Sequence[Path]) -> None:
     """See that there is a picture before torch is loaded and a network read."""
-    if not any(path.is_file() for path in paths):
-        raise MissingDataError(
-            f"{paths[0]} is not a file"
-            + (", nor is any other of the pictures" if paths[1:] else "")
-        )
+    if any(path.is_file() for path in paths):
+        return
+    if len(paths) == 1:
+        check_file(paths[0], "a picture")
+    raise MissingDataError(
+        f"{paths[0]} {what_is(paths[0])}, and no other of the pictures is a file either"
+    )
 
 
 def _answer(paths: Sequence[Path], answer: Callable[[Image.Image], str]) -> int:

@@ -47,8 +47,13 @@ def listing() -> Iterator[str]:
     for folder in search_folders():
         yield f"  {folder}"
     for asset in ASSETS.values():
-        path = find(asset.name)
         origin = ORIGINS[asset.name]
+        try:
+            path = find(asset.name)
+        except DataFormatError as error:  # the list goes on
+            yield f"\n{asset.name}: unusable"
+            yield from _field("why", str(error))
+            continue
         yield f"\n{asset.name}: {'present' if path else 'absent'}"
         yield from _field("what", asset.description)
         if path is None:
@@ -67,7 +72,11 @@ def listing() -> Iterator[str]:
         yield from _field("terms", asset.terms)
     yield ""
     for experiment, needs in NEEDS.items():
-        yield f"The profile 'auto' now means {resolve('auto', *needs)!r} for {experiment}."
+        try:
+            meaning = repr(resolve("auto", *needs))
+        except DataFormatError:
+            meaning = "an error, since an asset is unusable,"
+        yield f"The profile 'auto' now means {meaning} for {experiment}."
     yield "`rnnreport data fetch` gets what is absent, `rnnreport data --verify` reads"
     yield "what is present and compares it with the known checksums."
 
@@ -89,7 +98,12 @@ def verification() -> Iterator[str]:
     """
     differing = []
     for asset in ASSETS.values():
-        path = find(asset.name)
+        try:
+            path = find(asset.name)
+        except DataFormatError as error:
+            differing.append(asset.name)
+            yield f"{asset.name}: unusable: {error}"
+            continue
         if path is None:
             yield f"{asset.name}: absent"
             continue
@@ -252,7 +266,8 @@ def add_commands(commands: Commands) -> None:
         help="download assets",
         description=(
             "Download assets that are not there into the user's cache folder. A download that was "
-            f"broken off goes on where it stopped. Assets: {', '.join(ASSETS)}."
+            "broken off goes on where it stopped if the host can do that, and begins anew if not. "
+            f"Assets: {', '.join(ASSETS)}."
         ),
     )
     fetch.add_argument(

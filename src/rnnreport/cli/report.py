@@ -73,11 +73,13 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
+    # Imported here: torch takes seconds, and the other commands do not need it.
+    from rnnreport.report.record import check_record_folder, write_record
+
+    check_record_folder()
     parts: Sequence[PartName] = arguments.part or PARTS
     for line in prepare(parts, "full", workers=arguments.workers):
         print(line, flush=True)
-    # Imported here: torch takes seconds, and the other commands do not need it.
-    from rnnreport.report.record import write_record
     from rnnreport.report.recording import record
 
     for part in parts:

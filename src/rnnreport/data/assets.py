@@ -12,9 +12,11 @@ its *profile*:
     ``full`` if all assets of the experiment are there, otherwise ``sample``.
 """
 
+import errno
 import functools
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +36,15 @@ __all__ = [
     "MissingDataError",
     "SettingError",
     "all_below",
+    "check_file",
+    "check_folder",
     "find",
     "fingerprint",
     "require",
     "resolve",
     "search_folders",
     "stamp",
+    "what_is",
 ]
 
 
@@ -82,6 +87,11 @@ class Asset:
     description: str
     origin: str
     terms: str
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder and not a file; only files have a suffix."""
+        return not Path(self.candidates[0]).suffix
 
 
 ASSETS: dict[str, Asset] = {
@@ -266,13 +276,14 @@ def find(name: str) -> Path | None:
         If no asset is called so.
     MissingDataError
         If ``RNNREPORT_DATA`` names something that is not a folder.
+    DataFormatError
+        If it is a folder where a file should be, or the other way round.
     """
-    asset = _asset(name)
-    for folder in search_folders():
-        for candidate in asset.candidates:
-            if (folder / candidate).exists():
-                return folder / candidate
-    return None
+    path = _place(name)
+    if path is not None:
+        check = check_folder if ASSETS[name].is_folder else check_file
+        check(path, f"the asset {name!r}")
+    return path
 
 
 def require(name: str) -> Path:
@@ -294,13 +305,16 @@ def require(name: str) -> Path:
         If no asset is called so.
     MissingDataError
         If it is not there; the message says where it was looked for and where it comes from.
+    DataFormatError
+        As from :func:`find`.
     """
     path = find(name)
     if path is not None:
         return path
     asset = _asset(name)
+    places = [folder / candidate for folder in search_folders() for candidate in asset.candidates]
     searched = "\n".join(
-        f"  {folder / candidate}" for folder in search_folders() for candidate in asset.candidates
+        f"  {place} {what_is(place)}" if place.is_symlink() else f"  {place}" for place in places
     )
     raise MissingDataError(
         f"the asset {name!r} is missing ({asset.description}). Searched:\n{searched}\n"
@@ -329,10 +343,10 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
     ValueError
         If no asset is called so.
     """
-    path = find(name)
+    path = _place(name)
     if path is None:
         return []
-    return [_state(each) for each in ([path] if path.is_file() else all_below(path))]
+    return [_state(each) for each in (all_below(path) if path.is_dir() else [path])]
 
 
 def all_below(folder: Path) -> Iterator[Path]:
@@ -389,6 +403,8 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
         If the profile is unknown; a :class:`SettingError` if it stands in ``RNNREPORT_PROFILE``.
     MissingDataError
         If the profile is ``full`` and an asset is missing.
+    DataFormatError
+        As from :func:`find`.
     """
     profiles = get_args(Profile)
     check_choice("profile", profile, profiles)
@@ -418,9 +434,17 @@ def fingerprint(paths: Iterable[Path]) -> str:
     -------
     str
         A SHA-256 in hexadecimal digits.
+
+    Raises
+    ------
+    MissingDataError
+        If a file is not there.
+    DataFormatError
+        If it is no file.
     """
     total = hashlib.sha256()
     for path in paths:
+        check_file(path, "a file of data")
         status = path.stat()
         total.update(
             _digest(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -433,6 +457,102 @@ def _digest(path: Path, *_state: int) -> bytes:
     """Hash a file; size and times are arguments so that a changed file is read again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Check that a file is at a path, which is not opened: a pipe would keep a reader waiting.
+
+    Parameters
+    ----------
+    path
+        Where it should be.
+    expected
+        What it should be, in the words of the message.
+
+    Raises
+    ------
+    MissingDataError
+        If nothing is there.
+    DataFormatError
+        If something else is there; the message says what.
+    """
+    _check_kind(path, expected, stat.S_IFREG)
+
+
+def check_folder(path: Path, expected: str) -> None:
+    """Check that a folder is at a path.
+
+    Parameters
+    ----------
+    path
+        Where it should be.
+    expected
+        What it should be, in the words of the message.
+
+    Raises
+    ------
+    MissingDataError
+        If nothing is there.
+    DataFormatError
+        If something else is there; the message says what.
+    """
+    _check_kind(path, expected, stat.S_IFDIR)
+
+
+def what_is(path: Path) -> str:
+    """Say in words what is at a path, such as "is a folder" or "is missing".
+
+    Parameters
+    ----------
+    path
+        Any path; nothing is opened.
+    """
+    kind = _kind(path)
+    if kind is not None:
+        return f"is {_KINDS.get(kind, 'no ordinary file')}"
+    if path.is_symlink():
+        return f"is a link to {path.readlink()}, which is not there"
+    return "is missing"
+
+
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _check_kind(path: Path, expected: str, wanted: int) -> None:
+    kind = _kind(path)
+    if kind == wanted:
+        return
+    error = MissingDataError if kind is None else DataFormatError
+    raise error(f"{path} {what_is(path)}: expected {expected}")
+
+
+def _kind(path: Path) -> int | None:
+    """Return the kind of what is at a path, behind links too; None if nothing is there."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a null byte
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link that leads back to itself
+            return None
+        raise
+
+
+def _place(name: str) -> Path | None:
+    """Return the first candidate of an asset that exists, whatever it is."""
+    asset = _asset(name)
+    for folder in search_folders():
+        for candidate in asset.candidates:
+            if (folder / candidate).exists():
+                return folder / candidate
+    return None
 
 
 def _asset(name: str) -> Asset:

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.assets import DataFormatError
+from rnnreport.data.foreign import check_content
 from rnnreport.data.vocabulary import END, NULL, START, CaptionVocabulary
 
 __all__ = ["Coco", "CocoPart", "load_coco"]
@@ -101,8 +102,7 @@ def load_coco(root: Path) -> Coco:
     for path, content in zip(
         paths, ("the captions", "the vocabulary", *["image features"] * 2), strict=True
     ):
-        if not path.is_file():
-            raise MissingDataError(f"{path} is missing: expected {content} of COCO")
+        check_content(path, f"{content} of COCO")
 
     vocabulary = _vocabulary(vocabulary_path)
     train, val = (

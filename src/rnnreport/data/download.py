@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from rnnreport._files import write_whole
 from rnnreport.data.origins import checksum_of
+from rnnreport.progress import say
 
 __all__ = ["TIMEOUT", "DownloadError", "download"]
 
@@ -124,12 +125,16 @@ def _receive(
         reply = _reply(response, url, offset, earlier)
         if reply is not None:
             _check_length(url, reply.note.size, size)
+            if offset and not reply.start:
+                say(f"{url}: the host sends the file anew; the {offset:,} bytes here are deleted")
             if not reply.start:  # before the note: old bytes must never be taken for the new file's
                 part.unlink(missing_ok=True)
             write_whole(note, json.dumps(asdict(reply.note)).encode())
-            _write(response, url, part, reply, size, timeout)
+            outlook = _outlook(response, reply, checksum)
+            _write(response, url, part, reply, size, timeout, outlook)
             return
-    part.unlink()  # the host cannot go on from it
+    say(f"{url}: the {offset:,} bytes here do not fit the host's file: it begins anew")
+    part.unlink()
     _receive(url, part, note, checksum, size, timeout)
 
 
@@ -215,7 +220,13 @@ def _reply(response: HTTPResponse, url: str, offset: int, earlier: _Note | None)
 
 
 def _write(
-    response: HTTPResponse, url: str, part: Path, reply: _Reply, size: int | None, timeout: float
+    response: HTTPResponse,
+    url: str,
+    part: Path,
+    reply: _Reply,
+    size: int | None,
+    timeout: float,
+    outlook: str,
 ) -> None:
     """Write the arriving bytes to the part."""
     total = size if reply.note.size is None else reply.note.size
@@ -229,7 +240,7 @@ def _write(
                 ncols=80, mininterval=0.5, disable=None,
             ) as bar,
         ):  # fmt: skip
-            for block in _blocks(response, url, timeout):
+            for block in _blocks(response, url, timeout, outlook):
                 file.write(block)
                 received += len(block)
                 bar.update(len(block))
@@ -245,23 +256,32 @@ def _write(
         raise OSError(f"{part}: {cause} after {received:,} bytes") from error
     if total is not None and received < total:
         raise DownloadError(
-            f"{url}: the connection ended after {received:,} of {total:,} bytes. The same command "
-            "goes on from there"
+            f"{url}: the connection ended after {received:,} of {total:,} bytes. {outlook}"
         )
     if total is None and received > _LARGEST:
         part.unlink()
         raise DownloadError(f"{url}: the host sends more than {_LARGEST:,} bytes")
 
 
-def _blocks(response: HTTPResponse, url: str, timeout: float) -> Iterator[bytes]:
+def _outlook(response: HTTPResponse, reply: _Reply, checksum: str) -> str:
+    """Say what the next call does if this answer breaks off; as :func:`_receive` does it."""
+    ranges = response.headers.get("Accept-Ranges", "").lower()
+    if ranges == "none":
+        return "The same command begins anew: the host cannot go on from there"
+    if not (reply.note.validator or checksum):
+        return "The same command begins anew: nothing would tell that the file is still the same"
+    if response.status == 206 or ranges == "bytes":
+        return "The same command goes on from there, unless the file at the host has changed"
+    return "The same command goes on from there if the host can do that, and begins anew if not"
+
+
+def _blocks(response: HTTPResponse, url: str, timeout: float, outlook: str) -> Iterator[bytes]:
     """Yield blocks of bytes as they arrive."""
     while True:
         try:
             block = response.read1(_BLOCK)
         except (OSError, HTTPException) as error:
-            raise DownloadError(
-                f"{url}: {_cause(error, timeout)}. The same command goes on from there"
-            ) from error
+            raise DownloadError(f"{url}: {_cause(error, timeout)}. {outlook}") from error
         if not block:
             return
         yield block

@@ -15,7 +15,8 @@ from pathlib import Path
 from PIL import Image
 
 from rnnreport._checks import check_at_least
-from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.assets import DataFormatError, check_folder
+from rnnreport.data.foreign import check_content
 from rnnreport.data.pictures import SUFFIXES, list_pictures, read_picture
 from rnnreport.data.vocabulary import tokenise
 
@@ -105,19 +106,18 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
     MissingDataError
         If ``Images`` or ``captions.txt`` is not there.
     DataFormatError
-        If the file is not UTF-8, has another header, or a line of it has not two fields, names no
-        image file of the folder or has a caption without a word or with more than `max_words`; or
-        if an image has no caption. The message names the file and the line.
+        If either is something else, such as an archive; if the file is not UTF-8, has another
+        header, or a line of it has not two fields, names no image file of the folder or has a
+        caption without a word or with more than `max_words`; or if an image has no caption. The
+        message names the file and the line.
     ValueError
         If `max_words` is below 1.
     """
     if max_words is not None:
         check_at_least(1, max_words=max_words)
     path, folder = root / "captions.txt", root / "Images"
-    if not path.is_file():
-        raise MissingDataError(f"{path} is missing: expected the captions as CSV image,caption")
-    if not folder.is_dir():
-        raise MissingDataError(f"{folder} is missing: expected a folder of JPEG images")
+    check_content(path, "the captions as CSV image,caption")
+    check_folder(folder, "a folder of JPEG images")
     listing = list_pictures(folder)
     images = {image.name for image in listing.pictures}
     gone = {path.name for path in listing.left_out if path.suffix.lower() in SUFFIXES}

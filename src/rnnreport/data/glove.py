@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from rnnreport._files import write_whole
-from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.assets import DataFormatError
+from rnnreport.data.foreign import check_content
 from rnnreport.progress import track
 
 __all__ = ["WordVectors", "load_glove"]
@@ -52,7 +53,7 @@ def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -
     spaces in it, as some of the official files do; its last D fields are the numbers. Where a word
     stands twice, the first line counts. Numbers are read only where they are needed: on the first
     line, on the lines of `words` and on lines with too many fields. A word that is not UTF-8 is
-    passed over, unless it reads as one of `words` in Latin-1.
+    passed over, unless it reads as one of `words` in Latin-1. So is a byte order mark.
 
     Parameters
     ----------
@@ -75,10 +76,10 @@ def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -
     MissingDataError
         If the file is not there.
     DataFormatError
-        If the file is empty, starts with a header, or does not end with a newline; if a line has
-        too few fields or, where numbers are read, something that is not a finite number in float32;
-        if a word of `words` is not UTF-8, or the file holds none of them. The message names the
-        file and the line.
+        If it is no text file, is empty, starts with a header, or does not end with a newline; if a
+        line has too few fields or, where numbers are read, something that is not a finite number in
+        float32; if a word of `words` is not UTF-8, or the file holds none of them. The message
+        names the file and the line.
     ValueError
         If `words` is empty or holds a word twice.
     """
@@ -86,8 +87,7 @@ def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -
         raise ValueError("words must hold at least one word, got none")
     if len(set(words)) < len(words):
         raise ValueError("words must hold every word once")
-    if not path.is_file():
-        raise MissingDataError(f"{path} is missing: expected word vectors in GloVe's text format")
+    check_content(path, "word vectors in GloVe's text format")
     if cache is None:
         return _read(path, words)
     copy = cache / f"glove-{_key(path, words)}.safetensors"
@@ -104,7 +104,7 @@ def _read(path: Path, words: Sequence[str]) -> WordVectors:
     row_of = {word.encode(): row for row, word in enumerate(words)}
     rows: dict[int, Tensor] = {}
     with path.open("rb") as file:
-        first = file.readline()
+        first = file.readline().removeprefix(codecs.BOM_UTF8)
         width = _width(path, first)
         file.seek(0)
         lines: Iterable[bytes] = file
@@ -217,5 +217,6 @@ def _restore(path: Path, n_words: int) -> WordVectors | None:
         result.vectors.ndim == 2
         and result.has_vector.shape == (n_words,) == result.vectors.shape[:1]
         and (result.vectors.dtype, result.has_vector.dtype) == (torch.float32, torch.bool)
+        and bool(result.vectors.isfinite().all())
     )
     return result if fits else None

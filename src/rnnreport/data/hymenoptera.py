@@ -6,7 +6,7 @@ The layout is ``{train,val}/{ants,bees}`` with image files of many sizes in each
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnreport.data.assets import DataFormatError
+from rnnreport.data.assets import DataFormatError, what_is
 from rnnreport.data.pictures import SUFFIXES, list_pictures
 
 __all__ = ["CLASSES", "Hymenoptera", "load_hymenoptera"]
@@ -73,7 +73,7 @@ def load_hymenoptera(root: Path) -> Hymenoptera:
 def _images(folder: Path, left_out: list[Path]) -> tuple[Path, ...]:
     """Return the images of a class, and note what is no image."""
     if not folder.is_dir():
-        raise DataFormatError(f"{folder} is missing: expected a folder of images")
+        raise DataFormatError(f"{folder} {what_is(folder)}: expected a folder of images")
     listing = list_pictures(folder)
     if not listing.pictures:
         raise DataFormatError(

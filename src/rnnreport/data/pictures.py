@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.assets import DataFormatError, check_file
 
 __all__ = ["MOST_PIXELS", "SUFFIXES", "Listing", "list_pictures", "read_picture"]
 
@@ -77,11 +77,10 @@ def read_picture(path: Path) -> Image.Image:
     MissingDataError
         If there is no such file.
     DataFormatError
-        If the file is not an image that can be read, has more than :data:`MOST_PIXELS` pixels, or
-        numbers that are no shades of grey; the message names the file.
+        If it is no file, not an image that can be read, has more than :data:`MOST_PIXELS` pixels,
+        or numbers that are no shades of grey; the message names the file.
     """
-    if not path.is_file():
-        raise MissingDataError(f"{path} is missing: expected an image file")
+    check_file(path, "an image file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, on large or careless files
         try:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.assets import DataFormatError
+from rnnreport.data.foreign import check_content
 
 __all__ = [
     "LabelledSentences",
@@ -128,12 +129,11 @@ def read_labelled(path: Path) -> LabelledSentences:
     MissingDataError
         If there is no such file.
     DataFormatError
-        If a line is not UTF-8, begins with something else than 0 or 1, has no token after the label
-        or holds a carriage return that does not end it; or if the file holds no sentence. The
-        message names the file and the line.
+        If it is no text file; if a line is not UTF-8, begins with something else than 0 or 1, has
+        no token after the label or holds a carriage return that does not end it; or if the file
+        holds no sentence. The message names the file and the line.
     """
-    if not path.is_file():
-        raise MissingDataError(f"{path} is missing: expected lines of a label and a sentence")
+    check_content(path, "lines of a label and a sentence")
     sentences, labels = [], []
     for place, (label, *tokens) in _lines(path):
         if label not in _LABELS:

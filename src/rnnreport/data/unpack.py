@@ -15,6 +15,7 @@ from pathlib import Path
 from zipfile import BadZipFile, LargeZipFile, ZipFile, ZipInfo
 
 from rnnreport.data.assets import DataFormatError
+from rnnreport.data.foreign import content_of
 from rnnreport.progress import track
 
 __all__ = ["unpack"]
@@ -80,7 +81,10 @@ def unpack(
                     shutil.copyfileobj(member, target, 2**20)
     # A password is a RuntimeError, an unknown method a NotImplementedError, a cut an EOFError.
     except (BadZipFile, LargeZipFile, RuntimeError, EOFError, zlib.error) as error:
-        raise DataFormatError(f"{archive}: not a zip file that can be read ({error})") from error
+        cause = content_of(archive) if isinstance(error, BadZipFile) else ""
+        raise DataFormatError(
+            f"{archive}: not a zip file that can be read ({cause or error})"
+        ) from error
     return [folder / name for name in chosen]
 
 

@@ -1,14 +1,16 @@
 """Files of weights: the parameters of a network, by name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.assets import DataFormatError, check_file
+from rnnreport.data.foreign import content_of
 
-__all__ = ["load_into", "load_torchvision", "read_weights"]
+__all__ = ["check_finite", "load_into", "load_torchvision", "read_weights"]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -30,10 +32,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     MissingDataError
         If there is no such file.
     DataFormatError
-        If the file cannot be read, or holds something else than tensors by name.
+        If the file cannot be read, or holds something else than tensors by name, or a number that
+        is not finite.
     """
-    if not path.is_file():
-        raise MissingDataError(f"{path} is missing: expected a file of weights")
+    check_file(path, "a file of weights")
     state: object
     try:
         if path.suffix == ".safetensors":
@@ -41,12 +43,42 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a broken file does to a reader cannot be foreseen
-        raise DataFormatError(f"{path}: not a file of weights ({error})") from error
+        cause = content_of(path) or str(error)
+        if path.suffix != ".safetensors" and cause.startswith("it is a zip archive"):
+            cause = f"a zip archive, and not as torch.save writes it: {error}"
+        raise DataFormatError(f"{path}: not a file of weights ({cause})") from error
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise DataFormatError(f"{path}: not a file of weights (expected tensors by name)")
+    check_finite(state, str(path))
     return dict(state)
+
+
+def check_finite(tensors: Mapping[str, Tensor], place: str) -> None:
+    """Refuse tensors with NaN or infinity: what is computed with them means nothing.
+
+    Parameters
+    ----------
+    tensors
+        By name.
+    place
+        Where they come from, for the message.
+
+    Raises
+    ------
+    DataFormatError
+        If one of them holds such a number; the message names it.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        numbers = tensor if tensor.element_size() > 1 else tensor.float()  # some lack isfinite
+        count = int((~numbers.isfinite()).sum())
+        if count:
+            raise DataFormatError(
+                f"{place}: {name} holds NaN or infinity in {count:,} of {tensor.numel():,} numbers"
+            )
 
 
 def load_into(network: nn.Module, path: Path, name: str) -> None:

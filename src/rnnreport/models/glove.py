@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from rnnreport._checks import check_at_least
+from rnnreport._checks import check_at_least, check_loss
 from rnnreport.layers import cooccurrences, glove_loss
 from rnnreport.progress import track
 
@@ -114,11 +114,7 @@ def train_glove(
                 # The small term is for the numbers that no pair has moved yet: 0 / 0.
                 param.addcdiv_(gradient, square.sqrt().add_(1e-10), value=-learning_rate)  # (G10)
             total += loss.item()
-        if not math.isfinite(total):
-            raise FloatingPointError(
-                f"the loss of epoch {epoch} is not finite: try a learning_rate below "
-                f"{learning_rate}"
-            )
+        check_loss(total, f" in epoch {epoch}", f"learning_rate than {learning_rate}")
         losses.append(total / len(rows))
 
     lonely = torch.ones(n_words, dtype=torch.bool, device=words.device)

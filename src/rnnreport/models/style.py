@@ -598,7 +598,8 @@ class _Record:
         if not all(map(math.isfinite, values.values())):
             losses = ", ".join(f"{name} {value:g}" for name, value in values.items())
             raise FloatingPointError(
-                f"the loss is not finite ({losses}): try a smaller learning rate"
+                f"the loss is not finite ({losses}): smaller weights of the losses may help, or a "
+                "smaller learning_rate"
             )
         for name, value in values.items():
             self.history[name].append(value)

@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from rnnreport._checks import check_choice
+from rnnreport._checks import check_choice, check_loss
 from rnnreport.data.features import statistics
 from rnnreport.data.weights import load_torchvision
 from rnnreport.models.embedded import load_embedded
@@ -308,9 +308,7 @@ def _train(
             optimiser.step()
             scheduler.step()
             total += loss.item() * len(batch)
-        if not math.isfinite(total):
-            raise FloatingPointError(f"the loss is {total / count}: try a smaller learning rate")
-        yield total / count
+        yield check_loss(total / count)
 
 
 @torch.no_grad()

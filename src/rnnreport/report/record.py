@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnreport._checks import check_choice
-from rnnreport._files import write_whole
+from rnnreport._files import check_writable, write_whole
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.names import PARTS, PartName
 from rnnreport.show.plots import Curves, Panel
@@ -26,6 +26,7 @@ __all__ = [
     "Painted",
     "Record",
     "Run",
+    "check_record_folder",
     "load_record",
     "record_folder",
     "write_record",
@@ -195,6 +196,23 @@ class Record:
 def record_folder() -> Path:
     """Return the folder of records: ``docs/recorded`` of a checkout; a wheel has none."""
     return Path(__file__).parents[3] / "docs" / "recorded"
+
+
+def check_record_folder() -> None:
+    """Find out before hours of computing whether records can be written.
+
+    Raises
+    ------
+    OSError
+        If this package is not installed from a checkout, or the folder cannot be written to.
+    """
+    folder = record_folder()
+    if not folder.parent.is_dir():
+        raise OSError(
+            f"there is no folder {folder.parent}: records are kept in a checkout of the "
+            "repository, and this package is not installed from one"
+        )
+    check_writable(folder, "records are kept there")
 
 
 def load_record(part: PartName, folder: Path | None = None) -> Record:

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from rnnreport._files import check_writable, store_folder, write_whole
 from rnnreport.data.assets import NEEDS, MissingDataError, find
+from rnnreport.data.weights import check_finite
 from rnnreport.names import TRAINING_TIMES
 from rnnreport.progress import say
 from rnnreport.runs.definitions import definitions, hash_of
@@ -49,6 +50,7 @@ __all__ = [
     "mean_history",
     "one_thread",
     "store_folder",
+    "weights_of",
 ]
 
 Json = Any  # what json.loads returns
@@ -350,6 +352,8 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
         If their file is gone.
     ValueError
         If the file is not the one that was written with the result.
+    DataFormatError
+        If a tensor holds NaN or infinity; the message names the file and the tensor.
     """
     if not result.tensors:
         return {}
@@ -357,7 +361,27 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
     packed = path.read_bytes()
     if hashlib.sha256(packed).hexdigest() != result.tensors:
         raise ValueError(f"{path} has changed since its result was stored: delete it and run again")
-    return safetensors.torch.load(packed)
+    tensors = safetensors.torch.load(packed)
+    check_finite(tensors, str(path))
+    return tensors
+
+
+def weights_of(tensors: Mapping[str, Tensor], module: str) -> dict[str, Tensor]:
+    """Return the weights of a module by their names in it.
+
+    Parameters
+    ----------
+    tensors
+        From :func:`load_tensors`; those of the module have its name and a dot before their own.
+    module
+        The name of the module, such as ``"model"``.
+    """
+    prefix = f"{module}."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _computed(request: Request, compute: Callable[[], Outcome]) -> Result:

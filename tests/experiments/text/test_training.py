@@ -294,7 +294,7 @@ def test_the_pages_are_no_part_of_a_result() -> None:
 
 @pytest.mark.usefixtures("few")
 def test_a_diverging_loss_stops_the_training() -> None:
-    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf).*smaller learning rate"):
+    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf).*smaller learning_rate"):
         run(tiny("bag", learning_rate=1e38))
 
 
@@ -378,7 +378,7 @@ def test_an_error_in_a_process_of_its_own_reaches_the_caller(
     config = replace(default_config("bag", profile="sample"), epochs=1)
     configs = [config, replace(config, seed=1), replace(config, learning_rate=1e38)]
     state = torch.random.get_rng_state()
-    with pytest.raises(FloatingPointError, match="smaller learning rate"):
+    with pytest.raises(FloatingPointError, match="smaller learning_rate"):
         engine.results(text_training, configs, label="text", workers=2)
     assert torch.equal(state, torch.random.get_rng_state())
     stored = all_results("text")  # one of two was done when the third began

@@ -7,7 +7,6 @@ what is in other images, as the captions of validation images show.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -16,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rnnreport._checks import check_choice, check_numbers
+from rnnreport._checks import check_choice, check_loss, check_numbers
 from rnnreport.data.features import project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.captioning.data import Captions, ImageData, Words, image_data
@@ -286,9 +285,4 @@ def _learn_and_caption(config: ByHeartConfig) -> Outcome:
 
 
 def _finite(loss: Tensor, epoch: int) -> float:
-    value = float(loss)
-    if not math.isfinite(value):
-        raise FloatingPointError(
-            f"the loss is {value} in epoch {epoch}: try a smaller learning rate"
-        )
-    return value
+    return check_loss(float(loss), f" in epoch {epoch}")

@@ -16,7 +16,7 @@ from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.models.captioning import CaptioningRNN
 from rnnreport.names import CellType, Profile
 from rnnreport.runs import store
-from rnnreport.runs.store import Result, load_tensors
+from rnnreport.runs.store import Result, load_tensors, weights_of
 
 __all__ = ["TrainedCaptioner", "build_network", "latest", "pack_projection", "write_captions"]
 
@@ -45,7 +45,7 @@ class TrainedCaptioner:
     OSError
         If the file of weights is gone.
     DataFormatError
-        If the weights do not fit the network that the configuration describes.
+        If the weights are not finite, or do not fit the network that the configuration describes.
     """
 
     def __init__(self, result: Result) -> None:
@@ -55,11 +55,7 @@ class TrainedCaptioner:
         self.vocabulary = CaptionVocabulary(tuple(result.details["words"]))
         self._projection = _unpack_projection(tensors)
         self.model = build_network(self.config, self.vocabulary, self._projection, Generator())
-        weights = {
-            name.removeprefix("model."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("model.")
-        }
+        weights = weights_of(tensors, "model")
         shapes = {name: param.shape for name, param in self.model.params.items()}
         if {name: param.shape for name, param in weights.items()} != shapes:
             raise DataFormatError(

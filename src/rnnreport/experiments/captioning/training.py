@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from rnnreport._checks import check_loss
 from rnnreport.data.features import Projection, project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.experiments.captioning.data import (
@@ -238,12 +239,8 @@ def _train(
                 param.grad = grads[name]
             torch.nn.utils.clip_grad_norm_(model.params.values(), config.clip_norm)
             adam.step()
-            history["loss"].append(float(loss))
+            history["loss"].append(check_loss(float(loss), f" in epoch {epoch}"))
             losses.append((float(loss), len(batch)))
-            if not math.isfinite(losses[-1][0]):
-                raise FloatingPointError(
-                    f"the loss is {losses[-1][0]} in epoch {epoch}: try a smaller learning rate"
-                )
         history["train_loss"].append(_mean(losses))
         history["val_loss"].append(_loss(model, val, config.batch_size))
         if history["val_loss"][-1] == min(history["val_loss"]):

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport import nn
+from rnnreport._checks import check_loss
 from rnnreport.data.sentences import Sentences, order_by_length
 from rnnreport.models.text import TextClassifier
 from rnnreport.progress import track
@@ -167,11 +168,9 @@ def train_epoch(
     losses = []
     truths = torch.split(labels[order], batch_size)
     for batch, truth in zip(sentences.take(order).batches(batch_size), truths, strict=True):
-        losses.append(model.loss(batch, truth, generator))
+        losses.append(check_loss(model.loss(batch, truth, generator)))
         optimiser.step()
         scheduler.step()
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]}: try a smaller learning rate")
     return losses
 
 

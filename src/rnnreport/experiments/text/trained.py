@@ -22,7 +22,7 @@ from rnnreport.models.text import (
 )
 from rnnreport.names import ModelName, Profile
 from rnnreport.runs import store
-from rnnreport.runs.store import Result, load_tensors
+from rnnreport.runs.store import Result, load_tensors, weights_of
 
 __all__ = ["TrainedClassifier", "build_model", "latest", "pack_words"]
 
@@ -49,18 +49,14 @@ class TrainedClassifier:
     OSError
         If the file of weights is gone.
     DataFormatError
-        If the weights do not fit the model that the configuration describes.
+        If the weights are not finite, or do not fit the model that the configuration describes.
     """
 
     def __init__(self, result: Result) -> None:
         tensors = load_tensors(result)
         self.result = result
         self.vocabulary = _unpack_words(tensors["words"])
-        weights = {
-            name.removeprefix("model."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("model.")
-        }
+        weights = weights_of(tensors, "model")
         vectors = weights.get("vectors", torch.zeros(len(self.vocabulary), 1))
         self.model = build_model(TextConfig(**result.config), vectors, Generator().manual_seed(0))
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from rnnreport.data.assets import DataFormatError
 from rnnreport.data.views import centre_view
@@ -15,7 +15,7 @@ from rnnreport.experiments.transfer.training import TransferConfig
 from rnnreport.models.transfer import Head
 from rnnreport.names import Mode, Profile
 from rnnreport.runs import store
-from rnnreport.runs.store import Result, load_tensors
+from rnnreport.runs.store import Result, load_tensors, weights_of
 
 __all__ = ["TrainedImageClassifier", "latest"]
 
@@ -56,8 +56,13 @@ class TrainedImageClassifier:
         self._lower, self._upper = network.split(len(network.blocks) if frozen else config.cut)
         self._head = Head(torch.zeros(1, network.feature_dim), len(CLASSES))
         tensors = load_tensors(result)
-        _load(self._upper, tensors, "upper.", result)
-        _load(self._head, tensors, "head.", result)
+        for name, module in (("upper", self._upper), ("head", self._head)):
+            try:
+                module.load_state_dict(weights_of(tensors, name))
+            except RuntimeError as error:
+                raise DataFormatError(
+                    f"the weights of {result.experiment} {result.key[:20]} do not fit: {error}"
+                ) from error
 
     @torch.no_grad()
     def probabilities(self, pictures: Sequence[Image.Image]) -> Tensor:
@@ -82,21 +87,6 @@ class TrainedImageClassifier:
         if len(self._upper):  # it has learned from maps that are kept in half precision
             maps = self._upper(maps.half().float())
         return maps.mean((2, 3))
-
-
-def _load(module: nn.Module, tensors: dict[str, Tensor], prefix: str, result: Result) -> None:
-    """Give a module the tensors whose names begin with a prefix."""
-    weights = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise DataFormatError(
-            f"the weights of {result.experiment} {result.key[:20]} do not fit: {error}"
-        ) from error
 
 
 def latest(mode: Mode, profile: Profile = "auto") -> TrainedImageClassifier:
