@@ -252,7 +252,10 @@ def test_tensors_come_back(run: Run, tmp_path: Path) -> None:
 
 def test_tensors_that_are_not_finite_are_refused(run: Run) -> None:
     weights = {"model.W": torch.ones(1), "model.model.b": torch.ones(2), "c": torch.ones(2)}
-    assert weights_of(load_tensors(run(Computer(tensors=weights)))).keys() == {"W", "model.b"}
+    assert weights_of(load_tensors(run(Computer(tensors=weights))), "model").keys() == {
+        "W",
+        "model.b",
+    }
     weights["model.W"] = torch.tensor([1.0, torch.nan])
     result = run(Computer(tensors=weights), Config(size=9))
     with pytest.raises(DataFormatError, match=r"toy-.*\.safetensors: model.W holds NaN"):
