@@ -51,6 +51,7 @@ def track(
                 ncols=80,
                 mininterval=0.5,
                 miniters=0,  # else one light item too many is waited for before the bar moves
+                smoothing=0,  # the mean speed: of work, unlike of items, it hardly changes
                 bar_format=_BY_WEIGHT,
             ) as bar:
                 for item, weight in zip(items, weights, strict=True):
