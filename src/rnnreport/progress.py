@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO, TypeVar
 
 from tqdm import tqdm
@@ -21,16 +21,42 @@ __all__ = ["say", "track"]
 _T = TypeVar("_T")
 
 
-def track(items: Iterable[_T], label: str = "", *, total: int | None = None) -> Iterator[_T]:
+_BY_WEIGHT = (
+    "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"  # a sum of weights has no unit
+)
+
+
+def track(
+    items: Iterable[_T],
+    label: str = "",
+    *,
+    total: int | None = None,
+    weights: Sequence[float] | None = None,
+) -> Iterator[_T]:
     """Yield the items of a loop and draw a progress bar meanwhile.
 
-    `total` is the number of items, if `items` has no length.
+    `total` is the number of items, if `items` has no length. `weights` say how much work each item
+    is: the bar then counts work, and the time that it promises is right where items differ.
     """
     with _audience() as file:
         if file is None:
             yield from items
-        else:
+        elif weights is None:
             yield from tqdm(items, desc=label, total=total, file=file, ncols=80, mininterval=0.5)
+        else:
+            with tqdm(
+                desc=label,
+                total=sum(weights),
+                file=file,
+                ncols=80,
+                mininterval=0.5,
+                miniters=0,  # else one light item too many is waited for before the bar moves
+                smoothing=0,  # the mean speed: of work, unlike of items, it hardly changes
+                bar_format=_BY_WEIGHT,
+            ) as bar:
+                for item, weight in zip(items, weights, strict=True):
+                    yield item
+                    bar.update(weight)
 
 
 def say(text: str) -> None:

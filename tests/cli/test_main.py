@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import os
 import re
 import shlex
@@ -23,6 +24,7 @@ from PIL import Image
 from stored import store_result
 
 from rnnreport.asked import TEXT_ACCURACY
+from rnnreport.cli import apply
 from rnnreport.cli.main import main
 from rnnreport.data.assets import ASSETS, DataFormatError
 from rnnreport.data.vocabulary import Vocabulary
@@ -616,9 +618,9 @@ def test_stylise(
     asked: list[Any] = []
     usual = models_style.stylise
 
-    def quick(*arguments: Any, levels: Any, label: str) -> models_style.Stylised:
-        asked.extend([arguments[2].name, arguments[3].content, levels, label])
-        return usual(*arguments, levels=[levels[-1]._replace(steps=2)])
+    def quick(*arguments: Any, levels: Any, label: str, margin: int) -> models_style.Stylised:
+        asked.extend([arguments[2].name, arguments[3].content, levels, label, margin > 0])
+        return usual(*arguments, levels=[levels[-1]._replace(steps=2)], margin=margin)
 
     monkeypatch.setattr(models_style, "stylise", quick)
     for name, mode, size in (("content.png", "RGBA", (60, 40)), ("painting.png", "L", (50, 70))):
@@ -630,13 +632,74 @@ def test_stylise(
         ["stylise", content, painting, "--out", out, "--side", "64", "--content-weight", "0.5"]
     )
     assert status == 0
-    assert asked == ["embedded", 0.5, ((32, 60), (64, 60)), "stylising, embedded"]
-    message = capsys.readouterr().out
+    assert asked == ["embedded", 0.5, ((32, 60), (64, 60)), "stylising, embedded", True]
+    message, error = capsys.readouterr()
     assert message.startswith(f"{out}: 96 × 64 pixels by embedded in ")
-    assert message.rstrip().endswith("% of the style loss left")
+    assert message.count("\n") == 1
+    assert "the style" in message.split("; ")[1]
+    assert error == ""  # the result is larger than the picture
     with Image.open(out) as made:
         assert made.size == (96, 64)
         assert made.format == ("PNG" if suffix == ".png" else "JPEG")
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (9, 200, 30)])
+def test_stylise_says_that_a_picture_is_in_the_style_already(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], colour: tuple[int, int, int]
+) -> None:
+    path = str(tmp_path / "flat.png")
+    Image.new("RGB", (50, 40), colour).save(path)
+    assert main(["stylise", path, path, "--out", str(tmp_path / "out.png"), "--side", "32"]) == 0
+    message, error = capsys.readouterr()
+    assert message.endswith("; the picture was in this style from the beginning\n")
+    assert (
+        error
+        == f"""rnnreport: {path} has 50 × 40 pixels and is painted with 40 × 32: \
+--side 40 keeps its size and takes about 1.6 times as long
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "left", "words"),
+    [
+        (0.0, math.nan, "the picture was in this style from the beginning"),
+        (1e-13, 4.1e9, "the picture was in this style from the beginning"),
+        (1.5, 0.0, "close to the style (less than 0.1 % of the difference in style is left)"),
+        (1.5, 0.0028, "close to the style (0.3 % of the difference in style is left)"),
+        (1.5, 0.0101, "near the style (1.0 % of the difference in style is left)"),
+        (1.5, 0.2, "part of the way to the style (20.0 % of the difference in style is left)"),
+        (1.5, 0.8, "far from the style: a smaller --content-weight may bring it nearer"),
+        (1.5, 3.0, "far from the style: a smaller --content-weight may bring it nearer"),
+        (math.nan, math.nan, "far from the style: a smaller --content-weight may bring it nearer"),
+    ],
+)
+def test_how_near_a_style_is(before: float, left: float, words: str) -> None:
+    assert apply._nearness(before, left) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "painted", "remedy"),
+    [
+        ((600, 400), (384, 256), "--side 400 keeps its size and takes about 2.4 times as long"),
+        ((6000, 4000), (384, 256), "--side 2048 is the most and takes about 64 times as long"),
+        ((3000, 2048), (47, 32), "--side 2048 keeps its size and takes about 4096 times as long"),
+        ((6000, 4000), (3072, 2048), None),
+        ((384, 256), (384, 256), None),
+        ((96, 64), (384, 256), None),
+        ((20, 10), (64, 32), None),
+    ],
+)
+def test_a_result_that_is_smaller_than_the_picture(
+    capsys: pytest.CaptureFixture[str],
+    size: tuple[int, int],
+    painted: tuple[int, int],
+    remedy: str | None,
+) -> None:
+    apply._compare_sizes(Path("dog.jpg"), size, painted)
+    start = f"rnnreport: dog.jpg has {size[0]} × {size[1]} pixels and is painted with "
+    expected = f"{start}{painted[0]} × {painted[1]}: {remedy}\n" if remedy else ""
+    assert capsys.readouterr() == ("", expected)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -29,6 +31,7 @@ from rnnreport.models.style import (
     judge,
     load_network,
     peak_memory,
+    size_at,
     stylise,
     to_image,
     to_pixels,
@@ -327,6 +330,7 @@ def test_what_painting_gives(optimiser: str) -> None:
         optimiser=optimiser, learning_rate=rate, levels=(Level(32, 12), Level(40, 12)),
         snapshots=(1, 12, 24, 99),
     )  # fmt: skip
+    assert stylised.peak_memory == peak_memory()
     assert stylised.image.shape == (1, 3, 40, 48)
     assert not stylised.image.requires_grad
     assert 0 <= float(stylised.image.min()) < float(stylised.image.max()) <= 1
@@ -343,7 +347,6 @@ def test_what_painting_gives(optimiser: str) -> None:
     content, painting = (to_image(picture(seed), 40) for seed in (0, 2))
     judged = judge(stylised.image, content, painting, load_network("embedded"))
     assert judged == pytest.approx(stylised.style_left, rel=1e-3)
-    assert stylised.peak_memory == peak_memory()
 
 
 def test_painting_twice_gives_the_same() -> None:
@@ -357,18 +360,22 @@ def test_painting_begins_with_the_content() -> None:
     torch.testing.assert_close(begun.image, to_image(picture(0), 40))
 
 
-def test_the_image_is_clamped_after_a_step_and_not_within_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Each loss is that of the image after the step before."""
-    seen: list[Tensor] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Return the images whose losses are computed, as they come."""
+    images: list[Tensor] = []
     usual = Objective.parts
 
     def watch(self: Objective, image: Tensor) -> style.Parts:
-        seen.append(image.detach().clone())
+        images.append(image.detach().clone())
         return usual(self, image)
 
     monkeypatch.setattr(Objective, "parts", watch)
+    return images
+
+
+def test_the_image_is_clamped_after_a_step_and_not_within_it(seen: list[Tensor]) -> None:
+    """Each loss is that of the image after the step before."""
     stylised = paint(
         levels=[Level(32, 5), Level(40, 3)],
         optimiser="adam",
@@ -381,6 +388,78 @@ def test_the_image_is_clamped_after_a_step_and_not_within_it(
     for step in (1, 2, 3, 4, 6, 7, 8):
         assert torch.equal(seen[step], stylised.snapshots[step])
     assert float((stylised.image == 0).float().mean()) > 0.01  # the rate is far too large
+
+
+STILL = {"optimiser": "adam", "learning_rate": 1e-9}
+
+
+def test_a_margin_mirrors_the_picture_and_is_cropped(seen: list[Tensor]) -> None:
+    begun = paint(levels=[Level(32, 2), Level(40, 1)], margin=6, snapshots=[1], **STILL)
+    small = to_image(picture(0), 32)
+    torch.testing.assert_close(begun.snapshots[1], small)
+    mirrored = np.pad(small[0].numpy(), ((0, 0), (6, 6), (6, 6)), mode="reflect")
+    torch.testing.assert_close(seen[0][0], torch.from_numpy(mirrored))
+    assert [tuple(image.shape[2:]) for image in seen[2:4]] == [(52, 60)] * 2
+    enlarged = nn.functional.interpolate(small, (40, 48), mode="bicubic", antialias=True)
+    torch.testing.assert_close(begun.image, enlarged.clamp(0, 1))
+    assert begun.history["short_side"] == [32, 32, 40, 40]
+
+
+def test_a_margin_is_no_wider_than_a_picture_has_pixels(seen: list[Tensor]) -> None:
+    painted = paint(levels=[Level(32, 1)], margin=500)
+    assert painted.image.shape == (1, 3, 32, 38)
+    assert seen[0].shape == (1, 3, 32 + 2 * 31, 38 + 2 * 31)
+
+
+@pytest.mark.parametrize("seed", [2, 6])
+def test_a_margin_leaves_no_frame(seed: int) -> None:
+    """Of a picture of one colour, the edges are painted as bright as the inner part."""
+
+    def brighter(margin: int) -> float:
+        painted = stylise(
+            Image.new("RGB", (48, 48), (60, 60, 60)), picture(seed), load_network("embedded"),
+            WEIGHTS, levels=[Level(48, 20)], margin=margin,
+        )  # fmt: skip
+        grey = painted.image[0].mean(0)
+        inner = grey[6:-6, 6:-6].mean()
+        frame = (grey.sum() - grey[2:-2, 2:-2].sum()) / (48**2 - 44**2)
+        return float(frame - inner)
+
+    assert brighter(0) > 0.03
+    assert abs(brighter(8)) < 0.02
+
+
+@pytest.mark.parametrize("margin", [0, 5])
+def test_the_bar_counts_pixels(
+    monkeypatch: pytest.MonkeyPatch, seen: list[Tensor], margin: int
+) -> None:
+    weighed: list[float] = []
+    at: list[int] = []
+
+    def watch(items: range, _: str, *, weights: list[float]) -> Iterator[int]:
+        weighed.extend(weights)
+        for item in items:
+            at.append(len(seen))
+            yield item
+        at.append(len(seen))
+
+    monkeypatch.setattr(style, "track", watch)
+    paint(margin=margin)
+    assert weighed == [image[0, 0].numel() for image in seen[:7]]
+    assert at == list(range(8)), "a step is counted when it is done"
+
+
+@pytest.mark.parametrize("margin", [0, 8])
+def test_a_picture_in_its_own_style(margin: int) -> None:
+    """There is no way to go, and no share of it."""
+    network = load_network("embedded")
+    for same in (picture(0), Image.new("RGB", (40, 40)), Image.new("RGB", (40, 40), (9, 200, 30))):
+        painted = stylise(same, same, network, WEIGHTS, levels=[Level(32, 2)], margin=margin)
+        assert painted.style_before < 1e-9
+        assert torch.isfinite(painted.image).all()
+    assert style.Stylised(painted.image, {"style": [0.0]}, [], {}, 1.0, None).style_left == 0
+    none = style.Stylised(painted.image, {"style": [0.1]}, [], {}, 0.0, None)
+    assert math.isnan(none.style_left)
 
 
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
@@ -399,6 +478,15 @@ def test_arguments_that_do_not_fit() -> None:
         paint(optimiser="sgd")
     with pytest.raises(ValueError, match="short_side must be at least 32, got 8"):
         paint(levels=[Level(8, 1)])
+    with pytest.raises(ValueError, match="margin must be at least 0, got -1"):
+        paint(margin=-1)
+
+
+def test_size_at_a_short_side() -> None:
+    assert size_at((640, 480), 96) == (128, 96)
+    assert size_at((30, 99), 64) == (64, 211)
+    assert size_at((33, 32), 32) == (33, 32)
+    assert to_image(picture(0), 64).shape[:1:-1] == size_at((48, 40), 64)
 
 
 def test_from_coarse_to_fine() -> None:

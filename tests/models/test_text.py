@@ -322,7 +322,7 @@ def test_another_number_of_directions_is_refused(directions: int) -> None:
 
 
 def test_another_pooling_is_refused() -> None:
-    with pytest.raises(ValueError, match="pooling must be 'last' or 'max', got 'mean'"):
+    with pytest.raises(ValueError, match="pooling must be one of last, max, got 'mean'"):
         recurrent("rnn", 1, "mean")  # type: ignore[arg-type]
 
 

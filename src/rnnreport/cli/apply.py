@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rnnreport._files import write_whole
-from rnnreport.cli.arguments import Commands, add_profile, file_ending_with, side, weight
+from rnnreport.cli.arguments import (
+    LARGEST_SIDE,
+    Commands,
+    add_profile,
+    file_ending_with,
+    side,
+    weight,
+)
 from rnnreport.cli.memory import check_memory
 from rnnreport.data.assets import DataFormatError, MissingDataError, check_file, find, what_is
 from rnnreport.names import CELLS, MODELS, MODES, NETWORKS
@@ -106,8 +113,12 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--side",
         type=side,
-        default=256,
-        help="the result's short side in pixels (default: 256)",
+        default=_SIDE,
+        metavar="PIXELS",
+        help=(
+            f"the result's short side (default: {_SIDE}, whatever the picture's own); twice the "
+            "side takes four times as long and as much memory"
+        ),
     )
     parser.add_argument(
         "--content-weight",
@@ -282,18 +293,27 @@ def _stylise(arguments: argparse.Namespace) -> None:
 
     from rnnreport.data.pictures import read_picture
     from rnnreport.experiments.paintings import feature_network
-    from rnnreport.models.style import StyleSettings, coarse_to_fine, stylise, to_pixels
+    from rnnreport.models.style import (
+        MARGIN,
+        StyleSettings,
+        coarse_to_fine,
+        size_at,
+        stylise,
+        to_pixels,
+    )
 
     content, painting = map(read_picture, (arguments.content, arguments.style))
     name = arguments.network or ("vgg19" if find("vgg19") else "embedded")
     network = feature_network(name)
-    check_memory([content.size, painting.size], arguments.side)
+    check_memory([content.size, painting.size], arguments.side, MARGIN)
+    _compare_sizes(arguments.content, content.size, size_at(content.size, arguments.side))
     stylised = stylise(
         content,
         painting,
         network,
         StyleSettings(content=arguments.content_weight, variation=0.05),
         levels=coarse_to_fine(arguments.side, (40, 60, 60)),
+        margin=MARGIN,
         label=f"stylising, {name}",
     )
     picture = Image.fromarray(to_pixels(stylised.image).numpy())
@@ -308,5 +328,45 @@ def _stylise(arguments: argparse.Namespace) -> None:
     print(
         f"{arguments.out}: {picture.width} × {picture.height} pixels by {name} in "
         f"{stylised.seconds[-1]:.0f} s{memory}; "
-        f"{100 * stylised.style_left:.2g} % of the style loss left"
+        f"{_nearness(stylised.style_before, stylised.style_left)}"
     )
+
+
+def _compare_sizes(path: Path, size: tuple[int, int], painted: tuple[int, int]) -> None:
+    """Say it where the result will be smaller than the picture, and how to have it larger."""
+    side = min(painted)
+    largest = min(*size, LARGEST_SIDE)
+    if side >= largest:
+        return
+    how_large = "keeps its size" if largest == min(size) else "is the most"
+    longer = (largest / side) ** 2
+    print(
+        f"rnnreport: {path} has {size[0]} × {size[1]} pixels and is painted with "
+        f"{painted[0]} × {painted[1]}: --side {largest} {how_large} and takes about "
+        f"{longer:.{1 if longer < 10 else 0}f} times as long",
+        file=sys.stderr,
+    )
+
+
+def _nearness(before: float, left: float) -> str:
+    """Say how near to the painting's style a picture has come; NaN is far.
+
+    `before` is the style loss of the picture, in shares of the painting's own Gram matrices, and
+    `left` the share of it at the end.
+    """
+    if before < _IN_THE_STYLE:
+        return "the picture was in this style from the beginning"
+    figure = f"{100 * left:.1f} %" if left >= 0.001 else "less than 0.1 %"
+    for most, words in _NEARNESS:
+        if left <= most:
+            return f"{words} ({figure} of the difference in style is left)"
+    return "far from the style: a smaller --content-weight may bring it nearer"
+
+
+_SIDE = 256  # a minute or two on one core
+_IN_THE_STYLE = 0.01  # parts of one picture differ by more
+_NEARNESS = (
+    (0.01, "close to the style"),
+    (0.1, "near the style"),
+    (0.5, "part of the way to the style"),
+)

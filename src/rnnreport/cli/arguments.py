@@ -12,6 +12,7 @@ from rnnreport._files import check_writable
 from rnnreport.names import PROFILES
 
 __all__ = [
+    "LARGEST_SIDE",
     "Commands",
     "add_profile",
     "add_workers",
@@ -22,6 +23,9 @@ __all__ = [
     "side",
     "weight",
 ]
+
+LARGEST_SIDE = 2048
+"""Of a picture that is painted, in pixels."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -88,8 +92,10 @@ def seed(text: str) -> int:
 
 def side(text: str) -> int:
     """Read the side of a picture in pixels."""
-    if not text.isdecimal() or not 32 <= int(text) <= 2048:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 32 to 2048, got {text!r}")
+    if not text.isdecimal() or not 32 <= int(text) <= LARGEST_SIDE:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 32 to {LARGEST_SIDE}, got {text!r}"
+        )
     return int(text)
 
 

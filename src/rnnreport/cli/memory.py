@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,27 +19,30 @@ _FIXED, _PER_PIXEL = 64 << 20, 3500
 _SMALLEST_SIDE = 32
 
 
-def check_memory(sizes: Sequence[tuple[int, int]], side: int) -> None:
+def check_memory(sizes: Sequence[tuple[int, int]], side: int, margin: int) -> None:
     """Raise a ``MemoryError`` if pictures of such shapes do not fit at a short side.
 
-    The error says the largest side that does.
+    Around the picture a margin is painted too. The error says the largest side that fits.
     """
     free = free_memory()
-    shape = max(sizes, key=lambda size: max(size) / min(size))
-    ratio = max(shape) / min(shape)
-    needed = _FIXED + _PER_PIXEL * ratio * side**2
-    if free is None or needed <= free:
+    width, height = max(sizes, key=lambda size: max(size) / min(size))
+    ratio = max(width, height) / min(width, height)
+
+    def needed(side: int) -> int:
+        pixels = (side + 2 * margin) * (ratio * side + 2 * margin)
+        return math.ceil(_FIXED + _PER_PIXEL * pixels)
+
+    if free is None or needed(side) <= free:
         return
-    largest = math.isqrt(int(max(0, free - _FIXED) / (_PER_PIXEL * ratio)))
-    width, height = shape
+    largest = bisect_right(range(side), free, key=needed) - 1
     remedy = (
         f"--side {largest} fits"
         if largest >= _SMALLEST_SIDE
         else f"a picture of {width} × {height} is too long for any side"
     )
     raise MemoryError(
-        f"--side {side} takes about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are "
-        f"free: {remedy}"
+        f"--side {side} takes about {needed(side) / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB "
+        f"are free: {remedy}"
     )
 
 

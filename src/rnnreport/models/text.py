@@ -10,13 +10,14 @@ Dropout and word dropout act where a generator is given, that is in training, an
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import embedding
 
 from rnnreport import nn
+from rnnreport._checks import check_choice
 from rnnreport.data.sentences import Sentences
 from rnnreport.layers import embedding_bag_backward, embedding_bag_forward, sigmoid_loss
 
@@ -225,8 +226,7 @@ class RecurrentClassifier(TextClassifier):
     ) -> None:
         if directions not in (1, 2):
             raise ValueError(f"directions must be 1 or 2, got {directions}")
-        if pooling not in ("last", "max"):
-            raise ValueError(f"pooling must be 'last' or 'max', got {pooling!r}")
+        check_choice("pooling", pooling, get_args(Pooling))
         super().__init__()
         self.vectors = torch.nn.Parameter(vectors.clone())
         self.layers = torch.nn.ModuleList(

@@ -12,6 +12,7 @@ from rnnreport.experiments.paintings import (
     style_data,
 )
 from rnnreport.models.style import (
+    MARGIN,
     SETTINGS,
     Level,
     StyleSettings,
@@ -177,6 +178,7 @@ def _paint(config: StyleConfig) -> Outcome:
         network,
         config.settings,
         levels=config.levels,
+        margin=MARGIN,
         snapshots=config.snapshots,
         label=f"{config.painting}, {config.network}",
     )
