@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rnnreport.cli.arguments import Commands, add_profile, add_workers
 from rnnreport.data.assets import NEEDS, resolve
@@ -95,6 +95,7 @@ def _captioning(profile: ResolvedProfile) -> None:
     summary = study(profile)
     first = next(iter(summary.results.values()))[0]
     print(f"captions, on {first.data['name']} (profile {first.data['profile']})")
+    _print_left_out(summary.data.left_out)
     print(f"  {'':<22}{'':<11}{'CIDEr':>7}{'95 % interval':>15}{'BLEU-4':>9}{'ROUGE-L':>9}{'s':>7}")
     for row in summary.rows:
         low, high = row.intervals["cider"]
@@ -133,8 +134,7 @@ def _transfer(profile: ResolvedProfile) -> None:
     first = summary.results["frozen"][0]
     data = summary.data
     print(f"transfer, on {data.name} (profile {data.profile}): {first.data['amount']}")
-    if data.left_out:
-        print(f"  left out    {', '.join(data.left_out)}")
+    _print_left_out(data.left_out)
     print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")
     for row in summary.rows:
         low, high = row.last_interval
@@ -145,6 +145,12 @@ def _transfer(profile: ResolvedProfile) -> None:
             f"{row.best_mean:8.4f}{source:>8}{seconds:7.0f}"
         )
     print()
+
+
+def _print_left_out(names: Sequence[str]) -> None:
+    """Name what stands among the pictures of a folder and is none."""
+    if names:
+        print(f"  left out    {', '.join(names)}")
 
 
 def _style(profile: ResolvedProfile) -> None:
