@@ -13,7 +13,7 @@ import pytest
 from rnnreport.cli.main import main
 from rnnreport.data.assets import MissingDataError
 from rnnreport.names import ALL_PAGES, PAGES, PARTS, PartName, parts_of
-from rnnreport.report import parts
+from rnnreport.report import estimates, parts
 from rnnreport.report import prepare as _prepare
 from rnnreport.report.parts import Plan, Runs, plan, runs_of
 from rnnreport.report.prepare import prepare
@@ -85,6 +85,23 @@ def test_a_summary_comes_first(counter: Counter) -> None:
     assert re.fullmatch(r"  done in \d+ s: then text, then style", next(lines))
     assert counter.computed[2:] == ["text-1", "style-1"]
     assert next(lines).startswith("Ran 4 in ")
+
+
+@pytest.mark.usefixtures("counter")
+def test_a_summary_says_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {("text", 0): 120, ("text", 1): 240, ("style", 0): 60, ("style", 1): 600}
+    rules = {Config: lambda config: seconds[config.part, config.number]}
+    monkeypatch.setattr(estimates, "_RULES", rules)
+    monkeypatch.setattr(estimates, "_calibration", lambda: 1.0)
+    lines = list(prepare(["text", "style"], workers=1))
+    assert lines[1].endswith("2 to run, about 6 min by themselves")
+    assert lines[2].endswith("2 to run, about 10 min by themselves")
+    assert lines[3] == "  By an estimate, all of it takes about 15 min."
+    # The first stage was far shorter than it should have been, and so will the second be.
+    assert re.fullmatch(r"  done in \d+ s: first text, first style; under a minute left", lines[4])
+    assert re.fullmatch(r"  done in \d+ s: then text, then style", lines[5])
+    again = list(prepare(["text", "style"]))
+    assert again[1].endswith("2 runs stored, nothing to run")
 
 
 def test_all_there_is_known_without_asking(counter: Counter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from rnnreport._checks import check_choice
@@ -55,7 +56,7 @@ class Runs:
     stage: int = 0
     chained: bool = False
 
-    @property
+    @cached_property  # of thousands of photographs, each one looks at every file
     def requests(self) -> list[Request]:
         """The request of each run."""
         return [self.experiment.request(config) for config in self.configs]

@@ -58,19 +58,32 @@ def prepare(
         yield from lines
         return
     # Imported here: torch takes seconds.
+    from rnnreport.report.estimates import Outlook
     from rnnreport.report.parts import do, plan
 
     start = time.perf_counter()
     plans = []
+    outlook = Outlook(workers)
     yield "What the pages rest on:"
     for part in parts:
         plans.append(plan(part, profile))
-        yield _line(plans[-1])
-    begin = time.perf_counter()
-    for label in do(plans, workers=workers):
-        yield f"  done in {_duration(time.perf_counter() - begin)}: {label}"
-        begin = time.perf_counter()
+        outlook.add(plans[-1])
+        yield _line(plans[-1], outlook.seconds(plans[-1:]))
     n_missing = sum(each.n_missing for each in plans)
+    whole = outlook.seconds(plans)
+    if n_missing and whole is not None:
+        yield f"  By an estimate, all of it takes {_about(whole)}."
+    begin = first = time.perf_counter()
+    stages = sorted({runs.stage for each in plans for runs in each.missing})
+    for stage, label in zip(stages, do(plans, workers=workers), strict=True):
+        now = time.perf_counter()
+        left = outlook.seconds(plans, after=stage)
+        more = ""
+        if whole and left:
+            # By now it is known how far the estimate was off.
+            more = f"; {_about(left * (now - first) / (whole - left))} left"
+        yield f"  done in {_duration(now - begin)}: {label}{more}"
+        begin = now
     if n_missing:
         yield f"Ran {n_missing} in {_duration(time.perf_counter() - start)}."
     requests = [request for each in plans for runs in each.runs for request in runs.requests]
@@ -82,12 +95,27 @@ def prepare(
         write_whole(note, json.dumps(state).encode())
 
 
-def _line(plan: Plan) -> str:
+def _line(plan: Plan, seconds: float | None = None) -> str:
     data = _WORDS[plan.profile]
     if plan.profile == "full":
         data += f" ({', '.join(NEEDS[plan.part])})"
     todo = f"{plan.n_missing} to run" if plan.n_missing else "nothing to run"
+    if plan.n_missing and seconds is not None:
+        todo += f", {_about(seconds)} by themselves"
     return f"  {plan.part:<11} {data}: {plan.n_stored} runs stored, {todo}"
+
+
+def _about(seconds: float) -> str:
+    """Say an estimate in words, as roughly as it is known."""
+    minutes = seconds / 60
+    if minutes < 0.75:
+        return "under a minute"
+    if minutes < 9.5:
+        return f"about {round(minutes)} min"
+    if minutes < 57.5:
+        return f"about {5 * round(minutes / 5)} min"
+    hours, quarters = divmod(round(minutes / 15), 4)
+    return f"about {hours} h {15 * quarters:02} min"
 
 
 def _duration(seconds: float) -> str:
