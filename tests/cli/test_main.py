@@ -47,7 +47,7 @@ from rnnreport.models import style as models_style
 from rnnreport.models.embedded import EmbeddedNetwork
 from rnnreport.names import MODELS, MODES, PARTS, CellType, Mode, PartName, Profile, ResolvedProfile
 from rnnreport.report import parts
-from rnnreport.report.parts import Plan
+from rnnreport.report.parts import Plan, Runs
 from rnnreport.runs.store import Outcome, Result
 from rnnreport.samples.insects import generate_insects
 
@@ -74,14 +74,14 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int | None]]:
 
     def plan(part: PartName, profile: Profile) -> Plan:
         resolved: ResolvedProfile = "full" if profile == "full" else "sample"
-        return Plan(part, resolved, (), ())
+        return Plan(part, resolved, (), (Runs("a run", captioning_training, (None,)),))
 
-    def do(plans: Sequence[Plan], *, workers: int | None) -> Iterator[str]:
-        calls.extend((each.part, each.profile, workers) for each in plans)
-        yield "all"
+    def complete(planned: Sequence[Plan], *, workers: int | None) -> Iterator[str]:
+        calls.extend((each.part, each.profile, workers) for each in planned)
+        yield "  about a minute"
 
     monkeypatch.setattr(parts, "plan", plan)
-    monkeypatch.setattr(parts, "do", do)
+    monkeypatch.setattr("rnnreport.report.prepare.complete", complete)
     return calls
 
 
@@ -167,7 +167,8 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         result = SimpleNamespace(
             data={"name": "pretended photographs", "profile": "full"}, wall_time=21.0
         )
-        return SimpleNamespace(results={"attention": [result, result]}, rows=rows)
+        data = SimpleNamespace(left_out=("gone.jpg", "notes.txt"))
+        return SimpleNamespace(results={"attention": [result, result]}, rows=rows, data=data)
 
     monkeypatch.setattr(captioning_study, "study", pretend)
     return asked
@@ -179,8 +180,11 @@ def test_run_captioning_prints_a_row_for_each_way(
     assert main(["run", "captioning", "--profile", "full"]) == 0
     assert [config.cell_type for config in runs] == _ALL_CELLS
     assert captions == ["full"]
-    *_, first, head, row, last = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    assert captured.err == "  about a minute\n"
+    *_, first, left_out, head, row, last = captured.out.splitlines()
     assert first == "captions, on pretended photographs (profile full)"
+    assert left_out.split(maxsplit=2) == ["left", "out", "gone.jpg, notes.txt"]
     assert row.split() == [
         "LSTM", "with", "attention", "Beam", "0.346", "0.290", "0.401", "0.123", "0.400", "42",
     ]  # fmt: skip

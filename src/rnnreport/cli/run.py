@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from rnnreport.cli.arguments import Commands, add_profile, add_workers
@@ -59,11 +60,13 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _part(part: PartName, arguments: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, and the other commands do not need it.
-    from rnnreport.report.parts import do, plan
+    from rnnreport.report.parts import plan
+    from rnnreport.report.prepare import complete
 
     planned = plan(part, arguments.profile)
-    for _ in do([planned], workers=arguments.workers):
-        pass
+    if planned.n_missing:
+        for line in complete([planned], workers=arguments.workers):
+            print(line, file=sys.stderr, flush=True)
     _SUMMARIES[part](planned.profile)
 
 

@@ -1,4 +1,4 @@
-"""The command ``rnnreport prepare``: do the missing runs of the pages."""
+"""Do the missing runs of the pages, and say what there is to do and how long it takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnnreport.names import PartName
     from rnnreport.report.parts import Plan
 
-__all__ = ["prepare"]
+__all__ = ["complete", "prepare"]
 
 _WORDS = {"full": "real data", "sample": "generated sample"}
 
@@ -57,18 +57,57 @@ def prepare(
     if lines is not None:
         yield from lines
         return
+    from rnnreport.report.parts import plan  # here: torch takes seconds
+
+    plans = []
+
+    def planned() -> Iterator[Plan]:
+        for part in parts:
+            plans.append(plan(part, profile))
+            yield plans[-1]
+
+    yield "What the pages rest on:"
+    yield from complete(planned(), workers=workers)
+    requests = [request for each in plans for runs in each.runs for request in runs.requests]
+    lines = ["What the pages rest on is all there:"]
+    lines += [_line(each._replace(missing=())) for each in plans]
+    state = {"lines": lines, "results": [request.path.name for request in requests]}
+    with contextlib.suppress(OSError):  # all is there; without the note it takes longer to see
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(note, json.dumps(state).encode())
+
+
+def complete(planned: Iterable[Plan], *, workers: int | None = None) -> Iterator[str]:
+    """Say what is missing and about how long it takes, run it, and say how long it took.
+
+    Parameters
+    ----------
+    planned
+        From :func:`rnnreport.report.parts.plan`.
+    workers
+        How many processes; as many as there are cores if not given.
+
+    Yields
+    ------
+    str
+        A line to print.
+
+    Raises
+    ------
+    Exception
+        What a run raises. All that was stored before is kept.
+    """
     # Imported here: torch takes seconds.
     from rnnreport.report.estimates import Outlook
-    from rnnreport.report.parts import do, plan
+    from rnnreport.report.parts import do
 
     start = time.perf_counter()
     plans = []
     outlook = Outlook(workers)
-    yield "What the pages rest on:"
-    for part in parts:
-        plans.append(plan(part, profile))
-        outlook.add(plans[-1])
-        yield _line(plans[-1], outlook.seconds(plans[-1:]))
+    for each in planned:
+        plans.append(each)
+        outlook.add(each)
+        yield _line(each, outlook.seconds([each]))
     n_missing = sum(each.n_missing for each in plans)
     whole = outlook.seconds(plans)
     if n_missing and whole is not None:
@@ -86,13 +125,6 @@ def prepare(
         begin = now
     if n_missing:
         yield f"Ran {n_missing} in {_duration(time.perf_counter() - start)}."
-    requests = [request for each in plans for runs in each.runs for request in runs.requests]
-    lines = ["What the pages rest on is all there:"]
-    lines += [_line(each._replace(missing=())) for each in plans]
-    state = {"lines": lines, "results": [request.path.name for request in requests]}
-    with contextlib.suppress(OSError):  # all is there; without the note it takes longer to see
-        note.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(note, json.dumps(state).encode())
 
 
 def _line(plan: Plan, seconds: float | None = None) -> str:
