@@ -420,7 +420,7 @@ def test_errors_of_an_experiment(
 
     monkeypatch.setattr(by_heart, "run", fail)
     assert main(["run"]) == status
-    assert capsys.readouterr().err == f"rnnreport: {message}\n"
+    assert capsys.readouterr().err == f"  about a minute\nrnnreport: {message}\n"
 
 
 def test_without_a_command_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
