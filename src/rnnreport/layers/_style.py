@@ -97,10 +97,10 @@ def style_loss(F: Tensor, A: Tensor, weight: float) -> tuple[Tensor, Tensor]:
     rows = _rows(F)
     check_shapes({"F": (F, _axes(F)), "A": (A, "C C")})
     check_alike(("F", F), A=A)
-    M = rows.shape[1]
-    error = torch.addmm(A, rows, rows.T, beta=-1, alpha=1 / M)  # G − A
+    share = 1 / rows.shape[1]  # the same rounded 1/M in loss and gradient
+    error = torch.addmm(A, rows, rows.T, beta=-1, alpha=share)  # G − A
     loss = weight * (error * error).sum()  # (L3)
-    dF = torch.mm(4 * weight / M * error, rows, out=torch.empty_like(rows))  # (N3)
+    dF = torch.mm(error.mul_(4 * weight).mul_(share), rows, out=torch.empty_like(rows))  # (N3)
     return loss, dF.view_as(F)
 
 

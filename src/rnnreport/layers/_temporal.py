@@ -200,8 +200,9 @@ def temporal_softmax_loss(x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, T
     dx = z.exp_()  # from here on in place: (T, N, V) is large
     total = dx.sum(2, keepdim=True)  # (T, N, 1)
     log_p = torch.where(mask, (right - total.log()).squeeze(2), 0)
-    loss = -log_p.sum() / sizes["N"]  # (T7)
-    share = mask.unsqueeze(2).to(x.dtype) / sizes["N"]
+    # The same rounded 1/N in both: so the gradient is exactly that of the loss.
+    share = mask.unsqueeze(2).to(x.dtype) / sizes["N"]  # (T, N, 1)
+    loss = -(log_p * share.squeeze(2)).sum()  # (T7)
     dx.mul_(share / total).scatter_add_(2, label, -share)  # (T8)
     dx[~mask] = 0  # zero, even where the scores are not finite
     return loss, dx
