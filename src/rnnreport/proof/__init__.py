@@ -1,5 +1,6 @@
-"""Derivatives by other means, against which a hand-derived gradient is checked."""
+"""Derivatives by other means: measured, and proven."""
 
+from rnnreport.proof import _functions, _moves  # noqa: F401  # they register the rules
 from rnnreport.proof._measured import (
     COMPLEX_STEP,
     central_difference,
@@ -8,12 +9,20 @@ from rnnreport.proof._measured import (
     gradient_residuals,
     relative_residual,
 )
+from rnnreport.proof._proven import DOUBT, Verdict, prove, prove_loss
+from rnnreport.proof._tensor import rule, view
 
 __all__ = [
     "COMPLEX_STEP",
+    "DOUBT",
+    "Verdict",
     "central_difference",
     "complex_step",
     "complex_step_gradient",
     "gradient_residuals",
+    "prove",
+    "prove_loss",
     "relative_residual",
+    "rule",
+    "view",
 ]

@@ -1,0 +1,336 @@
+"""Rules of operations that move numbers: views, copies, look-ups, and sums at given places."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnreport.proof._dual import Dual
+from rnnreport.proof._field import Residues
+from rnnreport.proof._tensor import Refusal, rule, view
+
+__all__ = ["axis_of", "cat", "gather", "joined", "where"]
+
+# Views. The first axis of the rows is not the caller's.
+
+
+def axis_of(dim: int, ndim: int) -> int:
+    """Return the place among the rows' axes of one of `ndim` axes of the caller's."""
+    return dim % max(1, ndim) + 1
+
+
+@view("view")
+@view("_unsafe_view")
+@view("_reshape_alias")
+def _view(rows: Tensor, size: Sequence[int], _stride: Any = None) -> Tensor:
+    return rows.view(len(rows), *size)
+
+
+@view("t")
+def _t(rows: Tensor) -> Tensor:
+    return rows.transpose(1, 2) if rows.ndim == 3 else rows.view_as(rows)
+
+
+@view("transpose")
+def _transpose(rows: Tensor, dim0: int, dim1: int) -> Tensor:
+    return rows.transpose(axis_of(dim0, rows.ndim - 1), axis_of(dim1, rows.ndim - 1))
+
+
+@view("permute")
+def _permute(rows: Tensor, dims: Sequence[int]) -> Tensor:
+    return rows.permute(0, *(axis_of(dim, rows.ndim - 1) for dim in dims))
+
+
+@view("unsqueeze")
+def _unsqueeze(rows: Tensor, dim: int) -> Tensor:
+    return rows.unsqueeze(axis_of(dim, rows.ndim))
+
+
+@view("squeeze")
+def _squeeze(rows: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    if dim is None:
+        dim = range(rows.ndim - 1)
+    dims = [dim] if isinstance(dim, int) else dim
+    axes = tuple(axis_of(each, rows.ndim - 1) for each in dims)
+    return rows.squeeze(tuple(axis for axis in axes if rows.shape[axis] == 1))
+
+
+@view("select")
+def _select(rows: Tensor, dim: int, index: int) -> Tensor:
+    return rows.select(axis_of(dim, rows.ndim - 1), index)
+
+
+@view("slice")
+def _slice(
+    rows: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
+    place: list[slice] = [slice(None)] * rows.ndim
+    place[axis_of(dim, rows.ndim - 1)] = slice(start, end, step)
+    return rows[tuple(place)]
+
+
+@view("expand")
+def _expand(rows: Tensor, size: Sequence[int], *, implicit: bool = False) -> Tensor:  # noqa: ARG001
+    ahead = len(size) - (rows.ndim - 1)
+    return rows[(slice(None), *(None,) * ahead)].expand(len(rows), *size)
+
+
+@view("split")
+def _split(rows: Tensor, split_size: int, dim: int = 0) -> list[Tensor]:
+    return list(torch.split(rows, split_size, axis_of(dim, rows.ndim - 1)))
+
+
+@view("split_with_sizes")
+def _split_with_sizes(rows: Tensor, split_sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
+    return list(rows.split_with_sizes(split_sizes, axis_of(dim, rows.ndim - 1)))
+
+
+@view("unbind")
+def _unbind(rows: Tensor, dim: int = 0) -> list[Tensor]:
+    return list(rows.unbind(axis_of(dim, rows.ndim - 1)))
+
+
+@view("diagonal")
+def _diagonal(rows: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    ndim = rows.ndim - 1
+    return rows.diagonal(offset, axis_of(dim1, ndim), axis_of(dim2, ndim))
+
+
+@view("alias")
+@view("detach")
+@view("real")
+@view("lift_fresh")
+def _alias(rows: Tensor) -> Tensor:
+    return rows.view_as(rows)
+
+
+# Copies.
+
+
+@rule("clone")
+@rule("_to_copy")
+def _clone(self: Dual, *, memory_format: Any = None, dtype: Any = None, **_kept: Any) -> Dual:
+    if dtype not in (None, torch.float64):
+        raise Refusal(f"a number is turned into {dtype}, which rounds: stay with float64")
+    keep = memory_format is None or memory_format == torch.preserve_format
+    return self.rearranged(torch.clone if keep else _contiguous)
+
+
+def _contiguous(rows: Tensor) -> Tensor:
+    return rows.clone(memory_format=torch.contiguous_format)
+
+
+@rule("copy")
+def _copy(self: Dual, src: Dual, non_blocking: bool = False) -> Dual:  # noqa: ARG001
+    return src
+
+
+@rule("cat")
+def cat(tensors: list[Dual], dim: int = 0) -> Dual:
+    """Join along an axis."""
+    ndim = max(len(each.shape) for each in tensors)
+    kept = [each for each in tensors if len(each.shape) == ndim]
+    return joined(kept, lambda rows: torch.cat(rows, axis_of(dim, ndim)))
+
+
+@rule("stack")
+def _stack(tensors: list[Dual], dim: int = 0) -> Dual:
+    ndim = len(tensors[0].shape) + 1
+    return joined(tensors, lambda rows: torch.stack(rows, axis_of(dim, ndim)))
+
+
+def joined(tensors: list[Dual], join: Callable[[list[Tensor]], Tensor]) -> Dual:
+    """Apply something that makes one tensor of several, to (rows, ...) of each."""
+    field = tensors[0].field
+    value = Residues(field, join([each.value.rows for each in tensors]))
+    if not field.moving:
+        return Dual(value)
+    tangents = [
+        torch.zeros_like(each.value.rows) if each.tangent is None else each.tangent.rows
+        for each in tensors
+    ]
+    return Dual(value, Residues(field, join(tangents)))
+
+
+@rule("flip")
+def _flip(self: Dual, dims: Sequence[int]) -> Dual:
+    axes = [axis_of(dim, len(self.shape)) for dim in dims]
+    return self.rearranged(lambda rows: rows.flip(axes))
+
+
+@rule("constant_pad_nd")
+def _pad(self: Dual, pad: Sequence[int], value: Dual | None = None) -> Dual:
+    if value is not None and bool(value.value.values.any()):
+        raise Refusal("padding with another number than 0 has no rule")
+    return self.rearranged(lambda rows: torch.nn.functional.pad(rows, list(pad)))
+
+
+@rule("index", raw=("indices",))
+def _index(self: Dual, indices: Sequence[Tensor | None]) -> Dual:
+    # Point by point: an axis ahead would move the axes of several indices.
+    place = tuple(slice(None) if each is None else each for each in indices)
+    return self.rearranged(lambda rows: torch.stack([row[place] for row in rows]))
+
+
+@rule("index_select", raw=("index",))
+@rule("embedding", raw=("indices",))
+def _index_select(
+    self: Dual | None = None,
+    dim: int = 0,
+    index: Tensor | None = None,
+    *,
+    weight: Dual | None = None,
+    indices: Tensor | None = None,
+    **_kept: Any,
+) -> Dual:
+    if weight is not None and indices is not None:
+        return weight.rearranged(lambda rows: rows[:, indices])
+    assert self is not None  # noqa: S101
+    assert index is not None  # noqa: S101
+    axis = axis_of(dim, len(self.shape))
+    return self.rearranged(lambda rows: rows.index_select(axis, index))
+
+
+@rule("gather", raw=("index",))
+def gather(self: Dual, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Dual:  # noqa: ARG001
+    """Take numbers along an axis."""
+    axis = axis_of(dim, len(self.shape))
+    return self.rearranged(lambda rows: rows.gather(axis, index.expand(len(rows), *index.shape)))
+
+
+@rule("diag_embed")
+def _diag_embed(self: Dual, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Dual:
+    ndim = len(self.shape) + 1
+    axes = offset, axis_of(dim1, ndim), axis_of(dim2, ndim)
+    return self.rearranged(lambda rows: torch.diag_embed(rows, *axes))
+
+
+@rule("where", raw=("condition",))
+def where(condition: Tensor, self: Dual, other: Dual) -> Dual:
+    """Choose by a mask."""
+    shapes = [condition.shape, self.shape, other.shape]
+    ndim = max(map(len, shapes))
+    padded = [(1,) * (ndim - len(shape)) + tuple(shape) for shape in shapes]
+    shape = tuple(0 if 0 in sizes else max(sizes) for sizes in zip(*padded, strict=True))
+    return joined(
+        [self.broadcast(*shape), other.broadcast(*shape)],
+        lambda pair: torch.where(condition, pair[0], pair[1]),
+    )
+
+
+@rule("masked_fill", raw=("mask",))
+def _masked_fill(self: Dual, mask: Tensor, value: Dual) -> Dual:
+    return where(mask, value, self)
+
+
+@rule("fill")
+def _fill(self: Dual, value: Dual) -> Dual:
+    return value.broadcast(*self.shape)
+
+
+@rule("zero")
+@rule("zeros_like")
+def _zeros_like(self: Dual, **_kept: Any) -> Dual:
+    return _filled(self, self.shape, 0)
+
+
+@rule("ones_like")
+def _ones_like(self: Dual, **_kept: Any) -> Dual:
+    return _filled(self, self.shape, 1)
+
+
+@rule("full_like")
+def _full_like(self: Dual, fill_value: Dual, **_kept: Any) -> Dual:
+    return _fill(self, fill_value)
+
+
+@rule("new_zeros")
+def _new_zeros(self: Dual, size: Sequence[int], **_kept: Any) -> Dual:
+    return _filled(self, size, 0)
+
+
+@rule("new_ones")
+def _new_ones(self: Dual, size: Sequence[int], **_kept: Any) -> Dual:
+    return _filled(self, size, 1)
+
+
+@rule("empty_like")
+def _empty_like(self: Dual, **_kept: Any) -> Dual:
+    return _new_empty(self, self.shape)
+
+
+@rule("new_empty")
+@rule("new_empty_strided")
+def _new_empty(self: Dual, size: Sequence[int], *_strides: Any, **_kept: Any) -> Dual:
+    """Give memory that nobody has written to: what it holds is unknown, and moves as it likes."""
+    field = self.field
+    return Dual(field.unknown(size), field.unknown(size) if field.moving else None)
+
+
+def _filled(like: Dual, size: Sequence[int], number: int) -> Dual:
+    return Dual(like.field.constant(torch.full(tuple(size), number)))
+
+
+# Sums at places.
+
+
+@rule("index_add", raw=("index",))
+def _index_add(self: Dual, dim: int, index: Tensor, source: Dual, alpha: Dual | float = 1) -> Dual:
+    ahead = (slice(None),) * (axis_of(dim, len(self.shape)) - 1)
+    total = self
+    for k, place in enumerate(index.tolist()):
+        here = (*ahead, place)
+        total = _replaced(total, here, total.at(*here) + source.at(*ahead, k) * alpha)
+    return total
+
+
+@rule("index_put", raw=("indices", "accumulate"))
+def _index_put(
+    self: Dual, indices: Sequence[Tensor | None], values: Dual, accumulate: bool = False
+) -> Dual:
+    # Which numbers each place of the result comes from is asked of PyTorch itself.
+    numbers = torch.arange(1, 1 + math.prod(self.shape)).view(self.shape)
+    places = numbers[tuple(slice(None) if each is None else each for each in indices)]
+    wide = values.broadcast(*places.shape).rearranged(lambda rows: rows.reshape(len(rows), -1))
+    total = self.rearranged(lambda rows: rows.reshape(len(rows), -1))
+    for k, number in enumerate(places.flatten().tolist()):
+        here = (number - 1,)
+        new = wide.at(k)
+        total = _replaced(total, here, new + total.at(*here) if accumulate else new)
+    return total.rearranged(lambda rows: rows.view(len(rows), *self.shape))
+
+
+@rule("scatter", raw=("index",))
+def _scatter(self: Dual, dim: int, index: Tensor, src: Dual | None = None, **more: Any) -> Dual:
+    return _scattered(self, dim, index, more["value"] if src is None else src, add=False)
+
+
+@rule("scatter_add", raw=("index",))
+def _scatter_add(self: Dual, dim: int, index: Tensor, src: Dual) -> Dual:
+    return _scattered(self, dim, index, src, add=True)
+
+
+def _scattered(self: Dual, dim: int, index: Tensor, src: Dual, *, add: bool) -> Dual:
+    total = self
+    for place in itertools.product(*map(range, index.shape)):
+        here = list(place)
+        here[dim] = int(index[place])
+        new = src.at(*place) if src.shape else src
+        total = _replaced(total, tuple(here), new + total.at(*here) if add else new)
+    return total
+
+
+def _replaced(total: Dual, here: tuple[Any, ...], new: Dual) -> Dual:
+    """Return numbers with others at a place."""
+
+    def replaced(pair: list[Tensor]) -> Tensor:
+        rows = pair[0].clone()
+        rows[(slice(None), *here)] = pair[1]
+        return rows
+
+    return joined([total, new], replaced)

@@ -1,0 +1,228 @@
+"""A tensor that says it is of float64 and computes modulo primes: code runs with it as it stands.
+
+PyTorch hands every operation on it to :func:`dispatch`, which looks up the operation's rule. In
+place and ``out=`` forms have none of their own: the result of the rule is written over the tensor.
+Views share their numbers, as those of other tensors do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rnnreport.proof._dual import Dual
+from rnnreport.proof._field import Field
+
+__all__ = ["ExactTensor", "Refusal", "exact_arithmetic", "rule", "view"]
+
+Rule = Callable[..., Any]
+R = TypeVar("R", bound=Rule)
+
+RULES: dict[str, tuple[Rule, frozenset[str]]] = {}
+VIEWS: dict[str, Rule] = {}
+
+
+class Refusal(TypeError):
+    """Code does something that cannot be proven about."""
+
+
+def rule(name: str, *, raw: tuple[str, ...] = ()) -> Callable[[R], R]:
+    """Register the rule of an operation of PyTorch, in all its forms.
+
+    The rule is called with the operation's arguments. Its tensors and numbers are
+    :class:`~rnnreport.proof._dual.Dual`, and it returns one or several of them.
+
+    Parameters
+    ----------
+    name
+        The name of the operation in ATen without ``aten::``, such as ``"addmm"``; its forms in
+        place and with ``out=`` have the same rule.
+    raw
+        Arguments that come as they are: indices and masks.
+
+    Examples
+    --------
+    >>> from rnnreport.proof import rule
+    >>> @rule("sinc")
+    ... def sinc(x):
+    ...     return x.function("sinc", lambda x, y: ...)
+    """
+
+    def register(function: R) -> R:
+        RULES[name] = function, frozenset(raw)
+        return function
+
+    return register
+
+
+def view(name: str) -> Callable[[R], R]:
+    """Register an operation that returns a view.
+
+    It is called with the rows, whose first axis is not the caller's, and the operation's arguments,
+    and returns a view of them.
+    """
+
+    def register(function: R) -> R:
+        VIEWS[name] = function
+        return function
+
+    return register
+
+
+class ExactTensor(Tensor):
+    """A tensor of dual numbers."""
+
+    rows: Tensor
+    field: Field
+    __slots__: ClassVar[tuple[str, ...]] = ("field", "rows")
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @staticmethod
+    def __new__(cls, rows: Tensor, field: Field) -> ExactTensor:
+        """Wrap rows of integers, (rows, ...)."""
+        tensor: ExactTensor = Tensor._make_wrapper_subclass(
+            cls, rows.shape[1:], strides=rows.stride()[1:], dtype=torch.float64
+        )
+        tensor.rows, tensor.field = rows, field
+        return tensor
+
+    @property
+    def dual(self) -> Dual:
+        """The numbers."""
+        return Dual.unpack(self.rows, self.field)
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Compute an operation by its rule."""
+        field = next(each.field for each in _leaves((args, kwargs)) if isinstance(each, cls))
+        return dispatch(func, args, kwargs or {}, field)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        """Say its shape: the numbers at a random point tell nobody anything."""
+        return f"ExactTensor(shape={tuple(self.shape)})"
+
+
+def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
+    """Compute an operation of PyTorch by its rule."""
+    schema = func._schema
+    name = schema.name.removeprefix("aten::")
+    if name in VIEWS:
+        viewed = VIEWS[name](args[0].rows, *args[1:], **kwargs)
+        if isinstance(viewed, Tensor):
+            return ExactTensor(viewed, field)
+        return [ExactTensor(rows, field) for rows in viewed]
+    written = [
+        each.name for each in schema.arguments if each.alias_info and each.alias_info.is_write
+    ]
+    if written and name.endswith("_"):
+        name = name[:-1]
+    if name not in RULES:
+        raise Refusal(
+            f"{schema.name} has no rule: write one with @rnnreport.proof.rule({name!r}), if its "
+            "value is a rational function of its arguments, or its derivative one of its value"
+        )
+    function, raw = RULES[name]
+    named = dict(zip((each.name for each in schema.arguments), args, strict=False)) | kwargs
+    out = named.pop("out", None)
+    for each in schema.arguments:
+        if each.name in named and each.name not in raw:
+            named[each.name] = _lifted(named[each.name], str(each.type), field)
+    result = function(**named)
+    if not written:
+        return _wrapped(result, field)
+    target = args[0] if out is None else out
+    _write(target, result)
+    return target
+
+
+def _lifted(value: Any, kind: str, field: Field) -> Any:
+    """Turn what an operation computes with into dual numbers; sizes and axes stay."""
+    if isinstance(value, ExactTensor):
+        return value.dual
+    if isinstance(value, Tensor):
+        return Dual(field.constant(value))
+    if isinstance(value, list | tuple) and "Tensor" in kind:
+        return [_lifted(each, kind, field) for each in value]
+    if kind in ("number", "Optional[number]") and isinstance(value, int | float):
+        return Dual(field.constant(value))
+    return value
+
+
+def _wrapped(result: Any, field: Field) -> Any:
+    if isinstance(result, Dual):
+        return ExactTensor(result.pack(), field)
+    if isinstance(result, tuple | list):
+        return type(result)(_wrapped(each, field) for each in result)
+    return result
+
+
+def _write(target: Any, result: Dual) -> None:
+    if not isinstance(target, ExactTensor):
+        raise Refusal(
+            "a tensor of constants is written over with what depends on the inputs: make it with "
+            "new_empty or zeros_like of an input, or inside of the function"
+        )
+    rows = result.pack()
+    ahead = target.rows.ndim - rows.ndim
+    target.rows.copy_(rows[(slice(None), *(None,) * ahead)].expand_as(target.rows))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield all tensors in nested arguments."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _leaves(tuple(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+
+
+class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Makes what code creates a tensor that can be written over."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._field = field
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and to load the compiler takes seconds
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if any(isinstance(each, ExactTensor) for each in _leaves((args, kwargs))):
+            return dispatch(func, args, kwargs, self._field)
+        name = func._schema.name.removeprefix("aten::")
+        if name in _FACTORIES and kwargs.get("dtype") in (None, torch.float64):
+            made = func(*args, **kwargs)
+            if made.dtype == torch.float64:
+                if name.startswith("empty"):
+                    return _wrapped(Dual(self._field.unknown(made.shape)), self._field)
+                return _wrapped(Dual(self._field.constant(made)), self._field)
+            return made
+        return func(*args, **kwargs)
+
+
+_FACTORIES = {"empty", "zeros", "ones", "full", "eye", "empty_strided"}
+
+
+@contextmanager
+def exact_arithmetic(field: Field) -> Iterator[None]:
+    """Let code that runs inside create tensors that compute exactly."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad(), _Factories(field):
+            yield
+    finally:
+        torch.set_default_dtype(usual)
