@@ -159,7 +159,7 @@ class Field:
         Parameters
         ----------
         difference
-            The function, a single number.
+            The function, or several of which one at least is not zero.
 
         Returns
         -------
@@ -174,7 +174,7 @@ class Field:
         ArithmeticError
             If the polynomial may be so large that the points say nothing.
         """
-        chance = self._chance(Bounds(*difference.bounds.flatten().tolist()))
+        chance = self._chance(_largest(difference))
         for name, count in self._queries.items():
             degree, poles, halvings, bits = self._arguments[name]
             two = Bounds(degree, poles, halvings, bits + 1)  # the difference of two arguments
@@ -187,8 +187,8 @@ class Field:
         return chance**POINTS
 
     def cleared(self, difference: Residues) -> Bounds:
-        """Return the bounds of a single number once it is multiplied by all its denominators."""
-        return self._cleared(Bounds(*difference.bounds.flatten().tolist()))
+        """Return the largest bounds of numbers that are multiplied by all their denominators."""
+        return self._cleared(_largest(difference))
 
     def _chance(self, size: Bounds) -> float:
         """Bound the chance that a polynomial which is not zero is zero at a point."""
@@ -207,9 +207,8 @@ class Field:
     def _note(self, name: str, argument: Residues) -> None:
         """Keep the largest bounds of the arguments that a function is asked for."""
         if argument.bounds[0].numel():
-            most = argument.bounds.reshape(4, -1).amax(1).tolist()
             seen = self._arguments.get(name, Bounds(0, 0, 0, 0))
-            self._arguments[name] = Bounds(*map(max, most, seen))
+            self._arguments[name] = Bounds(*map(max, _largest(argument), seen))
 
     def note_poles(self, numbers: Residues) -> None:
         """Keep the bounds of what is divided by."""
@@ -311,6 +310,10 @@ class Residues:
         most = self.bounds[:-1].amax(axes, keepdim)
         bits = (self.bounds[-1:] - self.bounds[-2:-1]).amax(axes, keepdim) + most[-1:]
         return Residues(self.field, torch.cat([values, most, bits + (count - 1).bit_length()]))
+
+
+def _largest(numbers: Residues) -> Bounds:
+    return Bounds(*numbers.bounds.reshape(4, -1).amax(1).tolist())
 
 
 def _aligned(*numbers: Residues) -> list[Tensor]:

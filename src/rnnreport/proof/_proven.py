@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import POINTS, Field, Point, Residues
-from rnnreport.proof._tensor import ExactTensor, exact_arithmetic
+from rnnreport.proof._tensor import ExactTensor, Refusal, exact_arithmetic
 
 __all__ = ["DOUBT", "Verdict", "prove", "prove_loss"]
 
@@ -227,6 +227,8 @@ def _sides(
             return field, _difference(field, forward, backward, named, variables, moved)
         except Point:
             continue
+        except Refusal as refusal:
+            raise TypeError(str(refusal)) from refusal
     raise ArithmeticError(f"the function divides by zero at each of {_DRAWS} random points")
 
 

@@ -7,7 +7,7 @@ Views share their numbers, as those of other tensors do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
@@ -27,8 +27,11 @@ RULES: dict[str, tuple[Rule, frozenset[str]]] = {}
 VIEWS: dict[str, Rule] = {}
 
 
-class Refusal(TypeError):
-    """Code does something that cannot be proven about."""
+class Refusal(Exception):
+    """Code does something that nothing can be proven about.
+
+    No ``TypeError``: PyTorch's operators take that for an operand that they do not know.
+    """
 
 
 def rule(name: str, *, raw: tuple[str, ...] = ()) -> Callable[[R], R]:
@@ -91,6 +94,11 @@ class ExactTensor(Tensor):
         tensor.rows, tensor.field = rows, field
         return tensor
 
+    @classmethod
+    def unknown(cls, shape: Sequence[int], field: Field) -> ExactTensor:
+        """Return unknowns of a field, which do not move."""
+        return cls(Dual(field.unknown(shape)).pack(), field)
+
     @property
     def dual(self) -> Dual:
         """The numbers."""
@@ -113,6 +121,11 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     """Compute an operation of PyTorch by its rule."""
     schema = func._schema
     name = schema.name.removeprefix("aten::")
+    if name.endswith("_") and name[:-1] in VIEWS:  # such as squeeze_, in products of vectors
+        target = args[0]
+        target.rows = VIEWS[name[:-1]](target.rows, *args[1:], **kwargs)
+        target.data = ExactTensor(target.rows, field)  # the shape
+        return target
     if name in VIEWS:
         viewed = VIEWS[name](args[0].rows, *args[1:], **kwargs)
         if isinstance(viewed, Tensor):
