@@ -1,4 +1,4 @@
-"""The exact check of an entry: its sides are computed modulo random primes, and are equal or not."""
+"""The exact check of an entry: its sides are computed modulo random primes and compared."""
 
 from __future__ import annotations
 
