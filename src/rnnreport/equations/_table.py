@@ -105,13 +105,13 @@ class LedgerTable:
         equation_column, *others = _COLUMNS
         columns = [equation_column, _CHECK, *others]  # a phone shows the first ones
         if any(row.exact is not None for row in self.rows):
-            columns.insert(3, _EXACT)
+            columns.insert(2, _EXACT)
         if any(row.printed is not None for row in self.rows):
             columns.append(_PRINTED)
-        if any(row.mistakes is not None for row in self.rows):
-            columns.append(_MISTAKES)
-        if any(row.exact is not None for row in self.rows):
-            columns.append(_REFUTED)
+        measured = any(row.mistakes is not None for row in self.rows)
+        exact = any(row.exact is not None for row in self.rows)
+        if measured or exact:
+            columns.append(_FOUND if measured and exact else _MISTAKES if measured else _REFUTED)
         return columns
 
     def _summary(self) -> str:
@@ -286,10 +286,16 @@ class _Column(NamedTuple):
 def _printed_text(row: LedgerRow) -> str:
     if row.printed is None:
         return row.verdict
-    condition = ""
-    if row.assumed is not None:
-        condition = f"; {number_text(row.assumed)} under its condition"
-    return f"{number_text(row.printed)} ({row.verdict}{condition})"
+    exact = row.exact
+    text = number_text(row.printed) + _sign(None if exact is None else exact.printed)
+    if row.assumed is None:
+        return f"{text} ({row.verdict})"
+    assumed = number_text(row.assumed) + _sign(None if exact is None else exact.assumed)
+    return f"{text} ({row.verdict}; {assumed} under its condition)"
+
+
+def _sign(holds: bool | None) -> str:
+    return "" if holds is None else ", =" if holds else ", ≠"
 
 
 _COLUMNS = (
@@ -311,19 +317,19 @@ def _exact_text(row: LedgerRow) -> str:
         return ""
     sides = {"equation": row.exact.equation, "code": row.exact.code}
     wrong = [name for name, holds in sides.items() if not holds]
-    text = f"≠ {' and '.join(wrong)}" if wrong else "="
-    if row.exact.printed is not None:
-        text += f"; as printed {'=' if row.exact.printed else '≠'}"
-    if row.exact.assumed is not None:
-        text += f", {'=' if row.exact.assumed else '≠'} under its condition"
-    return text
+    return f"≠ {' and '.join(wrong)}" if wrong else "="
+
+
+def _refuted_text(row: LedgerRow) -> str:
+    return "" if row.exact is None else f"{row.exact.refuted} of {row.exact.mistakes}"
 
 
 _EXACT = _Column("Exact", "ledger-exact", _exact_text)
-_REFUTED = _Column(
-    "Mistakes refuted",
+_REFUTED = _Column("Mistakes refuted", "ledger-number", _refuted_text)
+_FOUND = _Column(
+    "Mistakes caught, refuted",
     "ledger-number",
-    lambda row: "" if row.exact is None else f"{row.exact.refuted} of {row.exact.mistakes}",
+    lambda row: f"{_MISTAKES.text(row)}, {_refuted_text(row)}",
 )
 _CHECK = _Column("Check", "ledger-mark", lambda row: "✓ ok" if row.ok else "✗ FAIL")
 
