@@ -9,12 +9,14 @@ from rnnreport.proof._measured import (
     gradient_residuals,
     relative_residual,
 )
-from rnnreport.proof._proven import DOUBT, Verdict, prove, prove_loss
-from rnnreport.proof._tensor import rule, view
+from rnnreport.proof._proven import CHOICES, DOUBT, Verdict, prove, prove_loss
+from rnnreport.proof._tensor import Refusal, rule, view
 
 __all__ = [
+    "CHOICES",
     "COMPLEX_STEP",
     "DOUBT",
+    "Refusal",
     "Verdict",
     "central_difference",
     "complex_step",

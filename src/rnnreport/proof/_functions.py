@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from rnnreport.proof._bounds import LESS, MORE, NEITHER
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._moves import axis_of, cat, gather, where
 from rnnreport.proof._tensor import Refusal, rule
@@ -218,14 +218,13 @@ def _silu(self: Dual) -> Dual:
 
 @rule("_softmax")
 def _softmax(self: Dual, dim: int, half_to_float: bool) -> Dual:  # noqa: ARG001
-    raised = _exp(self - _amax(self, [dim], True))
+    raised = _exp(self)  # no number is too large here: nothing is to be subtracted
     return raised / raised.sum([dim], True)
 
 
 @rule("_log_softmax")
 def _log_softmax(self: Dual, dim: int, half_to_float: bool) -> Dual:  # noqa: ARG001
-    shifted = self - _amax(self, [dim], True)
-    return shifted - _log(_exp(shifted).sum([dim], True))
+    return self - _log(_exp(self).sum([dim], True))
 
 
 # Choices. Which number is larger is drawn; what follows from it is computed.
@@ -263,13 +262,17 @@ def _ne(self: Dual, other: Dual) -> Tensor:
 
 @rule("isfinite")
 def _isfinite(self: Dual) -> Tensor:
-    return torch.ones(self.shape, dtype=torch.bool)
+    return self.value.bounds[0] >= 0
+
+
+@rule("isinf")
+def _isinf(self: Dual) -> Tensor:
+    return (self.value.bounds[0] == LESS) | (self.value.bounds[0] == MORE)
 
 
 @rule("isnan")
-@rule("isinf")
-def _never(self: Dual) -> Tensor:
-    return torch.zeros(self.shape, dtype=torch.bool)
+def _isnan(self: Dual) -> Tensor:
+    return self.value.bounds[0] == NEITHER
 
 
 @rule("argmax")
