@@ -7,7 +7,7 @@ Views share their numbers, as those of other tensors do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import Field
 
-__all__ = ["ExactTensor", "Refusal", "exact_arithmetic", "rule", "view"]
+__all__ = ["ExactTensor", "Refusal", "Rule", "exact_arithmetic", "rule", "untouched", "view"]
 
 Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
@@ -31,11 +31,26 @@ class Refusal(TypeError):
     """Code does something that cannot be proven about."""
 
 
+class _NoRule(Refusal):
+    def __init__(self, func: Any) -> None:
+        name = func._schema.name
+        super().__init__(
+            f"{name} has no rule: write one with @rnnreport.proof.rule({_key(name)!r}), if its "
+            "value is a rational function of its arguments, or its derivative one of its value"
+        )
+
+
+def _key(name: str) -> str:
+    """Return the name that rules know an operation by."""
+    return name.removeprefix("aten::").removesuffix("_")
+
+
 def rule(name: str, *, raw: tuple[str, ...] = ()) -> Callable[[R], R]:
     """Register the rule of an operation of PyTorch, in all its forms.
 
-    The rule is called with the operation's arguments. Its tensors and numbers are
-    :class:`~rnnreport.proof._dual.Dual`, and it returns one or several of them.
+    The rule is called with the operation's arguments, by the names that they have in ATen. Its
+    tensors and numbers are :class:`~rnnreport.proof._dual.Dual`, and it returns one or several of
+    them: a rational function of them, or one whose derivative is known.
 
     Parameters
     ----------
@@ -47,10 +62,19 @@ def rule(name: str, *, raw: tuple[str, ...] = ()) -> Callable[[R], R]:
 
     Examples
     --------
-    >>> from rnnreport.proof import rule
-    >>> @rule("sinc")
-    ... def sinc(x):
-    ...     return x.function("sinc", lambda x, y: ...)
+    The arc tangent has the derivative 1 / (1 + x²):
+
+    >>> import torch
+    >>> from rnnreport.proof import prove, rule
+    >>> @rule("atan")
+    ... def atan(self):
+    ...     return self.function("atan", lambda x, y: 1 / (1 + x * x))
+    >>> def forward(x):
+    ...     return torch.atan(x), x
+    >>> def backward(dy, x):
+    ...     return dy / (1 + x**2)
+    >>> bool(prove(forward, backward, [torch.ones(3, dtype=torch.float64)]))
+    True
     """
 
     def register(function: R) -> R:
@@ -104,6 +128,14 @@ class ExactTensor(Tensor):
         field = next(each.field for each in _leaves((args, kwargs)) if isinstance(each, cls))
         return dispatch(func, args, kwargs or {}, field)
 
+    def _read(self, *_: Any, **__: Any) -> Any:
+        raise Refusal(
+            "numbers are read out of a tensor (numpy or tolist): what follows depends on a single "
+            "point, and nothing can be proven of all; compute with the tensor itself"
+        )
+
+    numpy = tolist = __array__ = _read
+
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Say its shape: the numbers at a random point tell nobody anything."""
         return f"ExactTensor(shape={tuple(self.shape)})"
@@ -124,10 +156,7 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     if written and name.endswith("_"):
         name = name[:-1]
     if name not in RULES:
-        raise Refusal(
-            f"{schema.name} has no rule: write one with @rnnreport.proof.rule({name!r}), if its "
-            "value is a rational function of its arguments, or its derivative one of its value"
-        )
+        return _taken_apart(func, args, kwargs, field)
     function, raw = RULES[name]
     named = dict(zip((each.name for each in schema.arguments), args, strict=False)) | kwargs
     out = named.pop("out", None)
@@ -140,6 +169,21 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     target = args[0] if out is None else out
     _write(target, result)
     return target
+
+
+def _taken_apart(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
+    """Compute an operation without a rule as PyTorch itself writes it with simpler ones."""
+    from torch._decomp import decomposition_table  # takes a second, and few operations need it
+
+    parts = decomposition_table.get(func, func.decompose)
+    try:
+        with _Factories(field):
+            result = parts(*args, **kwargs)
+    except _NoRule as error:
+        raise _NoRule(func) from error
+    if result is NotImplemented:
+        raise _NoRule(func)
+    return result
 
 
 def _lifted(value: Any, kind: str, field: Field) -> Any:
@@ -172,6 +216,11 @@ def _write(target: Any, result: Dual) -> None:
     rows = result.pack()
     ahead = target.rows.ndim - rows.ndim
     target.rows.copy_(rows[(slice(None), *(None,) * ahead)].expand_as(target.rows))
+
+
+def untouched(field: Field, size: Sequence[int]) -> Dual:
+    """Give memory that nobody has written to: what it holds is unknown, and moves as it likes."""
+    return Dual(field.unknown(size), field.unknown(size) if field.moving else None)
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -207,7 +256,7 @@ class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
             made = func(*args, **kwargs)
             if made.dtype == torch.float64:
                 if name.startswith("empty"):
-                    return _wrapped(Dual(self._field.unknown(made.shape)), self._field)
+                    return _wrapped(untouched(self._field, made.shape), self._field)
                 return _wrapped(Dual(self._field.constant(made)), self._field)
             return made
         return func(*args, **kwargs)
