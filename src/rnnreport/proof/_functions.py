@@ -153,6 +153,11 @@ def _var(
     return total / (math.prod(self.shape) // math.prod(total.shape) - correction)
 
 
+@rule("var_mean", raw=("correction",))
+def _var_mean(self: Dual, dim: Any = None, keepdim: bool = False, **more: Any) -> tuple[Dual, Dual]:
+    return _var(self, dim, keepdim, **more), _mean(self, dim, keepdim)
+
+
 @rule("prims::sum")
 def _prims_sum(inp: Dual, dims: Any, **_kept: Any) -> Dual:
     return _total(inp, dims)
