@@ -114,7 +114,7 @@ def packed_rnn(T: int, N: int, D: int, H: int) -> Verdict:
     sizes, _ = packing(T, N)
     inputs = {"x": values(sum(sizes), D), "h0": values(N, H)} | rnn_weights(D, H)
     return prove(
-        lambda *arguments: layers.packed_rnn_forward(*arguments, sizes),
+        lambda x, h0, Wx, Wh, b: layers.packed_rnn_forward(x, h0, Wx, Wh, b, sizes),
         layers.packed_rnn_backward,
         inputs,
     )
@@ -125,7 +125,7 @@ def packed_rnn_rows(T: int, N: int, D: int, H: int) -> Verdict:
     sizes, rows = packing(T, N)
     inputs = {"x": values(3, D), "h0": values(N, H)} | rnn_weights(D, H)
     return prove(
-        lambda *arguments: layers.packed_rnn_forward(*arguments, sizes, rows=rows),
+        lambda x, h0, Wx, Wh, b: layers.packed_rnn_forward(x, h0, Wx, Wh, b, sizes, rows=rows),
         layers.packed_rnn_backward,
         inputs,
     )
@@ -136,7 +136,7 @@ def packed_lstm(T: int, N: int, D: int, H: int) -> Verdict:
     sizes, _ = packing(T, N)
     inputs = {"x": values(sum(sizes), D), "h0": values(N, H)} | lstm_weights(D, H)
     return prove(
-        lambda *arguments: layers.packed_lstm_forward(*arguments, sizes),
+        lambda x, h0, Wx, Wh, b, c0: layers.packed_lstm_forward(x, h0, Wx, Wh, b, c0, sizes),
         layers.packed_lstm_backward,
         inputs | {"c0": values(N, H)},
     )
@@ -147,7 +147,9 @@ def packed_lstm_rows(T: int, N: int, D: int, H: int) -> Verdict:
     sizes, rows = packing(T, N)
     inputs = {"x": values(3, D), "h0": values(N, H)} | lstm_weights(D, H)
     return prove(
-        lambda *arguments: layers.packed_lstm_forward(*arguments, sizes, rows=rows),
+        lambda x, h0, Wx, Wh, b, c0: layers.packed_lstm_forward(
+            x, h0, Wx, Wh, b, c0, sizes, rows=rows
+        ),
         layers.packed_lstm_backward,
         inputs | {"c0": values(N, H)},
     )
@@ -298,7 +300,9 @@ def glove_loss(V: int, D: int) -> Verdict:
     rows, columns = indices(V, 6), indices(V, 6).flip(0)
     counts = torch.tensor([1, 0.1, 99, 100, 3, 250], dtype=torch.float64)
     inputs = {"W": values(V, D), "U": values(V, D), "b": values(V), "c": values(V)}
-    return prove_loss(lambda *a: layers.glove_loss(*a, rows, columns, counts), inputs)
+    return prove_loss(
+        lambda W, U, b, c: layers.glove_loss(W, U, b, c, rows, columns, counts), inputs
+    )
 
 
 # Style

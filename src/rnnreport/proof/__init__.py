@@ -1,6 +1,7 @@
 """Derivatives by other means: measured, and proven."""
 
 from rnnreport.proof import _functions, _moves  # noqa: F401  # they register the rules
+from rnnreport.proof._autograd import prove_autograd
 from rnnreport.proof._measured import (
     COMPLEX_STEP,
     central_difference,
@@ -23,6 +24,7 @@ __all__ = [
     "complex_step_gradient",
     "gradient_residuals",
     "prove",
+    "prove_autograd",
     "prove_loss",
     "relative_residual",
     "rule",

@@ -13,7 +13,7 @@ from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import POINTS, Field, Point, Residues
 from rnnreport.proof._tensor import ExactTensor, exact_arithmetic
 
-__all__ = ["CHOICES", "DOUBT", "Verdict", "prove", "prove_loss"]
+__all__ = ["CHOICES", "DOUBT", "Inputs", "Verdict", "named_inputs", "prove", "prove_loss"]
 
 DOUBT = 1e-30
 """The largest chance that something wrong has passed with which it counts as proven."""
@@ -114,7 +114,8 @@ def prove(
         If the code does something that has no rule; the message says how to add one. Nothing is
         proven then, and nothing refuted.
     ArithmeticError
-        If each point that is tried divides by zero.
+        If each point that is tried divides by zero, an infinity takes part in sums or products that
+        the result rests on, or the degree is too large for the primes.
 
     Notes
     -----
@@ -143,7 +144,7 @@ def prove(
     >>> prove(forward, careless, {"x": x, "w": w}).wrong
     ('w',)
     """
-    named = _named(inputs)
+    named = named_inputs(inputs)
     variables = _variables(named)
     most, points, degree, choice, choices = 0.0, 0, 0, 0, 1
     while choice < choices:
@@ -204,7 +205,8 @@ def prove_loss(
     return prove(forward, backward, inputs, seed=seed, doubt=doubt)
 
 
-def _named(inputs: Inputs) -> dict[str, Any]:
+def named_inputs(inputs: Inputs) -> dict[str, Any]:
+    """Give each input a name."""
     if isinstance(inputs, Mapping):
         return dict(inputs)
     return {f"input {place}": value for place, value in enumerate(inputs, 1)}

@@ -18,7 +18,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import Field
 
-__all__ = ["ExactTensor", "Refusal", "Rule", "exact_arithmetic", "rule", "untouched", "view"]
+__all__ = [
+    "ExactTensor",
+    "Refusal",
+    "Rule",
+    "exact_arithmetic",
+    "leaves",
+    "rule",
+    "untouched",
+    "view",
+]
 
 Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
@@ -125,7 +134,7 @@ class ExactTensor(Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Compute an operation by its rule."""
-        field = next(each.field for each in _leaves((args, kwargs)) if isinstance(each, cls))
+        field = next(each.field for each in leaves((args, kwargs)) if isinstance(each, cls))
         return dispatch(func, args, kwargs or {}, field)
 
     def _read(self, *_: Any, **__: Any) -> Any:
@@ -223,15 +232,15 @@ def untouched(field: Field, size: Sequence[int]) -> Dual:
     return Dual(field.unknown(size), field.unknown(size) if field.moving else None)
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def leaves(value: Any) -> Iterator[Any]:
     """Yield all tensors in nested arguments."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
-        yield from _leaves(tuple(value.values()))
+        yield from leaves(tuple(value.values()))
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _leaves(each)
+            yield from leaves(each)
 
 
 class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -249,7 +258,7 @@ class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if any(isinstance(each, ExactTensor) for each in _leaves((args, kwargs))):
+        if any(isinstance(each, ExactTensor) for each in leaves((args, kwargs))):
             return dispatch(func, args, kwargs, self._field)
         name = func._schema.name.removeprefix("aten::")
         if name in _FACTORIES and kwargs.get("dtype") in (None, torch.float64):
