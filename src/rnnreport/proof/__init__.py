@@ -1,6 +1,7 @@
 """Derivatives by other means: measured, and proven."""
 
 from rnnreport.proof import _functions, _moves  # noqa: F401  # they register the rules
+from rnnreport.proof._autograd import prove_autograd
 from rnnreport.proof._derivative import derivative, gradient
 from rnnreport.proof._field import Field
 from rnnreport.proof._measured import (
@@ -11,14 +12,16 @@ from rnnreport.proof._measured import (
     gradient_residuals,
     relative_residual,
 )
-from rnnreport.proof._proven import DOUBT, Verdict, prove, prove_loss
-from rnnreport.proof._tensor import ExactTensor, exact_arithmetic, rule, view
+from rnnreport.proof._proven import CHOICES, DOUBT, Verdict, prove, prove_loss
+from rnnreport.proof._tensor import ExactTensor, Refusal, exact_arithmetic, rule, view
 
 __all__ = [
+    "CHOICES",
     "COMPLEX_STEP",
     "DOUBT",
     "ExactTensor",
     "Field",
+    "Refusal",
     "Verdict",
     "central_difference",
     "complex_step",
@@ -28,6 +31,7 @@ __all__ = [
     "gradient",
     "gradient_residuals",
     "prove",
+    "prove_autograd",
     "prove_loss",
     "relative_residual",
     "rule",

@@ -43,7 +43,7 @@ class Dual:
         """Lay numbers and tangents in one tensor of integers, (rows, ...)."""
         rows = self.value.rows
         tangent = torch.zeros_like(rows) if self.tangent is None else self.tangent.rows
-        return torch.cat([rows, tangent.expand_as(rows)])
+        return torch.cat([rows, tangent])
 
     @property
     def field(self) -> Field:
@@ -64,7 +64,8 @@ class Dual:
 
     def __add__(self, other: Number) -> Dual:
         other = self.lift(other)
-        return Dual(self.value + other.value, _sum(self.tangent, other.tangent))
+        value = self.value + other.value
+        return Dual(value, _spread(_sum(self.tangent, other.tangent), value))
 
     def __radd__(self, other: Number) -> Dual:
         return self + other
@@ -79,7 +80,8 @@ class Dual:
         other = self.lift(other)
         left = None if self.tangent is None else self.tangent * other.value
         right = None if other.tangent is None else self.value * other.tangent
-        return Dual(self.value * other.value, _sum(left, right))
+        value = self.value * other.value
+        return Dual(value, _spread(_sum(left, right), value))
 
     def __rmul__(self, other: Number) -> Dual:
         return self * other
@@ -93,9 +95,11 @@ class Dual:
     def __pow__(self, exponent: int) -> Dual:
         if exponent < 0:
             return self.reciprocal() ** -exponent
-        power = self.lift(1.0)
-        for _ in range(exponent):
-            power = power * self
+        power, square = self.lift(1.0), self
+        while exponent:
+            power = power * square if exponent % 2 else power
+            exponent //= 2
+            square = square * square if exponent else square
         return power
 
     def reciprocal(self) -> Dual:
@@ -158,3 +162,12 @@ def _sum(one: Residues | None, other: Residues | None) -> Residues | None:
     if one is None:
         return other
     return one if other is None else one + other
+
+
+def _spread(tangent: Residues | None, value: Residues) -> Residues | None:
+    """Give tangents the shape of the numbers, where constants have more axes."""
+    if tangent is None or tangent.shape == value.shape:
+        return tangent
+    ahead = (None,) * (len(value.shape) - len(tangent.shape))
+    rows = tangent.rows[(slice(None), *ahead)]
+    return Residues(tangent.field, rows.expand(len(rows), *value.shape))

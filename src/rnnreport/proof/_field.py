@@ -1,28 +1,29 @@
 """Arithmetic modulo random primes, with a bound for the polynomial behind each number.
 
-A number is the value of a polynomial at a random point, once for each of several primes. The
-unknowns are the inputs, the values of functions such as tanh, and reciprocals. Bounds say how large
-the polynomial is: its degree, its degree in the reciprocals alone, and how many bits its
-coefficients have. With them the chance that something wrong looks right is computed, not guessed.
+A number is the value of a polynomial at a random point, once for each of several primes: its
+*column*. The unknowns are the inputs, the values of functions such as tanh, and reciprocals. Bounds
+say how large the polynomial is: its degree, its degree in the reciprocals alone, and how many bits
+its coefficients have. With them the chance that something wrong looks right is computed, not
+guessed.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["NO_NUMBER", "POINTS", "Field", "Point", "Residues"]
+from rnnreport.proof._bounds import LESS, MORE, NEITHER, UNKNOWN, Bounds, Column
+from rnnreport.proof._oracle import Oracle
+
+__all__ = ["POINTS", "Field", "Point", "Residues"]
 
 POINTS = 8
 """At how many points, each modulo a prime of its own, all is computed side by side."""
-
-NO_NUMBER = -1
-"""The degree of a place that holds no number, such as the infinity behind a sequence's end."""
 
 _LEAST, _MOST = 2**30, 2**31
 _PRIMES = 50_697_537  # so many lie between the two
@@ -34,46 +35,33 @@ class Point(ArithmeticError):
     """A division by zero: a point where nothing can be said. Another one is to be drawn."""
 
 
-class Bounds(NamedTuple):
-    """How large a polynomial may be.
-
-    Attributes
-    ----------
-    degree
-        In the inputs and the values of functions.
-    poles
-        In the reciprocals.
-    halvings
-        Its coefficients are whole numbers over this power of two.
-    bits
-        The logarithm to base 2 of the sum of their absolute values, times that power.
-    """
-
-    degree: int
-    poles: int
-    halvings: int
-    bits: int
-
-
 class Field:
-    """Random primes, a random point, and a random function for each name.
+    """Random primes, a random point, and what has been looked up there.
 
     Parameters
     ----------
     seed
-        Decides all of them.
+        Decides primes and points.
+    choice
+        Decides which of two numbers is larger.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: object, choice: object = 0) -> None:
         self.moving = True  # whether tangents are computed
-        self._random = random.Random(seed)  # noqa: S311
+        self.infinite = False  # whether there is something that is no number
+        self.random = random.Random(f"point {seed}")  # noqa: S311
+        self._choice = random.Random(f"choice {choice}")  # noqa: S311
         self.primes = [self._prime() for _ in range(POINTS)]
         self._p = torch.tensor(self.primes)
-        self._functions: dict[tuple[str, int, int], int] = {}
-        self._order: dict[int, float] = {}
-        self._arguments: dict[str, Bounds] = {}
-        self._queries: dict[str, int] = {}
-        self._poles: dict[tuple[int, ...], Bounds] = {}
+        self._ranks: dict[Column, float] = {}
+        self._poles: dict[Column, Bounds] = {}
+        self._looked_up, self._largest = 0, UNKNOWN
+        self._oracle = Oracle(self)
+
+    @property
+    def chose(self) -> bool:
+        """Whether anything hung on which of two numbers is larger."""
+        return bool(self._ranks)
 
     def modulus(self, ndim: int) -> Tensor:
         """Return the primes, to be broadcast against values with so many axes."""
@@ -81,11 +69,23 @@ class Field:
 
     def unknown(self, shape: Sequence[int]) -> Residues:
         """Return unknowns of the polynomials: random numbers of degree 1."""
-        generator = torch.Generator().manual_seed(self._random.getrandbits(63))
-        values = [torch.randint(p, tuple(shape), generator=generator) for p in self.primes]
-        bounds = torch.zeros(4, *shape, dtype=torch.int64)
-        bounds[_DEGREE] = 1
-        return Residues(self, torch.cat([torch.stack(values), bounds]))
+        count, below = math.prod(shape), self.random.randrange
+        return self.residues(
+            [[below(p) for p in self.primes] for _ in range(count)], UNKNOWN, shape
+        )
+
+    def residues(
+        self,
+        columns: Sequence[Sequence[int]],
+        bounds: Bounds | Sequence[Bounds],
+        shape: Sequence[int] = (),
+    ) -> Residues:
+        """Lay columns and their bounds, all the same or one for each, in a tensor."""
+        if isinstance(bounds, Bounds):
+            bounds = [bounds] * len(columns)
+        numbers = [[*column, *size] for column, size in zip(columns, bounds, strict=True)]
+        rows = torch.tensor(numbers, dtype=torch.int64).view(*shape, POINTS + 4)
+        return Residues(self, rows.movedim(-1, 0).contiguous())
 
     def constant(self, value: float | Tensor) -> Residues:
         """Return numbers as they are: a float is a whole number of some power of two, exactly."""
@@ -98,7 +98,8 @@ class Field:
         return Residues(self, torch.cat([whole % self.modulus(1 + whole.ndim), bounds]))
 
     def _fractions(self, numbers: Tensor) -> Residues:
-        mantissa, exponent = torch.frexp(torch.where(numbers.isfinite(), numbers, 1.0))
+        finite = numbers.isfinite()
+        mantissa, exponent = torch.frexp(torch.where(finite, numbers, 0.0))
         whole, exponent = (mantissa * 2**53).long(), exponent.long() - 53
         shift = torch.where(whole == 0, 0, exponent)
         while bool((halved := (whole != 0) & (whole % 2 == 0)).any()):
@@ -112,46 +113,53 @@ class Field:
         bounds = torch.zeros(4, *numbers.shape, dtype=torch.int64)
         bounds[_BITS] = torch.frexp(whole.double()).exponent + shift.clamp(min=0)
         bounds[_HALVINGS] = (-shift).clamp(min=0)
-        bounds[_DEGREE] = torch.where(numbers.isfinite(), 0, NO_NUMBER)
+        if not bool(finite.all()):
+            self.infinite = True
+            kind = torch.where(numbers < 0, LESS, torch.where(numbers > 0, MORE, NEITHER))
+            bounds[_DEGREE] = torch.where(finite, 0, kind)
         return Residues(self, torch.cat([values, bounds]))
 
     def function(self, name: str, argument: Residues) -> Residues:
-        """Return the values of a random function: of the same argument always the same.
-
-        The function of a polynomial is an unknown of its own, of degree 1.
-        """
-        table, draw = self._functions, self._random.randrange
-        drawn = []
-        for point, (p, row) in enumerate(
-            zip(self.primes, argument.values.reshape(POINTS, -1).tolist(), strict=True)
-        ):
-            keys = [(name, point, value) for value in row]
-            for key in keys:
-                if key not in table:
-                    table[key] = draw(p)
-                    self._queries[name] = self._queries.get(name, 0) + (point == 0)
-            drawn.append([table[key] for key in keys])
-        self._note(name, argument)
-        bounds = torch.zeros(4, *argument.shape, dtype=torch.int64)
-        bounds[_DEGREE] = 1
-        values = torch.tensor(drawn, dtype=torch.int64).view(POINTS, *argument.shape)
-        return Residues(self, torch.cat([values, bounds]))
+        """Return the values of a function of which nothing is known but its derivative."""
+        return self._oracle(name, argument)
 
     def order(self, numbers: Residues) -> Tensor:
-        """Return a random rank for each number: of the same number always the same.
+        """Return a rank for each number: of the same number always the same.
 
-        Which of two numbers is larger is a choice, and any choice will do. What is no number comes
-        first.
+        Constants have the order that they have. Where an unknown stands among them is a choice, and
+        any will do.
         """
-        ranks = [
-            -1.0 if degree == NO_NUMBER else self._order.setdefault(value, self._random.random())
-            for value, degree in zip(
-                numbers.values[0].flatten().tolist(),
-                numbers.bounds[_DEGREE].flatten().tolist(),
-                strict=True,
-            )
-        ]
+        ranks = [self._rank(column, bounds) for column, bounds in numbers.columns()]
         return torch.tensor(ranks, dtype=torch.float64).view(numbers.shape)
+
+    def _rank(self, column: Column, bounds: Bounds) -> float:
+        if bounds.degree < 0:
+            return {LESS: -math.inf, MORE: math.inf}.get(bounds.degree, math.nan)
+        if not any(column):
+            return 0.0
+        if bounds.degree == bounds.poles == 0 and bounds.bits < math.log2(_LEAST) * POINTS // 2:
+            return float(self._whole(column, bounds.halvings) / 2**bounds.halvings)
+        if column not in self._ranks:
+            self.look_up(bounds)
+            size, sign = 2.0 ** self._choice.gauss(0, 4), self._choice.choice((-1, 1))
+            self._ranks[column] = float(sign * size)
+        return self._ranks[column]
+
+    def _whole(self, column: Column, halvings: int) -> int:
+        """Return a constant, times a power of two, from its residues (Chinese remainders)."""
+        whole, product = 0, 1
+        for p, residue in zip(self.primes, column, strict=True):
+            if product % p:
+                wanted = residue * pow(2, halvings, p) - whole
+                whole += product * (wanted * pow(product, -1, p) % p)
+                product *= p
+        return whole if 2 * whole < product else whole - product
+
+    def look_up(self, *numbers: Bounds) -> None:
+        """Note that a number is told from others by its column alone."""
+        self._looked_up += 1
+        for bounds in numbers:
+            self._largest = self._largest.or_(bounds)
 
     def doubt(self, difference: Residues) -> float:
         """Bound the chance that a function that is not zero is zero at all points.
@@ -164,35 +172,44 @@ class Field:
         Returns
         -------
         float
-            For each point the sum of three chances: that the polynomial, which is not zero, is
-            zero there (Schwartz, 1980; Zippel, 1979); that two different arguments of a random
-            function are the same number there, which makes one unknown of two; and that the prime
-            divides a coefficient that is not zero. All of it to the power of the number of points.
+            The sum of two chances: that the polynomial, which is not zero, is zero at every point;
+            and that two different numbers which are looked up, as arguments of functions are, have
+            the same column. The points are independent, so that either is a power of the chance at
+            one of them.
 
         Raises
         ------
         ArithmeticError
             If the polynomial may be so large that the points say nothing.
         """
-        chance = self._chance(_largest(difference))
-        for name, count in self._queries.items():
-            degree, poles, halvings, bits = self._arguments[name]
-            two = Bounds(degree, poles, halvings, bits + 1)  # the difference of two arguments
-            chance += math.comb(count, 2) * self._chance(two)
-        if chance >= 1:
+        size = _bounds_of(difference)
+        # z ± log q against an argument a: no difference that is looked up has more terms.
+        largest = self._largest.plus(self._largest).plus(self._largest)
+        chance, mistaken = self._chance(size), self._chance(largest)
+        if max(chance, mistaken) > 0.5:
             raise ArithmeticError(
-                f"the degree may be {self.cleared(difference).degree:,}, too large for primes near "
-                f"{_MOST:,}: try a smaller problem"
+                f"the degree may be {self.cleared(difference).degree:.0e}, too large for primes "
+                f"near {_MOST:,}: try a smaller problem"
             )
-        return chance**POINTS
+        # Each is compared with all others, shifted by plus or minus each of them, and in no more
+        # than six other ways.
+        pairs = self._looked_up**2 * (2 * self._looked_up + 6)
+        return chance**POINTS + pairs * mistaken**POINTS
 
     def cleared(self, difference: Residues) -> Bounds:
         """Return the largest bounds of numbers that are multiplied by all their denominators."""
-        return self._cleared(_largest(difference))
+        return self._cleared(_bounds_of(difference))
 
     def _chance(self, size: Bounds) -> float:
-        """Bound the chance that a polynomial which is not zero is zero at a point."""
+        """Bound the chance that a polynomial which is not zero is zero at a point.
+
+        It is zero modulo the prime, if this divides every coefficient, or has a zero there
+        (Schwartz, 1980; Zippel, 1979). No random number has any value with a larger chance than
+        one in the least prime minus 1.
+        """
         whole = self._cleared(size)
+        if max(whole) >= _LEAST:
+            return 1.0
         return whole.degree / _LEAST + whole.bits / math.log2(_LEAST) / _PRIMES
 
     def _cleared(self, size: Bounds) -> Bounds:
@@ -200,25 +217,19 @@ class Field:
         degree, poles, _, bits = size
         for pole in reversed(self._poles.values()):
             degree += poles * pole.degree
-            bits += poles * pole.bits
+            # Terms without the pole get its coefficients, terms with it its power of two.
+            bits += poles * max(pole.bits, pole.halvings)
             poles += poles * pole.poles
         return Bounds(degree, 0, 0, bits)
 
-    def _note(self, name: str, argument: Residues) -> None:
-        """Keep the largest bounds of the arguments that a function is asked for."""
-        if argument.bounds[0].numel():
-            seen = self._arguments.get(name, Bounds(0, 0, 0, 0))
-            self._arguments[name] = Bounds(*map(max, _largest(argument), seen))
-
-    def note_poles(self, numbers: Residues) -> None:
+    def note_pole(self, column: Column, bounds: Bounds) -> None:
         """Keep the bounds of what is divided by."""
-        columns = zip(*numbers.values.reshape(POINTS, -1).tolist(), strict=True)
-        for column, bounds in zip(columns, numbers.bounds.reshape(4, -1).T.tolist(), strict=True):
-            seen = self._poles.get(column, Bounds(0, 0, 0, 0))
-            self._poles[column] = Bounds(*map(max, bounds, seen))
+        if column not in self._poles:
+            self.look_up(bounds)
+            self._poles[column] = bounds
 
     def _prime(self) -> int:
-        while not _is_prime(number := self._random.randrange(_LEAST + 1, _MOST, 2)):
+        while not _is_prime(number := self.random.randrange(_LEAST + 1, _MOST, 2)):
             pass
         return number
 
@@ -254,17 +265,29 @@ class Residues:
         """The shape of the numbers at one point."""
         return self.rows.shape[1:]
 
+    def columns(self) -> Iterator[tuple[Column, Bounds]]:
+        """Yield each number and its bounds."""
+        for number in self.rows.reshape(POINTS + 4, -1).T.tolist():
+            yield tuple(number[:POINTS]), Bounds(*number[POINTS:])
+
     def __add__(self, other: Residues) -> Residues:
         a, b = _aligned(self, other)
         values = (a[:POINTS] + b[:POINTS]) % self.field.modulus(a.ndim)
         most = torch.maximum(a[POINTS:-1], b[POINTS:-1])
         halvings = most[_HALVINGS]  # of both, once they stand on one denominator
         bits = torch.maximum(a[-1] - a[-2], b[-1] - b[-2]) + halvings + 1
+        if self.field.infinite:
+            most[_DEGREE] = _infinite_sum(a[POINTS], b[POINTS])
         return Residues(self.field, torch.cat([values, most, bits[None]]))
 
     def __neg__(self) -> Residues:
         values = -self.values % self.field.modulus(self.rows.ndim)
-        return Residues(self.field, torch.cat([values, self.bounds]))
+        bounds = self.bounds
+        if self.field.infinite:
+            bounds = bounds.clone()
+            less, more = bounds[_DEGREE] == LESS, bounds[_DEGREE] == MORE
+            bounds[_DEGREE].masked_fill_(less, MORE).masked_fill_(more, LESS)
+        return Residues(self.field, torch.cat([values, bounds]))
 
     def __sub__(self, other: Residues) -> Residues:
         return self + -other
@@ -272,7 +295,10 @@ class Residues:
     def __mul__(self, other: Residues) -> Residues:
         a, b = _aligned(self, other)
         values = a[:POINTS] * b[:POINTS] % self.field.modulus(a.ndim)
-        return Residues(self.field, torch.cat([values, a[POINTS:] + b[POINTS:]]))
+        bounds = a[POINTS:] + b[POINTS:]
+        if self.field.infinite:
+            bounds[_DEGREE].masked_fill_((a[POINTS] < 0) | (b[POINTS] < 0), NEITHER)
+        return Residues(self.field, torch.cat([values, bounds]))
 
     def inverse(self) -> Residues:
         """Return 1 over each number: unknowns of their own, which the bounds know as poles.
@@ -282,19 +308,20 @@ class Residues:
         Point
             If a number is zero at one of the points.
         """
-        flat = self.values.reshape(POINTS, -1).tolist()
-        try:
-            inverted = [
-                [pow(value, -1, p) for value in row]
-                for p, row in zip(self.field.primes, flat, strict=True)
-            ]
-        except ValueError as error:
-            raise Point("division by zero") from error
-        self.field.note_poles(self)
-        values = torch.tensor(inverted, dtype=torch.int64).view(self.values.shape)
-        bounds = torch.zeros(4, *self.shape, dtype=torch.int64)
-        bounds[_POLES] = 1
-        return Residues(self.field, torch.cat([values, bounds]))
+        inverted, sizes = [], []
+        for column, bounds in self.columns():
+            if bounds.degree < 0:
+                inverted.append(column)
+                sizes.append(Bounds(NEITHER, 0, 0, 0))
+                continue
+            if 0 in column:
+                raise Point("division by zero")
+            inverted.append(
+                tuple(pow(value, -1, p) for value, p in zip(column, self.field.primes, strict=True))
+            )
+            sizes.append(Bounds(0, 1, 0, 0))
+            self.field.note_pole(column, bounds)
+        return self.field.residues(inverted, sizes, self.shape)
 
     def sum(self, dims: Sequence[int], keepdim: bool = False) -> Residues:
         """Add up along axes, which are counted from 0 without that of the points."""
@@ -309,11 +336,33 @@ class Residues:
         values %= self.field.modulus(values.ndim)
         most = self.bounds[:-1].amax(axes, keepdim)
         bits = (self.bounds[-1:] - self.bounds[-2:-1]).amax(axes, keepdim) + most[-1:]
+        if self.field.infinite:
+            apart = self.bounds[_DEGREE].movedim([axis - 1 for axis in axes], [*range(len(axes))])
+            apart = apart.reshape(count, *apart.shape[len(axes) :])
+            most[_DEGREE] = _infinite_total(apart).view(most[_DEGREE].shape)
         return Residues(self.field, torch.cat([values, most, bits + (count - 1).bit_length()]))
 
 
-def _largest(numbers: Residues) -> Bounds:
-    return Bounds(*numbers.bounds.reshape(4, -1).amax(1).tolist())
+def _bounds_of(numbers: Residues) -> Bounds:
+    """Return bounds that hold for each of some numbers."""
+    return functools.reduce(Bounds.or_, (bounds for _, bounds in numbers.columns()))
+
+
+def _infinite_sum(a: Tensor, b: Tensor) -> Tensor:
+    """Return the degrees of sums of which some are of no numbers."""
+    one = torch.where(a < 0, a, b)  # what is no number, if there is one
+    both = (a < 0) & (b < 0) & (a != b)  # infinities of both signs, or neither, have no sum
+    return torch.where(torch.minimum(a, b) >= 0, torch.maximum(a, b), one).masked_fill(
+        both, NEITHER
+    )
+
+
+def _infinite_total(degrees: Tensor) -> Tensor:
+    """Return the degrees of sums along the first axis."""
+    total = degrees[0]
+    for each in degrees[1:]:
+        total = _infinite_sum(total, each)
+    return total
 
 
 def _aligned(*numbers: Residues) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Rules of arithmetic, functions and choices: what is computed, and how the result moves."""
+"""Rules of arithmetic and functions: what is computed, and how the result moves."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from rnnreport.proof._choices import absolute
 from rnnreport.proof._dual import Dual
-from rnnreport.proof._moves import axis_of, cat, gather, where
+from rnnreport.proof._moves import axis_of, cat
 from rnnreport.proof._tensor import Refusal, rule
 
 # Arithmetic.
@@ -64,14 +62,13 @@ def _square(self: Dual) -> Dual:
 
 
 @rule("pow", raw=("exponent",))
-def _pow(self: Dual, exponent: float) -> Dual:
-    if exponent == int(exponent):
-        return self ** int(exponent)
-    if exponent == 0.5:
-        return _sqrt(self)
-    if exponent == -0.5:
-        return _sqrt(self).reciprocal()
-    raise Refusal(f"the power {exponent} has no rule: whole numbers, 0.5 and -0.5 have one")
+def _pow(self: Dual, exponent: Any) -> Dual:
+    if isinstance(exponent, int | float):
+        if exponent == int(exponent):
+            return self ** int(exponent)
+        if 2 * exponent == int(2 * exponent):
+            return _sqrt(self) ** int(2 * exponent)
+    raise Refusal("a power has a rule where the exponent is a whole number, or half of one")
 
 
 @rule("addcmul")
@@ -124,6 +121,67 @@ def _prod(self: Dual, dim: int | None = None, keepdim: bool = False, *, dtype: A
     for k in range(1, self.shape[axis - 1]):
         product = product * self.at(*ahead, slice(k, k + 1))
     return product if keepdim else product.rearranged(lambda rows: rows.squeeze(axis))
+
+
+@rule("cumprod")
+def _cumprod(self: Dual, dim: int, *, dtype: Any = None) -> Dual:  # noqa: ARG001
+    ahead = (slice(None),) * (axis_of(dim, len(self.shape)) - 1)
+    parts = [self.at(*ahead, slice(1))]
+    for k in range(1, self.shape[dim]):
+        parts.append(parts[-1] * self.at(*ahead, slice(k, k + 1)))
+    return cat(parts, dim)
+
+
+@rule("prims::var")
+def _prims_var(inp: Dual, dims: Any, correction: float = 1, **_kept: Any) -> Dual:
+    return _var(inp, dims, correction=correction)
+
+
+@rule("var", raw=("correction",))
+def _var(
+    self: Dual,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    **more: bool,
+) -> Dual:
+    if correction is None:
+        correction = 1 if more.get("unbiased", True) else 0
+    apart = self - _mean(self, dim, True)
+    total = _total(apart * apart, dim, keepdim)
+    return total / (math.prod(self.shape) // math.prod(total.shape) - correction)
+
+
+@rule("var_mean", raw=("correction",))
+def _var_mean(self: Dual, dim: Any = None, keepdim: bool = False, **more: Any) -> tuple[Dual, Dual]:
+    return _var(self, dim, keepdim, **more), _mean(self, dim, keepdim)
+
+
+@rule("prims::sum")
+def _prims_sum(inp: Dual, dims: Any, **_kept: Any) -> Dual:
+    return _total(inp, dims)
+
+
+@rule("std", raw=("correction",))
+def _std(self: Dual, *how: Any, **more: Any) -> Dual:
+    return _sqrt(_var(self, *how, **more))
+
+
+@rule("linalg_vector_norm", raw=("ord",))
+def _vector_norm(
+    self: Dual,
+    ord: float = 2,  # noqa: A002
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,  # noqa: ARG001
+) -> Dual:
+    if ord == 1:
+        return _total(absolute(self), dim, keepdim)
+    if ord == 2:
+        return _sqrt(_total(self * self, dim, keepdim))
+    raise Refusal(f"the norm of order {ord} has no rule: orders 1 and 2 have one")
 
 
 @rule("mm")
@@ -211,6 +269,23 @@ def _cos(self: Dual) -> Dual:
     return self.function("cos", lambda x, _: -x.function("sin", lambda *_: 0))
 
 
+@rule("softplus")
+def _softplus(self: Dual, beta: Dual | float = 1, threshold: Dual | float = 20) -> Dual:  # noqa: ARG001
+    # The threshold is there because numbers overflow, and here none does.
+    scaled = _log1p(_exp(_scaled(self, beta)))
+    return scaled if isinstance(beta, int) else scaled / beta
+
+
+@rule("log_sigmoid_forward")
+def _log_sigmoid_forward(self: Dual) -> tuple[Dual, Dual]:
+    return -_softplus(-self), self
+
+
+@rule("logsumexp")
+def _logsumexp(self: Dual, dim: Any, keepdim: bool = False) -> Dual:
+    return _log(_total(_exp(self), dim, keepdim))
+
+
 @rule("silu")
 def _silu(self: Dual) -> Dual:
     return self * _sigmoid(self)
@@ -218,120 +293,16 @@ def _silu(self: Dual) -> Dual:
 
 @rule("_softmax")
 def _softmax(self: Dual, dim: int, half_to_float: bool) -> Dual:  # noqa: ARG001
-    raised = _exp(self - _amax(self, [dim], True))
+    raised = _exp(self)  # no number is too large here: nothing is to be subtracted
     return raised / raised.sum([dim], True)
 
 
 @rule("_log_softmax")
 def _log_softmax(self: Dual, dim: int, half_to_float: bool) -> Dual:  # noqa: ARG001
-    shifted = self - _amax(self, [dim], True)
-    return shifted - _log(_exp(shifted).sum([dim], True))
+    return self - _log(_exp(self).sum([dim], True))
 
 
-# Choices. Which number is larger is drawn; what follows from it is computed.
-
-
-@rule("gt")
-def _gt(self: Dual, other: Dual) -> Tensor:
-    return self.order() > other.order()
-
-
-@rule("ge")
-def _ge(self: Dual, other: Dual) -> Tensor:
-    return self.order() >= other.order()
-
-
-@rule("lt")
-def _lt(self: Dual, other: Dual) -> Tensor:
-    return self.order() < other.order()
-
-
-@rule("le")
-def _le(self: Dual, other: Dual) -> Tensor:
-    return self.order() <= other.order()
-
-
-@rule("eq")
-def _eq(self: Dual, other: Dual) -> Tensor:
-    return self.order() == other.order()
-
-
-@rule("ne")
-def _ne(self: Dual, other: Dual) -> Tensor:
-    return self.order() != other.order()
-
-
-@rule("isfinite")
-def _isfinite(self: Dual) -> Tensor:
-    return torch.ones(self.shape, dtype=torch.bool)
-
-
-@rule("isnan")
-@rule("isinf")
-def _never(self: Dual) -> Tensor:
-    return torch.zeros(self.shape, dtype=torch.bool)
-
-
-@rule("argmax")
-def _argmax(self: Dual, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    return self.order().argmax(dim, keepdim)
-
-
-@rule("max")
-def _max(
-    self: Dual, dim: int | None = None, keepdim: bool = False, other: Dual | None = None
-) -> Any:
-    if other is not None:
-        return _maximum(self, other)
-    if dim is None:
-        return _amax(self, range(len(self.shape)))
-    place = self.order().argmax(dim, keepdim=True)
-    most = gather(self, dim, place)
-    if keepdim:
-        return most, place
-    axis = axis_of(dim, len(self.shape))
-    return most.rearranged(lambda rows: rows.squeeze(axis)), place.squeeze(dim)
-
-
-@rule("amax")
-def _amax(self: Dual, dim: Sequence[int] = (), keepdim: bool = False) -> Dual:
-    most = self
-    for each in dim or range(len(self.shape)):
-        most, _ = _max(most, each % len(self.shape), True)
-    if keepdim:
-        return most
-    axes = tuple(axis_of(each, len(self.shape)) for each in dim or range(len(self.shape)))
-    return most.rearranged(lambda rows: rows.squeeze(axes))
-
-
-@rule("maximum")
-def _maximum(self: Dual, other: Dual) -> Dual:
-    return where(_ge(self, other), self, other)
-
-
-@rule("minimum")
-def _minimum(self: Dual, other: Dual) -> Dual:
-    return where(_le(self, other), self, other)
-
-
-@rule("relu")
-def _relu(self: Dual) -> Dual:
-    zero = self.lift(0.0)
-    return where(_gt(self, zero), self, zero)
-
-
-@rule("clamp")
-@rule("clamp_min")
-@rule("clamp_max")
-def _clamp(self: Dual, min: Dual | None = None, max: Dual | None = None) -> Dual:  # noqa: A002
-    if min is not None:
-        self = _maximum(self, min)
-    return self if max is None else _minimum(self, max)
-
-
-@rule("abs")
-def _abs(self: Dual) -> Dual:
-    return where(_ge(self, self.lift(0.0)), self, -self)
+# Reading.
 
 
 @rule("_local_scalar_dense")

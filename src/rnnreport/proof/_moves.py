@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import Residues
-from rnnreport.proof._tensor import Refusal, rule, view
+from rnnreport.proof._tensor import Refusal, rule, untouched, view
 
 __all__ = ["axis_of", "cat", "gather", "joined", "where"]
 
@@ -99,6 +99,11 @@ def _unbind(rows: Tensor, dim: int = 0) -> list[Tensor]:
 def _diagonal(rows: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     ndim = rows.ndim - 1
     return rows.diagonal(offset, axis_of(dim1, ndim), axis_of(dim2, ndim))
+
+
+@view("unfold")
+def _unfold(rows: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    return rows.unfold(axis_of(dimension, rows.ndim - 1), size, step)
 
 
 @view("alias")
@@ -212,6 +217,31 @@ def gather(self: Dual, dim: int, index: Tensor, *, sparse_grad: bool = False) ->
     return self.rearranged(lambda rows: rows.gather(axis, index.expand(len(rows), *index.shape)))
 
 
+@rule("masked_select", raw=("mask",))
+def _masked_select(self: Dual, mask: Tensor) -> Dual:
+    wide, _ = torch.broadcast_tensors(mask, torch.empty(self.shape))  # type: ignore[no-untyped-call]
+    return self.broadcast(*wide.shape).rearranged(lambda rows: rows[:, wide])
+
+
+@rule("repeat")
+def _repeat(self: Dual, repeats: Sequence[int]) -> Dual:
+    return self.rearranged(
+        lambda rows: rows[(slice(None), *(None,) * (len(repeats) - rows.ndim + 1))].repeat(
+            1, *repeats
+        )
+    )
+
+
+@rule("tril")
+def _tril(self: Dual, diagonal: int = 0) -> Dual:
+    return self.rearranged(lambda rows: rows.tril(diagonal))
+
+
+@rule("triu")
+def _triu(self: Dual, diagonal: int = 0) -> Dual:
+    return self.rearranged(lambda rows: rows.triu(diagonal))
+
+
 @rule("diag_embed")
 def _diag_embed(self: Dual, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Dual:
     ndim = len(self.shape) + 1
@@ -253,6 +283,11 @@ def _ones_like(self: Dual, **_kept: Any) -> Dual:
     return _filled(self, self.shape, 1)
 
 
+@rule("new_full")
+def _new_full(self: Dual, size: Sequence[int], fill_value: Dual, **_kept: Any) -> Dual:  # noqa: ARG001
+    return fill_value.broadcast(*size)
+
+
 @rule("full_like")
 def _full_like(self: Dual, fill_value: Dual, **_kept: Any) -> Dual:
     return _fill(self, fill_value)
@@ -276,9 +311,7 @@ def _empty_like(self: Dual, **_kept: Any) -> Dual:
 @rule("new_empty")
 @rule("new_empty_strided")
 def _new_empty(self: Dual, size: Sequence[int], *_strides: Any, **_kept: Any) -> Dual:
-    """Give memory that nobody has written to: what it holds is unknown, and moves as it likes."""
-    field = self.field
-    return Dual(field.unknown(size), field.unknown(size) if field.moving else None)
+    return untouched(self.field, size)
 
 
 def _filled(like: Dual, size: Sequence[int], number: int) -> Dual:

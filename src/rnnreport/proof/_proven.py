@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import POINTS, Field, Point, Residues
 from rnnreport.proof._tensor import ExactTensor, Refusal, exact_arithmetic
 
-__all__ = ["DOUBT", "Verdict", "prove", "prove_loss"]
+__all__ = ["CHOICES", "DOUBT", "Inputs", "Verdict", "named_inputs", "prove", "prove_loss"]
 
 DOUBT = 1e-30
 """The largest chance that something wrong has passed with which it counts as proven."""
+
+CHOICES = 8
+"""In how many ways the comparisons of code turn out, where it compares."""
 
 _DRAWS = 20  # so many points may divide by zero before the function itself is suspected
 
@@ -37,6 +41,9 @@ class Verdict:
         A bound for the degree of the polynomial that must be zero, multiplied by all denominators.
     points : int
         At how many points, each modulo a prime of its own, the sides agreed.
+    choices : int
+        In how many ways the code's comparisons have turned out; 0 where it compares nothing. The
+        doubt is that of each of these ways, and nothing is said of others.
     wrong : tuple of str
         The inputs whose gradient is wrong.
     """
@@ -45,6 +52,7 @@ class Verdict:
     doubt: float
     degree: int
     points: int
+    choices: int = 0
     wrong: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -53,9 +61,10 @@ class Verdict:
     def __str__(self) -> str:
         if not self.proven:
             return f"refuted: wrong is the gradient of {', '.join(self.wrong)}"
+        ways = f" for each of {self.choices} ways to compare" if self.choices else ""
         return (
             f"proven: both sides agree at {self.points} random points, degree {self.degree} at "
-            f"most, doubt below {self.doubt:.0e}"
+            f"most, doubt below {self.doubt:.0e}{ways}"
         )
 
 
@@ -105,7 +114,8 @@ def prove(
         If the code does something that has no rule; the message says how to add one. Nothing is
         proven then, and nothing refuted.
     ArithmeticError
-        If each point that is tried divides by zero.
+        If each point that is tried divides by zero, an infinity takes part in sums or products that
+        the result rests on, or the degree is too large for the primes.
 
     Notes
     -----
@@ -134,23 +144,30 @@ def prove(
     >>> prove(forward, careless, {"x": x, "w": w}).wrong
     ('w',)
     """
-    named = _named(inputs)
+    named = named_inputs(inputs)
     variables = _variables(named)
-    chance, points, degree = 1.0, 0, 0
-    while chance > doubt:
-        field, difference = _sides(forward, backward, named, variables, None, seed + points)
-        if bool(difference.values.any()):
-            wrong = tuple(
-                name
-                for name in variables
-                if bool(_sides(forward, backward, named, variables, name, seed)[1].values.any())
-            )
-            degree = field.cleared(difference).degree
-            return Verdict(False, 0.0, degree, POINTS, wrong or tuple(variables))
-        chance *= field.doubt(difference)
-        points += POINTS
-        degree = max(degree, field.cleared(difference).degree)
-    return Verdict(True, chance, degree, points)
+    most, points, degree, choice, choices = 0.0, 0, 0, 0, 1
+    while choice < choices:
+        chance, turn = 1.0, 0
+        while chance > doubt:
+            place = seed, choice, turn
+            field, difference = _sides(forward, backward, named, variables, None, place)
+            degree = max(degree, field.cleared(difference).degree)
+            if bool(difference.values.any()):
+                wrong = tuple(
+                    name
+                    for name in variables
+                    if bool(
+                        _sides(forward, backward, named, variables, name, place)[1].values.any()
+                    )
+                )
+                return Verdict(False, 0.0, degree, POINTS, choice + field.chose, wrong)
+            # A point that divides by zero was drawn again, up to so often.
+            chance *= min(1.0, _DRAWS * field.doubt(difference))
+            turn += 1
+            choices = CHOICES if field.chose else 1
+        most, points, choice = max(most, chance), points + turn * POINTS, choice + 1
+    return Verdict(True, most, degree, points, choices if choices > 1 else 0)
 
 
 def prove_loss(
@@ -188,7 +205,8 @@ def prove_loss(
     return prove(forward, backward, inputs, seed=seed, doubt=doubt)
 
 
-def _named(inputs: Inputs) -> dict[str, Any]:
+def named_inputs(inputs: Inputs) -> dict[str, Any]:
+    """Give each input a name."""
     if isinstance(inputs, Mapping):
         return dict(inputs)
     return {f"input {place}": value for place, value in enumerate(inputs, 1)}
@@ -218,11 +236,11 @@ def _sides(
     named: Mapping[str, Any],
     variables: Sequence[str],
     moved: str | None,
-    seed: int,
+    place: tuple[int, int, int],
 ) -> tuple[Field, Residues]:
     """Return ⟨u, Jv⟩ − ⟨Jᵀu, v⟩ at fresh points; with `moved`, v is zero but for this input."""
     for draw in range(_DRAWS):
-        field = Field(hash((seed, draw)))
+        field = Field((*place, draw), choice=place[:2])
         try:
             return field, _difference(field, forward, backward, named, variables, moved)
         except Point:
@@ -245,7 +263,7 @@ def _difference(
         shape = named[name].shape
         value, direction = field.unknown(shape), field.unknown(shape)
         if moved not in (None, name):
-            direction = Dual(value).lift(0.0 * named[name].detach()).value
+            direction = field.constant(torch.zeros(shape))
         directions[name] = direction
         arguments[name] = ExactTensor(Dual(value, direction).pack(), field)
     with exact_arithmetic(field):
@@ -266,7 +284,10 @@ def _difference(
             gradient.dual.value if isinstance(gradient, ExactTensor) else field.constant(gradient)
         )
         right = right + (value * directions[name]).sum(range(len(value.shape)))
-    return left - right
+    difference = left - right
+    if bool((difference.bounds[0] < 0).any()):
+        raise ArithmeticError("an infinity takes part in sums or products: there it is no number")
+    return difference
 
 
 def _outputs(returned: Any) -> tuple[Any, ...]:

@@ -18,7 +18,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import Field
 
-__all__ = ["ExactTensor", "Refusal", "exact_arithmetic", "rule", "view"]
+__all__ = [
+    "ExactTensor",
+    "Refusal",
+    "Rule",
+    "exact_arithmetic",
+    "leaves",
+    "rule",
+    "untouched",
+    "view",
+]
 
 Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
@@ -34,11 +43,26 @@ class Refusal(Exception):
     """
 
 
+class _NoRule(Refusal):
+    def __init__(self, func: Any) -> None:
+        name = func._schema.name
+        super().__init__(
+            f"{name} has no rule: write one with @rnnreport.proof.rule({_key(name)!r}), if its "
+            "value is a rational function of its arguments, or its derivative one of its value"
+        )
+
+
+def _key(name: str) -> str:
+    """Return the name that rules know an operation by."""
+    return name.removeprefix("aten::").removesuffix("_")
+
+
 def rule(name: str, *, raw: tuple[str, ...] = ()) -> Callable[[R], R]:
     """Register the rule of an operation of PyTorch, in all its forms.
 
-    The rule is called with the operation's arguments. Its tensors and numbers are
-    :class:`~rnnreport.proof._dual.Dual`, and it returns one or several of them.
+    The rule is called with the operation's arguments, by the names that they have in ATen. Its
+    tensors and numbers are :class:`~rnnreport.proof._dual.Dual`, and it returns one or several of
+    them: a rational function of them, or one whose derivative is known.
 
     Parameters
     ----------
@@ -50,10 +74,19 @@ def rule(name: str, *, raw: tuple[str, ...] = ()) -> Callable[[R], R]:
 
     Examples
     --------
-    >>> from rnnreport.proof import rule
-    >>> @rule("sinc")
-    ... def sinc(x):
-    ...     return x.function("sinc", lambda x, y: ...)
+    The arc tangent has the derivative 1 / (1 + x²):
+
+    >>> import torch
+    >>> from rnnreport.proof import prove, rule
+    >>> @rule("atan")
+    ... def atan(self):
+    ...     return self.function("atan", lambda x, y: 1 / (1 + x * x))
+    >>> def forward(x):
+    ...     return torch.atan(x), x
+    >>> def backward(dy, x):
+    ...     return dy / (1 + x**2)
+    >>> bool(prove(forward, backward, [torch.ones(3, dtype=torch.float64)]))
+    True
     """
 
     def register(function: R) -> R:
@@ -109,8 +142,16 @@ class ExactTensor(Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Compute an operation by its rule."""
-        field = next(each.field for each in _leaves((args, kwargs)) if isinstance(each, cls))
+        field = next(each.field for each in leaves((args, kwargs)) if isinstance(each, cls))
         return dispatch(func, args, kwargs or {}, field)
+
+    def _read(self, *_: Any, **__: Any) -> Any:
+        raise Refusal(
+            "numbers are read out of a tensor (numpy or tolist): what follows depends on a single "
+            "point, and nothing can be proven of all; compute with the tensor itself"
+        )
+
+    numpy = tolist = __array__ = _read
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Say its shape: the numbers at a random point tell nobody anything."""
@@ -137,10 +178,7 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     if written and name.endswith("_"):
         name = name[:-1]
     if name not in RULES:
-        raise Refusal(
-            f"{schema.name} has no rule: write one with @rnnreport.proof.rule({name!r}), if its "
-            "value is a rational function of its arguments, or its derivative one of its value"
-        )
+        return _taken_apart(func, args, kwargs, field)
     function, raw = RULES[name]
     named = dict(zip((each.name for each in schema.arguments), args, strict=False)) | kwargs
     out = named.pop("out", None)
@@ -153,6 +191,21 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     target = args[0] if out is None else out
     _write(target, result)
     return target
+
+
+def _taken_apart(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
+    """Compute an operation without a rule as PyTorch itself writes it with simpler ones."""
+    from torch._decomp import decomposition_table  # takes a second, and few operations need it
+
+    parts = decomposition_table.get(func, func.decompose)
+    try:
+        with _Factories(field):
+            result = parts(*args, **kwargs)
+    except _NoRule as error:
+        raise _NoRule(func) from error
+    if result is NotImplemented:
+        raise _NoRule(func)
+    return result
 
 
 def _lifted(value: Any, kind: str, field: Field) -> Any:
@@ -187,15 +240,20 @@ def _write(target: Any, result: Dual) -> None:
     target.rows.copy_(rows[(slice(None), *(None,) * ahead)].expand_as(target.rows))
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def untouched(field: Field, size: Sequence[int]) -> Dual:
+    """Give memory that nobody has written to: what it holds is unknown, and moves as it likes."""
+    return Dual(field.unknown(size), field.unknown(size) if field.moving else None)
+
+
+def leaves(value: Any) -> Iterator[Any]:
     """Yield all tensors in nested arguments."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
-        yield from _leaves(tuple(value.values()))
+        yield from leaves(tuple(value.values()))
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _leaves(each)
+            yield from leaves(each)
 
 
 class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -213,14 +271,14 @@ class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if any(isinstance(each, ExactTensor) for each in _leaves((args, kwargs))):
+        if any(isinstance(each, ExactTensor) for each in leaves((args, kwargs))):
             return dispatch(func, args, kwargs, self._field)
         name = func._schema.name.removeprefix("aten::")
         if name in _FACTORIES and kwargs.get("dtype") in (None, torch.float64):
             made = func(*args, **kwargs)
             if made.dtype == torch.float64:
                 if name.startswith("empty"):
-                    return _wrapped(Dual(self._field.unknown(made.shape)), self._field)
+                    return _wrapped(untouched(self._field, made.shape), self._field)
                 return _wrapped(Dual(self._field.constant(made)), self._field)
             return made
         return func(*args, **kwargs)
