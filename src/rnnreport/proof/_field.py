@@ -53,6 +53,7 @@ class Field:
         self._choice = random.Random(f"choice {choice}")  # noqa: S311
         self.primes = [self._prime() for _ in range(POINTS)]
         self._p = torch.tensor(self.primes)
+        self._constants: dict[str, Residues] = {}
         self._ranks: dict[Column, float] = {}
         self._poles: dict[Column, Bounds] = {}
         self._looked_up, self._largest = 0, UNKNOWN
@@ -89,7 +90,14 @@ class Field:
 
     def constant(self, value: float | Tensor) -> Residues:
         """Return numbers as they are: a float is a whole number of some power of two, exactly."""
-        numbers = torch.as_tensor(value)
+        if isinstance(value, Tensor):
+            return self._constant(value)
+        key = repr(value)  # 1 and 1.0 have the same value and may differ in kind
+        if key not in self._constants:
+            self._constants[key] = self._constant(torch.as_tensor(value))
+        return self._constants[key]
+
+    def _constant(self, numbers: Tensor) -> Residues:
         if numbers.dtype.is_floating_point:
             return self._fractions(numbers.double())
         whole = numbers.long()
