@@ -47,6 +47,7 @@ class Field:
 
     def __init__(self, seed: object, choice: object = 0) -> None:
         self.moving = True  # whether tangents are computed
+        self.refusal: TypeError | None = None  # the last one
         self.infinite = False  # whether there is something that is no number
         self.random = random.Random(f"point {seed}")  # noqa: S311
         self._choice = random.Random(f"choice {choice}")  # noqa: S311

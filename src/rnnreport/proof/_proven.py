@@ -245,6 +245,11 @@ def _sides(
             return field, _difference(field, forward, backward, named, variables, moved)
         except Point:
             continue
+        except TypeError as error:
+            # Operators such as ** turn a refusal into an error that says nothing of it.
+            if field.refusal in (None, error):
+                raise
+            raise field.refusal from error
     raise ArithmeticError(f"the function divides by zero at each of {_DRAWS} random points")
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnreport.proof._dual import Dual
@@ -152,6 +153,14 @@ class ExactTensor(Tensor):
 
 def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     """Compute an operation of PyTorch by its rule."""
+    try:
+        return _computed(func, args, kwargs, field)
+    except Refusal as refusal:
+        field.refusal = refusal
+        raise
+
+
+def _computed(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     schema = func._schema
     name = schema.name.removeprefix("aten::")
     if name in VIEWS:
@@ -164,6 +173,11 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     ]
     if written and name.endswith("_"):
         name = name[:-1]
+        if name in VIEWS:  # such as squeeze_, after which the tensor itself has another shape
+            args[0].rows = VIEWS[name](args[0].rows, *args[1:], **kwargs)
+            with no_dispatch():
+                func(*args, **kwargs)
+            return args[0]
     if name not in RULES:
         return _taken_apart(func, args, kwargs, field)
     function, raw = RULES[name]
