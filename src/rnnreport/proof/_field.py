@@ -89,7 +89,7 @@ class Field:
 
     def constant(self, value: float | Tensor) -> Residues:
         """Return numbers as they are: a float is a whole number of some power of two, exactly."""
-        numbers = torch.as_tensor(value)
+        numbers = torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
         if numbers.dtype.is_floating_point:
             return self._fractions(numbers.double())
         whole = numbers.long()
