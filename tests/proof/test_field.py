@@ -181,6 +181,8 @@ def test_bounds_of_products_are_tight() -> None:
         (lambda x, y: x * y.inverse(), 1),  # times y
         (lambda x, y: (x + y * y).inverse(), 0),
         (lambda x, y: x + (x + y).inverse(), 2),
+        (lambda x, y: x + (x + y).inverse() * (x + y).inverse(), 3),
+        (lambda x, y: x + (x + y.inverse() * y.inverse() * y.inverse()).inverse(), 5),
         (lambda x, y: x + x.inverse() * y.inverse(), 3),
         (lambda x, y: (x + y.inverse()).inverse() + x, 3),
         (lambda x, y: ((x + y.inverse()).inverse() + y).inverse() * x * x, 4),

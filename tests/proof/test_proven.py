@@ -323,7 +323,14 @@ def stable_softmax(x: Tensor) -> Tensor:
     return raised.div_(raised.sum(1, keepdim=True))
 
 
+def tanh_backward(dy: Tensor, cache: tuple[Tensor, ...]) -> Tensor:
+    x = cache[0]
+    y = x.tanh()
+    return -dy * (y + x * (1 - y * y))
+
+
 LABELS = torch.tensor([0, 2, 2])
+WIDE = torch.ones(2, 3, dtype=torch.float64)
 TARGETS = torch.tensor([[1.0, 0, 1]] * 3, dtype=torch.float64)
 
 
@@ -381,7 +388,7 @@ RIGHT: dict[str, tuple[Forward, Forward]] = {
         functional.silu,
         lambda dy, cache: dy * (s := cache[0].sigmoid()) * (1 + cache[0] * (1 - s)),
     ),
-    "tanh is odd": (lambda x: -torch.tanh(-x), lambda dy, cache: dy * (1 - cache[1] ** 2)),
+    "tanh is odd": (lambda x: x * torch.tanh(-x), tanh_backward),
     "exp of a difference": (lambda x: torch.exp(-x), lambda dy, cache: -dy / cache[0].exp()),
     "norm": (lambda x: x.norm(), lambda dy, cache: dy * cache[0] / cache[1]),
     "variance": (
@@ -412,7 +419,7 @@ RIGHT: dict[str, tuple[Forward, Forward]] = {
     ),
     "least": (lambda x: x.amin(1), lambda dy, c: dy[:, None] * (c[0] == c[1][:, None])),
     "constants with more axes": (
-        lambda x: torch.lerp(x[0], torch.ones(2, 3), 0.25),
+        lambda x: torch.lerp(x[0], WIDE, 0.25),
         lambda dy, _: torch.cat([0.75 * dy.sum(0)[None], torch.zeros(2, 3)]),
     ),
 }
