@@ -120,9 +120,11 @@ def prove(
     Notes
     -----
     What is proven holds for the shapes at hand, and where code compares numbers, for the branches
-    that were drawn. Rounding is no part of it. What is refuted is no identity of polynomials in the
-    inputs and the values of tanh, exp and the like: that a tanh is some quotient of exponentials is
-    not known here, so code that relies on it is refuted too.
+    that were drawn, :data:`CHOICES` times: nothing is said of other branches. Rounding is no part
+    of it. What is refuted is no identity of polynomials in the inputs and the values of tanh, exp
+    and the like. Known are beside their derivatives only that exp and log undo each other, that
+    exp(-x) is 1 / exp(x), that a sigmoid is made of exp, and that tanh is odd. Right code that
+    relies on more, as on the square of a square root or on exp(x) > 0, is refuted too.
 
     Examples
     --------
