@@ -1,4 +1,4 @@
-"""Both sides of an equation are equal to the last digit, or refuted: by what nobody measures too."""
+"""Both sides of an equation are equal to the last digit; less than rounding is enough to fail."""
 
 from __future__ import annotations
 

@@ -153,6 +153,10 @@ class Dual:
         product = left * right
         return product.sum([len(product.shape) - 2])
 
+    def is_constant(self) -> bool:
+        """Return whether no number depends on anything unknown, or is divided by."""
+        return not bool(self.value.bounds[:2].any())
+
     def order(self) -> Tensor:
         """Return a rank for each number; see :meth:`Field.order`."""
         return self.field.order(self.value)

@@ -48,6 +48,7 @@ class Field:
 
     def __init__(self, seed: object, choice: object = 0) -> None:
         self.moving = True  # whether tangents are computed
+        self.refusal: TypeError | None = None  # the last one
         self.infinite = False  # whether there is something that is no number
         self.random = random.Random(f"point {seed}")  # noqa: S311
         self._choice = random.Random(f"choice {choice}")  # noqa: S311
@@ -94,7 +95,8 @@ class Field:
             return self._constant(value)
         key = repr(value)  # 1 and 1.0 have the same value and may differ in kind
         if key not in self._constants:
-            self._constants[key] = self._constant(torch.as_tensor(value))
+            dtype = torch.float64 if isinstance(value, float) else None
+            self._constants[key] = self._constant(torch.as_tensor(value, dtype=dtype))
         return self._constants[key]
 
     def _constant(self, numbers: Tensor) -> Residues:

@@ -119,9 +119,11 @@ def _alias(rows: Tensor) -> Tensor:
 
 @rule("clone")
 @rule("_to_copy")
-def _clone(self: Dual, *, memory_format: Any = None, dtype: Any = None, **_kept: Any) -> Dual:
+def _clone(self: Dual, *, memory_format: Any = None, dtype: Any = None, **_kept: Any) -> Any:
     if dtype not in (None, torch.float64):
-        raise Refusal(f"a number is turned into {dtype}, which rounds: stay with float64")
+        if dtype.is_floating_point or dtype.is_complex or not self.is_constant():
+            raise Refusal(f"a number is turned into {dtype}, which rounds: stay with float64")
+        return self.order().to(dtype)
     keep = memory_format is None or memory_format == torch.preserve_format
     return self.rearranged(torch.clone if keep else _contiguous)
 
@@ -376,8 +378,3 @@ def _replaced(total: Dual, here: tuple[Any, ...], new: Dual) -> Dual:
         return rows
 
     return joined([total, new], replaced)
-
-
-@rule("_has_compatible_shallow_copy_type", raw=("self", "from"))
-def _may_change_its_shape(**_both: Any) -> bool:
-    return True

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import POINTS, Field, Point, Residues
-from rnnreport.proof._tensor import ExactTensor, Refusal, exact_arithmetic
+from rnnreport.proof._tensor import ExactTensor, exact_arithmetic
 
 __all__ = ["CHOICES", "DOUBT", "Inputs", "Verdict", "named_inputs", "prove", "prove_loss"]
 
@@ -120,9 +120,11 @@ def prove(
     Notes
     -----
     What is proven holds for the shapes at hand, and where code compares numbers, for the branches
-    that were drawn. Rounding is no part of it. What is refuted is no identity of polynomials in the
-    inputs and the values of tanh, exp and the like: that a tanh is some quotient of exponentials is
-    not known here, so code that relies on it is refuted too.
+    that were drawn, :data:`CHOICES` times: nothing is said of other branches. Rounding is no part
+    of it. What is refuted is no identity of polynomials in the inputs and the values of tanh, exp
+    and the like. Known are beside their derivatives only that exp and log undo each other, that
+    exp(-x) is 1 / exp(x), that a sigmoid is made of exp, and that tanh is odd. Right code that
+    relies on more, as on the square of a square root or on exp(x) > 0, is refuted too.
 
     Examples
     --------
@@ -245,8 +247,11 @@ def _sides(
             return field, _difference(field, forward, backward, named, variables, moved)
         except Point:
             continue
-        except Refusal as refusal:
-            raise TypeError(str(refusal)) from refusal
+        except TypeError as error:
+            # Operators such as ** turn a refusal into an error that says nothing of it.
+            if field.refusal in (None, error):
+                raise
+            raise field.refusal from error
     raise ArithmeticError(f"the function divides by zero at each of {_DRAWS} random points")
 
 

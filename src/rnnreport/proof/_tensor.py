@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnreport.proof._dual import Dual
@@ -37,11 +38,8 @@ RULES: dict[str, tuple[Rule, frozenset[str]]] = {}
 VIEWS: dict[str, Rule] = {}
 
 
-class Refusal(Exception):
-    """Code does something that nothing can be proven about.
-
-    No ``TypeError``: PyTorch's operators take that for an operand that they do not know.
-    """
+class Refusal(TypeError):
+    """Code does something that nothing can be proven about."""
 
 
 class _NoRule(Refusal):
@@ -154,12 +152,6 @@ class ExactTensor(Tensor):
 
     numpy = tolist = __array__ = _read
 
-    def __matmul__(self, other: Any) -> Tensor:
-        """Multiply; PyTorch would change a shape in place, for which it loads a second of code."""
-        if self.ndim == 1 and other.ndim == 2:
-            return torch.mv(other.T, self)
-        return super().__matmul__(other)
-
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Say its shape: the numbers at a random point tell nobody anything."""
         return f"ExactTensor(shape={tuple(self.shape)})"
@@ -167,12 +159,15 @@ class ExactTensor(Tensor):
 
 def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     """Compute an operation of PyTorch by its rule."""
+    try:
+        return _computed(func, args, kwargs, field)
+    except Refusal as refusal:
+        field.refusal = refusal
+        raise
+
+
+def _computed(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     name, kinds, writes = _signature(func)
-    if name.endswith("_") and name[:-1] in VIEWS:  # such as squeeze_, in products of vectors
-        target = args[0]
-        target.rows = VIEWS[name[:-1]](target.rows, *args[1:], **kwargs)
-        target.data = ExactTensor(target.rows, field)  # the shape
-        return target
     if name in VIEWS:
         viewed = VIEWS[name](args[0].rows, *args[1:], **kwargs)
         if isinstance(viewed, Tensor):
@@ -180,6 +175,11 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
         return [ExactTensor(rows, field) for rows in viewed]
     if writes and name.endswith("_"):
         name = name[:-1]
+        if name in VIEWS:  # such as squeeze_, after which the tensor itself has another shape
+            args[0].rows = VIEWS[name](args[0].rows, *args[1:], **kwargs)
+            with no_dispatch():
+                func(*args, **kwargs)
+            return args[0]
     if name not in RULES:
         return _taken_apart(func, args, kwargs, field)
     function, raw = RULES[name]
