@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -859,6 +860,48 @@ def test_classify_reads_lines_however_they_end_and_come(
         assert main(["classify", "--model", "bag"]) == 0
         words = [line.split("  ")[1] for line in capsys.readouterr().out.splitlines()]
         assert words == ["good", "good good", "good"]
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "answer", "arguments"),
+    [
+        ("captioning", "features", torch.zeros(1, 2), ["caption"]),
+        ("captioning", "captions", [["a", "dog"]], ["caption"]),
+        ("transfer", "probabilities", torch.tensor([[0.25, 0.75]]), ["predict", "ants-and-bees"]),
+        ("text", "probabilities", torch.tensor([0.75]), ["classify"]),
+    ],
+)
+def test_a_network_answers_in_one_thread(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    method: str,
+    answer: Any,
+    arguments: list[str],
+) -> None:
+    threads: list[int] = []
+
+    def answered(_asked: object) -> Any:
+        threads.append(torch.get_num_threads())
+        return answer
+
+    network = MagicMock(**{f"{method}.side_effect": answered})
+    network.captions.return_value = [["a", "dog"]]
+    network.unknown.return_value = []
+    network.classes = ("ants", "bees")
+    monkeypatch.setattr(f"rnnreport.experiments.{model}.trained.latest", lambda *_: network)
+    say(monkeypatch, b"good")
+    if model != "text":
+        Image.effect_noise((60, 40), 60).save(tmp_path / "a.png")
+        arguments = [*arguments, str(tmp_path / "a.png")]
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert main(arguments) == 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1]
 
 
 def test_classify_names_few_of_many_unknown_words(
