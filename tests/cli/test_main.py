@@ -11,11 +11,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -861,6 +863,49 @@ def test_classify_reads_lines_however_they_end_and_come(
         assert words == ["good", "good good", "good"]
 
 
+@pytest.mark.parametrize(
+    ("model", "method", "answer", "arguments"),
+    [
+        ("captioning", "features", torch.zeros(1, 2), ["caption"]),
+        ("captioning", "captions", [["a", "dog"]], ["caption"]),
+        ("transfer", "probabilities", torch.tensor([[0.25, 0.75]]), ["predict", "ants-and-bees"]),
+        ("text", "probabilities", torch.tensor([0.75]), ["classify"]),
+    ],
+)
+def test_a_network_answers_in_one_thread(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    method: str,
+    answer: Any,
+    arguments: list[str],
+) -> None:
+    threads: list[int] = []
+
+    def answered(_asked: object) -> Any:
+        threads.append(torch.get_num_threads())
+        return answer
+
+    network = MagicMock(**{f"{method}.side_effect": answered})
+    network.captions.return_value = [["a", "dog"]]
+    network.unknown.return_value = []
+    network.classes = ("ants", "bees")
+    monkeypatch.setattr(f"rnnreport.experiments.{model}.trained.latest", lambda *_: network)
+    say(monkeypatch, b"good")
+    if model != "text":
+        Image.effect_noise((60, 40), 60).save(tmp_path / "a.png")
+        arguments = [*arguments, str(tmp_path / "a.png")]
+        arguments.insert(-1, str(tmp_path / ("a" * 300)))  # keeps no other picture from its answer
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert main(arguments) == int(model != "text")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1]
+
+
 def test_classify_names_few_of_many_unknown_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -998,6 +1043,7 @@ def test_a_store_that_cannot_be_written_is_named(
         (MemoryError(), "there is not enough memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you"), "not enough memory"),
         (FloatingPointError("the loss is nan"), "the loss is nan"),
+        (BrokenProcessPool("a worker was terminated"), "most often for lack of memory"),
     ],
 )
 def test_what_may_happen_is_one_line(

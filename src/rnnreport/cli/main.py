@@ -7,6 +7,7 @@ import codecs
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 
 from rnnreport import __version__
 from rnnreport.cli import apply, data, report, run, train
@@ -47,6 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _UNREAD
     except (OSError, DataFormatError, SettingError, FloatingPointError) as error:
         print(f"rnnreport: {error}", file=sys.stderr)
+        return 1
+    except BrokenExecutor:
+        print(
+            "rnnreport: a process that did runs was ended from outside, most often for lack of "
+            "memory: --workers 1 takes the least. What was done is kept",
+            file=sys.stderr,
+        )
         return 1
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
