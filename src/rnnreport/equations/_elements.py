@@ -16,7 +16,6 @@ from torch import Tensor
 
 from rnnreport import layers
 from rnnreport.equations import _attention, _lstm, _rnn
-from rnnreport.equations._attention import stacked
 from rnnreport.equations._entry import Equation, Page, Sizes, draw_sizes
 from rnnreport.equations._forms import (
     Changes,

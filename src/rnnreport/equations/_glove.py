@@ -74,7 +74,7 @@ class CountsProblem:
     @property
     def f(self) -> Tensor:
         """(G4), of each pair."""
-        return torch.where(self.X < self.x_max, self.power, 1.0)
+        return torch.where(self.X.lt(self.x_max), self.power, 1.0)
 
     def matrix(self, pairs: Tensor) -> Tensor:
         """Set what belongs to the pairs at i, j of a matrix that is 0 elsewhere."""
