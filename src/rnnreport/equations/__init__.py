@@ -1,8 +1,10 @@
 r"""The ledger: every numbered equation, and the check that proves or refutes it.
 
 Each of the source's equations (1)-(49) is an `Equation` in `LEDGER`. After them stand
-those that this report adds: of attention, (50)-(58), of dropout, (59), of the Jacobians of a step,
-(60)-(64), and of style transfer, (N1)-(N4). A check draws a random problem in
+those that this report adds: of attention, (50)-(58), of dropout, (59), and of the Jacobians of a
+step, (60)-(64). Those with letters follow by page: the steps between the numbered ones, (R2)-(R6),
+(S3)-(S7) and (A5)-(A8), the layers of words and sentences, (T2)-(T8) and (P2)-(P8), word vectors,
+(G5)-(G9), and style transfer, (N1)-(N4). A check draws a random problem in
 float64 and computes one quantity three times, independently. Of a recurrence:
 
 - from the definition: the forward recurrence is run with a variable moved by
@@ -24,8 +26,9 @@ for rows; its results are columns, for which the transposed Jacobian stands in f
 A Jacobian is measured column by column, without a loss. What dropout keeps is chance: its mask is
 read off the layer, and the rest of the check takes it as given.
 
-The losses of style transfer are polynomials, and defined as sums over elements: there the
-definition, the formula and the code share no matrix product.
+The losses of style transfer and the layers of words are defined as sums over elements: there the
+definition, the formula and the code share no matrix product. Words, labels, masks and counts are
+data, and no unknowns of the exact check.
 
 Where a line of the source is sloppy, wrong or bound to an assumption, the entry holds that line
 too, with its own residual and a remark. Every entry has deliberate mistakes that its check must
@@ -52,6 +55,7 @@ from rnnreport.equations._table import (
     number_text,
     table,
 )
+from rnnreport.equations._temporal import WordSizes
 
 __all__ = [
     "BAR",
@@ -71,6 +75,7 @@ __all__ = [
     "PairTable",
     "Residual",
     "Sizes",
+    "WordSizes",
     "check",
     "check_exactly",
     "corrections",

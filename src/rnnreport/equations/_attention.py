@@ -107,14 +107,15 @@ def feature_map(s: AttentionStep) -> Tensor:
 # The code: row convention, transposed and packed weights, a batch of one, a place a row.
 
 
-def _arguments(p: AttentionProblem) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def arguments(p: AttentionProblem) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Weights and biases as the layer takes them."""
     return stacked(p.W_x).T, stacked(p.W_h).T, stacked(p.W_a).T, stacked(p.b)
 
 
 def step_code(p: AttentionProblem) -> Gradients:
     """Gradients of a problem of one step by `layers.attention_lstm_step_backward`."""
     *_, cache = layers.attention_lstm_step_forward(
-        p.x, p.h_0[None], p.c_0[None], p.A.T[None], *_arguments(p)
+        p.x, p.h_0[None], p.c_0[None], p.A.T[None], *arguments(p)
     )
     _, dprev_h, _, dA, _, _, dWa, _ = layers.attention_lstm_step_backward(
         p.dh[1][None], p.dc[1][None], cache
@@ -150,7 +151,7 @@ def code(p: AttentionProblem) -> Gradients:
 
     def piece(T: int, dh: Tensor) -> Gradients:
         _, cache = layers.attention_lstm_forward(
-            p.x[:T, None], p.A.T[None], p.h_0[None], p.c_0[None], *_arguments(p)
+            p.x[:T, None], p.A.T[None], p.h_0[None], p.c_0[None], *arguments(p)
         )
         _, dA, dh0, _, _, _, dWa, _ = layers.attention_lstm_backward(
             dh[:, None], cache, dc_T=p.dc[T][None]
@@ -169,32 +170,32 @@ def _swap(W: Gates) -> dict[str, Tensor]:
     return {**W, "f": W["i"], "i": W["f"]}
 
 
-_REACHED: Mistakes = {
+REACHED: Mistakes = {
     "∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh},
     "∂L/∂c_t dropped": {"dc": lambda s: torch.zeros_like(s.dc)},
 }
 _CONTEXT: Mistakes = {
-    **_REACHED,
+    **REACHED,
     "weights of f_t and i_t swapped": {"W_a": lambda s: _swap(s.W_a)},
     "W_a not transposed": {"W_a": lambda s: {gate: W.T for gate, W in s.W_a.items()}},
     "W_h in place of W_a": {"W_a": lambda s: s.W_h},
 }
 _WEIGHTS: Mistakes = {
-    **_REACHED,
+    **REACHED,
     "h_{t−1} in place of r_t": {"r": lambda s: s.h_prev},
     "mean of the places in place of r_t": {"r": lambda s: s.A.mean(1)},
 }
-_PLAIN_WEIGHTS: Mistakes = {
+PLAIN_WEIGHTS: Mistakes = {
     "equal weights in place of α_t": {"alpha": lambda s: torch.full_like(s.alpha, 1 / len(s.alpha))}
 }
 _STATE: Mistakes = {
-    **_REACHED,
-    **_PLAIN_WEIGHTS,
+    **REACHED,
+    **PLAIN_WEIGHTS,
     "W_h not transposed": {"W_h": lambda s: {gate: W.T for gate, W in s.W_h.items()}},
 }
 _MAP: Mistakes = {
-    **_REACHED,
-    **_PLAIN_WEIGHTS,
+    **REACHED,
+    **PLAIN_WEIGHTS,
     "h_t in place of h_{t−1}": {"h_prev": lambda s: s.h},
 }
 
@@ -249,7 +250,7 @@ def _weights_latex(by: Callable[[str], str]) -> str:
 
 # The entries.
 
-_ATTENTION = Recurrence(
+RECURRENCE = Recurrence(
     page="attention",
     prefix="attention,",
     layer="attention_lstm",
@@ -264,7 +265,8 @@ def _left_places(p: AttentionProblem) -> Tensor:
     return p.derivative_within(p.steps[0].alpha, lambda alpha: p.complex.A @ alpha)
 
 
-def _left_scores(p: AttentionProblem) -> Tensor:
+def left_scores(p: AttentionProblem) -> Tensor:
+    """∂L/∂s_t, by complex step."""
     return p.derivative_within(p.scores(p.h_0), lambda s: p.complex.A @ p.softmax(s))
 
 
@@ -273,7 +275,7 @@ def _left_context_weights(p: AttentionProblem) -> Tensor:
 
 
 ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
-    _ATTENTION.step(
+    RECURRENCE.step(
         50,
         "context",
         rf"{d('r_t')} = W_a^{{\top}} {d('z_t')}",
@@ -282,7 +284,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         code=code_context,
         wrong=_wrong(context, _CONTEXT, one_step),
     ),
-    _ATTENTION.step(
+    RECURRENCE.step(
         51,
         "weights of the context",
         rf"{d('W_a')} = {_weights_latex(d)}",
@@ -291,7 +293,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         code=lambda p: step_code(p)["W_a"],
         wrong=_wrong(context_weights, _WEIGHTS, one_step),
     ),
-    _ATTENTION.step(
+    RECURRENCE.step(
         52,
         "weights of the places",
         rf"{_D_ALPHA} = A^{{\top}} {d('r_t')}",
@@ -308,17 +310,17 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
             },
         ),
     ),
-    _ATTENTION.step(
+    RECURRENCE.step(
         53,
         "scores",
         rf"{d('s_t')} = \alpha_t \odot \left( {_D_ALPHA} - "
         rf"\alpha_t^{{\top}} {_D_ALPHA} \right)",
-        left=_left_scores,
+        left=left_scores,
         formula=scores,
         code=code_scores,
         wrong=_wrong(
             scores,
-            {**_REACHED, **_PLAIN_WEIGHTS},
+            {**REACHED, **PLAIN_WEIGHTS},
             one_step,
             {
                 "mean dropped": lambda s: s.alpha * places(s),
@@ -332,7 +334,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
             },
         ),
     ),
-    _ATTENTION.step(
+    RECURRENCE.step(
         54,
         "previous state",
         rf"{d('h_{t-1}')} = {_state_latex(d)}",
@@ -341,7 +343,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         code=lambda p: step_code(p)["h_0"],
         wrong=_wrong(previous_state, _STATE, one_step, _STATE_FORMS),
     ),
-    _ATTENTION.step(
+    RECURRENCE.step(
         55,
         "map",
         rf"{d('A')} = {_map_latex(d)}",
@@ -350,7 +352,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         code=lambda p: step_code(p)["A"],
         wrong=_wrong(feature_map, _MAP, one_step, _MAP_FORMS),
     ),
-    _ATTENTION.previous_state(
+    RECURRENCE.previous_state(
         56,
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + {_state_latex(new)}",
         previous_state,
@@ -360,10 +362,10 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
                 for name, term in _wrong(previous_state, _STATE, each_step, _STATE_FORMS).items()
             },
             "∂L/∂h_{t−1} dropped": each_step(previous_state),
-            _ATTENTION.not_new: with_direct(each_step_direct(previous_state)),
+            RECURRENCE.not_new: with_direct(each_step_direct(previous_state)),
         },
     ),
-    _ATTENTION.total(
+    RECURRENCE.total(
         57,
         "map",
         rf"{d('A')} = \sum_{{t=1}}^{{T}} \left( {_map_latex(new)} \right)",
@@ -372,7 +374,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         variable="A",
         wrong=_wrong(feature_map, _MAP, summed, _MAP_FORMS),
     ),
-    _ATTENTION.total(
+    RECURRENCE.total(
         58,
         "weights of the context",
         rf"{d('W_a')} = \sum_{{t=1}}^{{T}} {_weights_latex(new)}",

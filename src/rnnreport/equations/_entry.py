@@ -15,7 +15,7 @@ from rnnreport.proof import ExactTensor, Field, relative_residual
 BAR = 1e-12
 """The largest relative residual with which an equation counts as proven in float64."""
 
-Page = Literal["rnn", "lstm", "attention", "style"]
+Page = Literal["rnn", "lstm", "temporal", "attention", "glove", "text", "style"]
 Verdict = Literal["right", "sloppy", "wrong", "conditional"]
 
 P = TypeVar("P")
@@ -98,7 +98,7 @@ class Equation(Generic[P, Z]):
         a letter and a number.
     title : str
         What the equation gives, in plain words.
-    page : {"rnn", "lstm", "attention", "style"}
+    page : {"rnn", "lstm", "temporal", "attention", "glove", "text", "style"}
         The page that derives it.
     statement : str
         The right form, in LaTeX, on one line.
@@ -116,7 +116,7 @@ class Equation(Generic[P, Z]):
         The quantity of a problem by the derivative's definition, the formula and the layer.
     wrong : mapping of str to callable
         Deliberate mistakes in `right`, by what is wrong with them.
-    exact_sizes : Sizes or MapSizes
+    exact_sizes : Sizes, WordSizes or MapSizes
         Of the problem that is computed exactly: no constant of the formula is rounded there.
     printed : str or None
         The source's faulty line, in LaTeX; None where all its lines are right.
@@ -179,12 +179,17 @@ class Equation(Generic[P, Z]):
 
 
 def unknowns(problem: P, field: Field) -> P:
-    """Return a problem whose tensors are unknowns of a field, of the same shapes."""
+    """Return a problem whose tensors are unknowns of a field, of the same shapes.
+
+    Whole numbers and truth values stay: they are data, and not differentiated by.
+    """
 
     def unknown(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: unknown(each) for name, each in value.items()}
-        return ExactTensor.unknown(value.shape, field) if isinstance(value, Tensor) else value
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            return value
+        return ExactTensor.unknown(value.shape, field)
 
     values = {each.name: unknown(getattr(problem, each.name)) for each in fields(problem)}  # type: ignore[arg-type]
     return replace(problem, **values)  # type: ignore[type-var]

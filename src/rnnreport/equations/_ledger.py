@@ -12,14 +12,27 @@ from torch import Tensor
 from rnnreport._checks import check_at_least
 from rnnreport.equations._attention import ATTENTION
 from rnnreport.equations._dropout import DROPOUT
+from rnnreport.equations._elements import ATTENTION_ELEMENTS, LSTM_ELEMENTS, RNN_ELEMENTS
 from rnnreport.equations._entry import Equation, Residual, Sizes, worst
+from rnnreport.equations._glove import GLOVE
 from rnnreport.equations._jacobians import JACOBIANS
 from rnnreport.equations._lstm import LSTM
+from rnnreport.equations._pooling import POOLING
 from rnnreport.equations._rnn import RNN
 from rnnreport.equations._style import STYLE, MapSizes
+from rnnreport.equations._temporal import TEMPORAL, WordSizes
 
 _SOURCE: tuple[Equation[Any, Any], ...] = (*RNN, *LSTM)
-_OWN: tuple[Equation[Any, Any], ...] = (*ATTENTION, *DROPOUT, *JACOBIANS, *STYLE)
+_LETTERED: tuple[Equation[Any, Any], ...] = (
+    *RNN_ELEMENTS,
+    *LSTM_ELEMENTS,
+    *TEMPORAL,
+    *ATTENTION_ELEMENTS,
+    *GLOVE,
+    *POOLING,
+    *STYLE,
+)
+_OWN: tuple[Equation[Any, Any], ...] = (*ATTENTION, *DROPOUT, *JACOBIANS, *_LETTERED)
 
 SOURCE_NUMBERS = tuple(entry.number for entry in _SOURCE)
 """The numbers of the source's equations, in order."""
@@ -54,7 +67,7 @@ def equation(number: int | str) -> Equation[Any, Any]:
     if str(number) not in LEDGER:
         raise ValueError(
             f"number must be that of an equation, {SOURCE_NUMBERS[0]} to {JACOBIANS[-1].number} "
-            f"or {STYLE[0].number} to {STYLE[-1].number}, got {number!r}"
+            f"or one of {', '.join(entry.number for entry in _LETTERED)}, got {number!r}"
         )
     return LEDGER[str(number)]
 
@@ -63,7 +76,7 @@ def _problems(
     entry: Equation[Any, Any],
     generator: torch.Generator,
     draws: int,
-    sizes: Sizes | MapSizes | None,
+    sizes: Sizes | WordSizes | MapSizes | None,
 ) -> Iterator[tuple[Any, Tensor]]:
     check_at_least(1, draws=draws)
     for k in range(draws):
@@ -77,7 +90,7 @@ def check(
     *,
     generator: torch.Generator,
     draws: int = 10,
-    sizes: Sizes | MapSizes | None = None,
+    sizes: Sizes | WordSizes | MapSizes | None = None,
 ) -> Residual:
     """Check one equation on random problems.
 
@@ -89,9 +102,9 @@ def check(
         Draws the problems, on the CPU.
     draws : int, default 10
         How many problems to draw.
-    sizes : Sizes or MapSizes, optional
-        Sizes of every problem, of a recurrence or of style transfer; by default drawn anew for
-        each, every other time with ones.
+    sizes : Sizes, WordSizes or MapSizes, optional
+        Sizes of every problem, of a recurrence, of words or of style transfer; by default drawn
+        anew for each, every other time with ones.
 
     Returns
     -------
@@ -125,7 +138,7 @@ def mistakes(
     *,
     generator: torch.Generator,
     draws: int = 5,
-    sizes: Sizes | MapSizes | None = None,
+    sizes: Sizes | WordSizes | MapSizes | None = None,
 ) -> dict[str, float]:
     """Make every deliberate mistake in one equation, to see that its check can fail.
 

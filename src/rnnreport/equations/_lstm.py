@@ -78,7 +78,7 @@ class Gate:
 
 
 _SIGN: Mistakes = {"∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh}}
-_CELL: Mistakes = {
+CELL_MISTAKES: Mistakes = {
     **_SIGN,
     "∂L/∂c_t dropped": {"dc": lambda s: torch.zeros_like(s.dc)},
     "factor o_t dropped": {"o": lambda s: torch.ones_like(s.o)},
@@ -94,7 +94,7 @@ FORGET = Gate(
     other_slope=lambda s: 1 - s.f * s.f,
     partner="c_{t-1}",
     slope_latex=r"f_t \odot (1 - f_t)",
-    mistakes={**_CELL, "c_t in place of c_{t−1}": {"c_prev": lambda s: s.c}},
+    mistakes={**CELL_MISTAKES, "c_t in place of c_{t−1}": {"c_prev": lambda s: s.c}},
 )
 INPUT = Gate(
     key="i",
@@ -105,7 +105,7 @@ INPUT = Gate(
     other_slope=lambda s: 1 - s.i * s.i,
     partner=r"\tilde{c}_t",
     slope_latex=r"i_t \odot (1 - i_t)",
-    mistakes={**_CELL, "c_t in place of c̃_t": {"c_tilde": lambda s: s.c}},
+    mistakes={**CELL_MISTAKES, "c_t in place of c̃_t": {"c_tilde": lambda s: s.c}},
 )
 CANDIDATE = Gate(
     key="c",
@@ -116,7 +116,7 @@ CANDIDATE = Gate(
     other_slope=lambda s: s.c_tilde * (1 - s.c_tilde),
     partner="i_t",
     slope_latex=r"(1 - \tilde{c}_t \odot \tilde{c}_t)",
-    mistakes={**_CELL, "f_t in place of i_t": {"i": lambda s: s.f}},
+    mistakes={**CELL_MISTAKES, "f_t in place of i_t": {"i": lambda s: s.f}},
 )
 OUTPUT = Gate(
     key="o",
@@ -263,11 +263,11 @@ def _swap(W: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 _STATE_MISTAKES: Mapping[str, Mistakes] = {
     "W_x": {
-        "∂L/∂c_t dropped": _CELL["∂L/∂c_t dropped"],
+        "∂L/∂c_t dropped": CELL_MISTAKES["∂L/∂c_t dropped"],
         "weights of f_t and i_t swapped": {"W_x": lambda s: _swap(s.W_x)},
     },
     "W_h": {
-        "∂L/∂c_t dropped": _CELL["∂L/∂c_t dropped"],
+        "∂L/∂c_t dropped": CELL_MISTAKES["∂L/∂c_t dropped"],
         "weights of f_t and i_t swapped": {"W_h": lambda s: _swap(s.W_h)},
         "W_h not transposed": {"W_h": lambda s: {gate: W.T for gate, W in s.W_h.items()}},
     },
@@ -317,7 +317,7 @@ def _at_first_step(latex: str) -> str:
 
 # The entries.
 
-_LSTM = Recurrence(
+RECURRENCE = Recurrence(
     page="lstm",
     prefix="LSTM",
     layer="lstm",
@@ -337,7 +337,7 @@ _LOST_SUM = (
 
 def _gate_value(number: int, gate: Gate) -> Equation[LSTMProblem, Sizes]:
     """(13)-(16)."""
-    return _LSTM.step(
+    return RECURRENCE.step(
         number,
         gate.name,
         f"{d(gate.symbol)} = {_value_latex(gate, _DIRECT)}",
@@ -387,7 +387,7 @@ _B = _Parameter(field="b", title="bias", form=lambda gate: gate.before, factor="
 def _gate_parameter(number: int, parameter: _Parameter, gate: Gate) -> Equation[LSTMProblem, Sizes]:
     """(17)-(28)."""
     symbol = f"{parameter.field}^{gate.key}"
-    return _LSTM.step(
+    return RECURRENCE.step(
         number,
         f"{parameter.title} of the {gate.name}",
         rf"{d(symbol)} = {parameter.latex(gate, _DIRECT)}",
@@ -404,7 +404,7 @@ def _gate_parameter_sum(
     """(36)-(47)."""
     formula = parameter.form(gate)
     symbol = f"{parameter.field}^{gate.key}"
-    right = _LSTM.total(
+    right = RECURRENCE.total(
         number,
         f"{parameter.title} of the {gate.name}",
         rf"{d(symbol)} = \sum_{{t=1}}^{{T}} {parameter.latex(gate, _NEW)}",
@@ -465,7 +465,7 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
         _BIASES[3],
         remark="The middle part writes σ⁻¹ o_t for σ⁻¹(o_t); the result is right.",
     ),
-    _LSTM.step(
+    RECURRENCE.step(
         29,
         "previous cell state",
         rf"{d('c_{t-1}')} = {_cell_latex(_DIRECT)} \odot f_t",
@@ -473,12 +473,12 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
         formula=previous_cell,
         code=lambda p: step_code(p)["c_0"],
         wrong={
-            **{name: one_step(changed(previous_cell, ch)) for name, ch in _CELL.items()},
+            **{name: one_step(changed(previous_cell, ch)) for name, ch in CELL_MISTAKES.items()},
             "i_t in place of f_t": one_step(changed(previous_cell, {"f": lambda s: s.i})),
         },
     ),
     replace(
-        _LSTM.step(
+        RECURRENCE.step(
             30,
             "input",
             rf"{d('x_t')} = {_gate_sum_latex('W_x', _DIRECT)}",
@@ -493,7 +493,7 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
         remark=_D_TILDE,
     ),
     replace(
-        _LSTM.step(
+        RECURRENCE.step(
             31,
             "previous state",
             rf"{d('h_{t-1}')} = {_gate_sum_latex('W_h', _DIRECT)}",
@@ -517,7 +517,7 @@ def _new_h_wrong() -> dict[str, Quantity[LSTMProblem]]:
         **{name: with_direct(term) for name, term in terms.items()},
         "∂L/∂h_{t−1} dropped": each_step(previous_state),
         "∂L/∂h_{t−1} read as in (31)": lambda p: not_new(p) + each_step(previous_state)(p),
-        _LSTM.not_new: not_new,
+        RECURRENCE.not_new: not_new,
     }
 
 
@@ -526,15 +526,15 @@ def _new_c_wrong() -> dict[str, Quantity[LSTMProblem]]:
         return lambda p: direct_c(p) + each_step(formula)(p)
 
     return {
-        **{name: with_direct(changed(previous_cell, ch)) for name, ch in _CELL.items()},
+        **{name: with_direct(changed(previous_cell, ch)) for name, ch in CELL_MISTAKES.items()},
         "i_t in place of f_t": with_direct(changed(previous_cell, {"f": lambda s: s.i})),
         "∂L/∂c_{t−1} dropped": each_step(previous_cell),
-        _LSTM.not_new: lambda p: direct_c(p) + each_step_direct(previous_cell)(p),
+        RECURRENCE.not_new: lambda p: direct_c(p) + each_step_direct(previous_cell)(p),
     }
 
 
 _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
-    _LSTM.previous_state(
+    RECURRENCE.previous_state(
         32,
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + {_gate_sum_latex('W_h', _NEW)}",
         previous_state,
@@ -545,7 +545,7 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         ),
     ),
     replace(
-        _LSTM.sequence(
+        RECURRENCE.sequence(
             33,
             "previous cell state",
             rf"{new('c_{t-1}')} = {d('c_{t-1}')} + {_cell_latex(_NEW)} \odot f_t",
@@ -564,7 +564,7 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
             "∂L/∂c_{t−1} has to be added; the line is exact where the loss reads no cell state."
         ),
     ),
-    _LSTM.sequence(
+    RECURRENCE.sequence(
         34,
         "last state",
         rf"{new('h_T')} = {d('h_T')}",
@@ -583,7 +583,7 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         ),
     ),
     replace(
-        _LSTM.sequence(
+        RECURRENCE.sequence(
             35,
             "last cell state",
             rf"{new('c_T')} = {d('c_T')}",
@@ -611,7 +611,7 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         for n, parameter in enumerate((_W_X, _W_H))
     ),
     *(_gate_parameter_sum(44 + k, _B, gate) for k, gate in enumerate(ALL_GATES)),
-    _LSTM.sequence(
+    RECURRENCE.sequence(
         48,
         "input",
         rf"{d('x_t')} = {_gate_sum_latex('W_x', _NEW)}",
@@ -620,10 +620,10 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         code=lambda p: code(p)["x"],
         wrong={
             **_state_wrong(step_input, "W_x", each_step),
-            _LSTM.not_new: each_step_direct(step_input),
+            RECURRENCE.not_new: each_step_direct(step_input),
         },
     ),
-    _LSTM.sequence(
+    RECURRENCE.sequence(
         49,
         "first state",
         rf"{d('h_0')} = {_at_first_step(_gate_sum_latex('W_h', _NEW))}",
@@ -632,7 +632,7 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         code=lambda p: code(p)["h_0"],
         wrong={
             **_state_wrong(previous_state, "W_h", first_step),
-            _LSTM.not_new: first_step_direct(previous_state),
+            RECURRENCE.not_new: first_step_direct(previous_state),
         },
     ),
 )

@@ -194,6 +194,15 @@ class RNNProblem(Problem[RNNStep]):
         """L = Σ_t ℓ_t(h_t)."""
         return _read(self.states()[1:], self.u, self.s)
 
+    def before(self) -> Tensor:
+        """z_t of a problem of one step."""
+        return self.W_x @ self.x[0] + self.W_h @ self.h_0 + self.b
+
+    def derivative_before(self) -> Tensor:
+        """∂L/∂z_t in a problem of one step."""
+        one = self.complex
+        return proof.gradient(lambda z: _read([torch.tanh(z)], one.u, one.s), self.before())
+
     def tail(self, t: int) -> Self:
         """Return steps t + 1 to T alone, started in h_t."""
         return replace(self, x=self.x[t:], h_0=self.h[t], u=self.u[t:], s=self.s[t:])
@@ -352,6 +361,30 @@ class GatedProblem(Problem[L]):
             return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
 
         return proof.gradient(loss, gates[gate].real.contiguous())
+
+    def through_cell(self, t: int) -> Tensor:
+        """All that reaches c_t: h_t = o_t ⊙ tanh(c_t) follows it, and o_t is held fixed."""
+        tail = self.complex.tail(t)
+        o = self.gates(self.x[t - 1], self.h[t - 1])["o"]
+
+        def rest(c: Tensor) -> Tensor:
+            h = o * torch.tanh(c)
+            read = _read([h], self.u[t - 1 : t], self.s[t - 1 : t])
+            read = read + _read([c], self.u_c[t - 1 : t], self.s_c[t - 1 : t])
+            return replace(tail, h_0=h, c_0=c).loss() + read
+
+        return proof.gradient(rest, self.c[t])
+
+    def derivative_before(self, gate: str) -> Tensor:
+        """∂L/∂z_t of a gate in a problem of one step: what enters its nonlinearity is varied."""
+        one = self.complex
+        z = one.before(one.x[0], one.h_0)
+
+        def loss(value: Tensor) -> Tensor:
+            h, c = self.state(self.values({**z, gate: value}), one.c_0)
+            return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
+
+        return proof.gradient(loss, z[gate].real.contiguous())
 
     @abstractmethod
     def step(self, t: int, dh: Tensor, dc: Tensor) -> L:

@@ -81,7 +81,7 @@ def code_new_h_T(p: RNNProblem) -> Tensor:
 
 # Deliberate mistakes: what they are, and the quantities of a step that they replace.
 
-_MISTAKES: Mapping[str, Changes[RNNStep]] = {
+MISTAKES: Mapping[str, Changes[RNNStep]] = {
     "∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh},
     "factor 1 − h_t ⊙ h_t dropped": {"h": lambda s: torch.zeros_like(s.h)},
     "slope of tanh taken at h_{t−1}": {"h": lambda s: s.h_prev},
@@ -93,11 +93,11 @@ _MISTAKES_OF: Mapping[Formula[RNNStep], Mapping[str, Changes[RNNStep]]] = {
 
 
 def _wrong(formula: Formula[RNNStep], lift: Lift[RNNStep]) -> dict[str, Quantity[RNNProblem]]:
-    mistakes = {**_MISTAKES, **_MISTAKES_OF.get(formula, {})}
+    mistakes = {**MISTAKES, **_MISTAKES_OF.get(formula, {})}
     return {name: lift(changed(formula, changes)) for name, changes in mistakes.items()}
 
 
-_RNN = Recurrence(
+RECURRENCE = Recurrence(
     page="rnn",
     prefix="RNN",
     layer="rnn",
@@ -117,7 +117,7 @@ _SUM = r"\sum_{t=1}^{T}"
 def _parameter(
     number: int, title: str, statement: str, formula: Formula[RNNStep], variable: str
 ) -> Equation[RNNProblem, Sizes]:
-    return _RNN.step(
+    return RECURRENCE.step(
         number,
         title,
         statement,
@@ -131,7 +131,7 @@ def _parameter(
 def _sum(
     number: int, title: str, statement: str, formula: Formula[RNNStep], variable: str
 ) -> Equation[RNNProblem, Sizes]:
-    return _RNN.total(
+    return RECURRENCE.total(
         number,
         title,
         statement,
@@ -148,7 +148,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         2, "recurrent weights", rf"{d('W_h')} = {_G} h_{{t-1}}^{{\top}}", recurrent_weights, "W_h"
     ),
     _parameter(3, "bias", rf"{d('b')} = {d('h_t')} \odot (1 - h_t \odot h_t)", bias, "b"),
-    _RNN.step(
+    RECURRENCE.step(
         4,
         "input",
         rf"{d('x_t')} = W_x^{{\top}} {_G}",
@@ -158,7 +158,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         wrong=_wrong(step_input, one_step),
     ),
     _parameter(5, "previous state", rf"{d('h_{t-1}')} = W_h^{{\top}} {_G}", previous_state, "h_0"),
-    _RNN.previous_state(
+    RECURRENCE.previous_state(
         6,
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + W_h^{{\top}} {_G_NEW}",
         previous_state,
@@ -167,7 +167,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
             "∂L/∂h_{t−1} read as in (5)": lambda p: (
                 with_direct(each_step_direct(previous_state))(p) + each_step(previous_state)(p)
             ),
-            _RNN.not_new: with_direct(each_step_direct(previous_state)),
+            RECURRENCE.not_new: with_direct(each_step_direct(previous_state)),
             "W_h not transposed": with_direct(
                 each_step(
                     changed(previous_state, _MISTAKES_OF[previous_state]["W_h not transposed"])
@@ -180,7 +180,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
             "sense; with (5) put in, step t would count twice."
         ),
     ),
-    _RNN.sequence(
+    RECURRENCE.sequence(
         7,
         "last state",
         rf"{new('h_T')} = {d('h_T')}",
@@ -217,7 +217,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         bias,
         "b",
     ),
-    _RNN.sequence(
+    RECURRENCE.sequence(
         11,
         "input",
         rf"{d('x_t')} = W_x^{{\top}} {_G_NEW}",
@@ -226,10 +226,10 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         code=lambda p: code(p)["x"],
         wrong={
             **_wrong(step_input, each_step),
-            _RNN.not_new: each_step_direct(step_input),
+            RECURRENCE.not_new: each_step_direct(step_input),
         },
     ),
-    _RNN.sequence(
+    RECURRENCE.sequence(
         12,
         "first state",
         rf"{d('h_0')} = W_h^{{\top}} {_G_NEW_1}",
@@ -238,7 +238,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         code=lambda p: code(p)["h_0"],
         wrong={
             **_wrong(previous_state, first_step),
-            _RNN.not_new: first_step_direct(previous_state),
+            RECURRENCE.not_new: first_step_direct(previous_state),
         },
     ),
 )
