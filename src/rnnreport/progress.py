@@ -71,7 +71,14 @@ def _audience() -> Iterator[TextIO | None]:
     """Open the file that progress is written to; None if nobody would read it."""
     target = path_setting("RNNREPORT_PROGRESS")
     if target is not None:
-        with target.open("a", buffering=1, encoding="utf-8") as file:
+        try:
+            opened = target.open("a", buffering=1, encoding="utf-8")
+        except OSError as error:
+            raise OSError(
+                f"RNNREPORT_PROGRESS is set to {str(target)!r}, which cannot be written to "
+                f"({error.strerror}): set it to a file or a terminal, or unset it"
+            ) from error
+        with opened as file:
             yield file
     else:
         yield sys.stderr if sys.stderr.isatty() else None

@@ -22,7 +22,7 @@ from rnnreport.cli.arguments import (
     weight,
 )
 from rnnreport.cli.memory import check_memory
-from rnnreport.data.assets import DataFormatError, MissingDataError, check_file, find, what_is
+from rnnreport.data.assets import DataFormatError, MissingDataError, check_file, chosen_profile, find, what_is
 from rnnreport.names import CELLS, MODELS, MODES, NETWORKS
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     _check_any_file(arguments.image)
     from rnnreport.experiments.captioning.trained import latest
 
-    captioner = latest(arguments.network, arguments.profile)
+    captioner = latest(arguments.network, chosen_profile(arguments.profile))
     _introduce(arguments.network, captioner.result, "drawn scenes only, and sees them everywhere")
 
     def caption(picture: Image.Image) -> str:
@@ -152,7 +152,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     _check_any_file(arguments.image)
     from rnnreport.experiments.transfer.trained import latest
 
-    network = latest(arguments.mode, arguments.profile)
+    network = latest(arguments.mode, chosen_profile(arguments.profile))
     _introduce(
         f"{arguments.what}, {arguments.mode}",
         network.result,
@@ -218,7 +218,7 @@ def _classify(arguments: argparse.Namespace) -> None:
     from rnnreport.experiments.text.trained import latest
     from rnnreport.runs.store import one_thread
 
-    classifier = latest(arguments.model, arguments.profile)
+    classifier = latest(arguments.model, chosen_profile(arguments.profile))
     _introduce(
         arguments.model,
         classifier.result,

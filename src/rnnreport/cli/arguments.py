@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +19,9 @@ __all__ = [
     "add_workers",
     "count",
     "file_ending_with",
+    "in_words",
     "one_of",
+    "print_left_out",
     "seed",
     "side",
     "weight",
@@ -43,6 +46,19 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many runs go side by side (default: as many as there are cores)",
     )
+
+
+def in_words(error: OSError) -> str:
+    """Say what the system refuses, and of which file, without the number of the error."""
+    if error.filename is None or error.strerror is None:
+        return error.strerror or str(error)
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
+
+
+def print_left_out(names: Sequence[str]) -> None:
+    """Name what stands among the pictures of a folder and is none."""
+    if names:
+        print(f"  left out    {', '.join(names)}")
 
 
 def one_of(names: Sequence[str]) -> Callable[[str], str]:

@@ -11,6 +11,7 @@ from concurrent.futures import BrokenExecutor
 
 from rnnreport import __version__
 from rnnreport.cli import apply, data, report, run, train
+from rnnreport.cli.arguments import in_words
 from rnnreport.data.assets import DataFormatError, SettingError
 
 __all__ = ["main"]
@@ -46,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python would complain when it empties the buffer at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _UNREAD
-    except (OSError, DataFormatError, SettingError, FloatingPointError) as error:
+    except OSError as error:
+        print(f"rnnreport: {in_words(error)}", file=sys.stderr)
+        return 1
+    except (DataFormatError, SettingError, FloatingPointError) as error:
         print(f"rnnreport: {error}", file=sys.stderr)
         return 1
     except BrokenExecutor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from rnnreport.cli.arguments import Commands, add_profile, add_workers
+from rnnreport.cli.arguments import Commands, add_profile, add_workers, print_left_out
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.names import CELLS, PARTS, PartName, ResolvedProfile
 
@@ -98,7 +98,7 @@ def _captioning(profile: ResolvedProfile) -> None:
     summary = study(profile)
     first = next(iter(summary.results.values()))[0]
     print(f"captions, on {first.data['name']} (profile {first.data['profile']})")
-    _print_left_out(summary.data.left_out)
+    print_left_out(summary.data.left_out)
     print(f"  {'':<22}{'':<11}{'CIDEr':>7}{'95 % interval':>15}{'BLEU-4':>9}{'ROUGE-L':>9}{'s':>7}")
     for row in summary.rows:
         low, high = row.intervals["cider"]
@@ -137,7 +137,7 @@ def _transfer(profile: ResolvedProfile) -> None:
     first = summary.results["frozen"][0]
     data = summary.data
     print(f"transfer, on {data.name} (profile {data.profile}): {first.data['amount']}")
-    _print_left_out(data.left_out)
+    print_left_out(data.left_out)
     print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")
     for row in summary.rows:
         low, high = row.last_interval
@@ -148,12 +148,6 @@ def _transfer(profile: ResolvedProfile) -> None:
             f"{row.best_mean:8.4f}{source:>8}{seconds:7.0f}"
         )
     print()
-
-
-def _print_left_out(names: Sequence[str]) -> None:
-    """Name what stands among the pictures of a folder and is none."""
-    if names:
-        print(f"  left out    {', '.join(names)}")
 
 
 def _style(profile: ResolvedProfile) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rnnreport.cli.arguments import Commands, add_profile, seed
+from rnnreport.cli.arguments import Commands, add_profile, print_left_out, seed
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.names import CELLS, MODELS, MODES, ResolvedProfile
 
@@ -64,9 +64,11 @@ def _captioning(cell: str, profile: ResolvedProfile, seed: int) -> None:
     from rnnreport.experiments.captioning.settings import WAYS, default_config
     from rnnreport.experiments.captioning.study import WAY_NAMES
 
-    result = training.run(default_config(cell, profile=profile, seed=seed))  # type: ignore[arg-type]
+    config = default_config(cell, profile=profile, seed=seed)  # type: ignore[arg-type]
+    result = training.run(config)
     metrics, records = result.metrics, result.details["val"]
     print(f"captions, {cell}, seed {seed}, on {result.data['name']}: {result.data['amount']}")
+    print_left_out(training.images_of(config).left_out)
     print(
         f"  trained     {metrics['epochs']:.0f} epochs in {result.wall_time:.1f} s, "
         f"{result.date[:10]}; the weights of epoch {metrics['best_epoch']:.0f}"
@@ -93,10 +95,12 @@ def _text(model: str, profile: ResolvedProfile, seed: int) -> None:
 
 def _transfer(mode: str, profile: ResolvedProfile, seed: int) -> None:
     from rnnreport.experiments.transfer import training
+    from rnnreport.experiments.transfer.data import transfer_data
 
     config = training.default_config(mode, profile=profile, seed=seed)  # type: ignore[arg-type]
     result = training.run(config)
     print(f"transfer, {mode}, seed {seed}, on {result.data['name']}: {result.data['amount']}")
+    print_left_out(transfer_data(profile, config.data_seed).left_out)
     print(
         f"  trained     {len(result.history['train_loss'])} epochs in {result.wall_time:.1f} s, "
         f"{result.date[:10]}"

@@ -38,6 +38,7 @@ __all__ = [
     "all_below",
     "check_file",
     "check_folder",
+    "chosen_profile",
     "find",
     "fingerprint",
     "require",
@@ -406,6 +407,28 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
     DataFormatError
         As from :func:`find`.
     """
+    profile = chosen_profile(profile)
+    if profile == "auto":
+        return "full" if all(find(name) is not None for name in assets) else "sample"
+    if profile == "full":
+        for name in assets:
+            require(name)
+    return cast("ResolvedProfile", profile)
+
+
+def chosen_profile(profile: str) -> Profile:
+    """Return a profile, or that of ``RNNREPORT_PROFILE`` in place of ``"auto"`` if it is set.
+
+    Parameters
+    ----------
+    profile
+        ``"full"``, ``"sample"`` or ``"auto"``.
+
+    Raises
+    ------
+    ValueError
+        If the profile is unknown; a :class:`SettingError` if it stands in ``RNNREPORT_PROFILE``.
+    """
     profiles = get_args(Profile)
     check_choice("profile", profile, profiles)
     if profile == "auto":
@@ -414,12 +437,7 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
             raise SettingError(
                 f"RNNREPORT_PROFILE must be one of {', '.join(profiles)}, got {profile!r}"
             )
-    if profile == "auto":
-        return "full" if all(find(name) is not None for name in assets) else "sample"
-    if profile == "full":
-        for name in assets:
-            require(name)
-    return cast("ResolvedProfile", profile)
+    return cast("Profile", profile)
 
 
 def fingerprint(paths: Iterable[Path]) -> str:

@@ -95,7 +95,7 @@ class Field:
             return self._constant(value)
         key = repr(value)  # 1 and 1.0 have the same value and may differ in kind
         if key not in self._constants:
-            dtype = torch.float64 if isinstance(value, float) else None
+            dtype = torch.float64 if type(value) is float else None
             self._constants[key] = self._constant(torch.as_tensor(value, dtype=dtype))
         return self._constants[key]
 
