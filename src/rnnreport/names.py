@@ -85,7 +85,7 @@ PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
 
 ALL_PAGES = (
     *("index", "rnn", "temporal", "lstm", "attention", "captioning", "glove", "text"),
-    *("transfer", "style", "ledger", "symbols", "contributing", "references", "api"),
+    *("transfer", "style", "proof", "ledger", "symbols", "contributing", "references", "api"),
 )
 """All pages of the report; those of the reference count as one."""
 

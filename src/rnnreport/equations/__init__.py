@@ -33,6 +33,7 @@ find.
 """
 
 from rnnreport.equations._entry import BAR, Equation, Residual, Sizes
+from rnnreport.equations._exact import Exact, check_exactly
 from rnnreport.equations._ledger import (
     LEDGER,
     OWN_NUMBERS,
@@ -41,6 +42,7 @@ from rnnreport.equations._ledger import (
     equation,
     mistakes,
 )
+from rnnreport.equations._pairs import PAIRS, Pair, PairRow, PairSizes, PairTable, pairs
 from rnnreport.equations._style import MapSizes
 from rnnreport.equations._table import (
     Corrections,
@@ -55,18 +57,26 @@ __all__ = [
     "BAR",
     "LEDGER",
     "OWN_NUMBERS",
+    "PAIRS",
     "SOURCE_NUMBERS",
     "Corrections",
     "Equation",
+    "Exact",
     "LedgerRow",
     "LedgerTable",
     "MapSizes",
+    "Pair",
+    "PairRow",
+    "PairSizes",
+    "PairTable",
     "Residual",
     "Sizes",
     "check",
+    "check_exactly",
     "corrections",
     "equation",
     "mistakes",
     "number_text",
+    "pairs",
     "table",
 ]

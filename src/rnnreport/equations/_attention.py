@@ -256,6 +256,7 @@ _ATTENTION = Recurrence(
     problem=AttentionProblem,
     code=code,
     not_new="∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}",
+    exact_sizes=Sizes(T=2, d=1, m=4),  # √m is a whole number
 )
 
 

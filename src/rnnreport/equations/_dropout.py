@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from rnnreport import layers
-from rnnreport.equations._entry import Equation, Sizes, draw_sizes
+from rnnreport import layers, proof
+from rnnreport.equations._entry import EXACT_SIZES, Equation, Sizes, draw_sizes, unknowns
 from rnnreport.equations._forms import d
-from rnnreport.proof import complex_step_gradient
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,10 @@ class DropoutProblem:
             p=0.1 + 0.6 * torch.rand((), generator=generator, dtype=torch.float64).item(),
             seed=int(torch.randint(2**31, (), generator=generator)),
         )
+
+    def exactly(self, field: proof.Field) -> DropoutProblem:
+        """Return the problem with unknowns for numbers, and p = 3/4: 1/(1 − p) is not rounded."""
+        return replace(unknowns(self, field), p=0.75)
 
     def forward(self, x: Tensor) -> tuple[Tensor, layers.DropoutCache]:
         """Call the layer, always with the same mask."""
@@ -87,8 +90,9 @@ DROPOUT: tuple[Equation[DropoutProblem, Sizes], ...] = (
         statement=rf"{d('x')} = \frac{{1}}{{1 - p}}\, k \odot {d('y')}",
         layer="dropout_backward",
         sizes=draw_sizes,
+        exact_sizes=EXACT_SIZES,
         problem=DropoutProblem.draw,
-        left=lambda p: complex_step_gradient(lambda x: p.read(p.out(x)), p.x),
+        left=lambda p: proof.gradient(lambda x: p.read(p.out(x)), p.x),
         right=gradient,
         code=code,
         wrong={

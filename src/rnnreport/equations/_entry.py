@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from rnnreport.proof import relative_residual
+from rnnreport.proof import ExactTensor, Field, relative_residual
 
 BAR = 1e-12
 """The largest relative residual with which an equation counts as proven in float64."""
@@ -42,6 +42,10 @@ class Sizes(NamedTuple):
     T: int
     d: int
     m: int
+
+
+EXACT_SIZES = Sizes(T=3, d=2, m=2)
+"""Of a recurrent problem that is computed exactly."""
 
 
 def draw_sizes(generator: torch.Generator, ones: bool) -> Sizes:
@@ -112,6 +116,8 @@ class Equation(Generic[P, Z]):
         The quantity of a problem by the derivative's definition, the formula and the layer.
     wrong : mapping of str to callable
         Deliberate mistakes in `right`, by what is wrong with them.
+    exact_sizes : Sizes or MapSizes
+        Of the problem that is computed exactly: no constant of the formula is rounded there.
     printed : str or None
         The source's faulty line, in LaTeX; None where all its lines are right.
     as_printed : callable or None
@@ -133,6 +139,7 @@ class Equation(Generic[P, Z]):
     right: Callable[[P], Tensor] = field(repr=False)
     code: Callable[[P], Tensor] = field(repr=False)
     wrong: Mapping[str, Callable[[P], Tensor]] = field(repr=False)
+    exact_sizes: Z = field(repr=False)
     verdict: Verdict = "right"
     printed: str | None = None
     as_printed: Callable[[P], Sequence[Tensor]] | None = field(default=None, repr=False)
@@ -169,6 +176,18 @@ class Equation(Generic[P, Z]):
         if self.as_printed is None:
             return None
         return min(relative_residual(reading, left) for reading in self.as_printed(problem))
+
+
+def unknowns(problem: P, field: Field) -> P:
+    """Return a problem whose tensors are unknowns of a field, of the same shapes."""
+
+    def unknown(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: unknown(each) for name, each in value.items()}
+        return ExactTensor.unknown(value.shape, field) if isinstance(value, Tensor) else value
+
+    values = {each.name: unknown(getattr(problem, each.name)) for each in fields(problem)}  # type: ignore[arg-type]
+    return replace(problem, **values)  # type: ignore[type-var]
 
 
 def worst(residuals: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from rnnreport.equations._entry import Equation, Page, Sizes, draw_sizes
+from rnnreport.equations._entry import EXACT_SIZES, Equation, Page, Sizes, draw_sizes
 from rnnreport.equations._recurrences import Problem, Step
 
 S = TypeVar("S", bound=Step)
@@ -103,6 +103,7 @@ class Recurrence(Generic[P]):
     problem: type[P]
     code: Callable[[P], Gradients]
     not_new: str  # the mistake that each sum over the rest of the sequence can hold
+    exact_sizes: Sizes = EXACT_SIZES
 
     def step(
         self,
@@ -122,6 +123,7 @@ class Recurrence(Generic[P]):
             statement=statement,
             layer=f"{self.layer}_step_backward",
             sizes=draw_sizes,
+            exact_sizes=self.exact_sizes,
             problem=self.problem.draw_step,
             left=left,
             right=one_step(formula),
@@ -148,6 +150,7 @@ class Recurrence(Generic[P]):
             statement=statement,
             layer=f"{self.layer}_backward",
             sizes=draw_sizes,
+            exact_sizes=self.exact_sizes,
             problem=self.problem.draw,
             left=left,
             right=right,

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from rnnreport import layers
 from rnnreport.equations._attention import stacked
-from rnnreport.equations._entry import Equation, Sizes, draw_sizes
+from rnnreport.equations._entry import EXACT_SIZES, Equation, Sizes, draw_sizes
 from rnnreport.equations._forms import Changes, Formula, changed, one_step
 from rnnreport.equations._recurrences import LSTMProblem, LSTMStep, RNNProblem, RNNStep
-from rnnreport.proof import complex_step
+from rnnreport.proof import derivative
 
 LSTMQuantity = Callable[[LSTMProblem], Tensor]
 
@@ -26,7 +26,7 @@ LSTMQuantity = Callable[[LSTMProblem], Tensor]
 def jacobian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Differentiate every element of f(x) by every element of x, by complex step."""
     units = torch.eye(len(x), dtype=x.dtype)
-    return torch.stack([complex_step(f, x, unit) for unit in units], dim=1)
+    return torch.stack([derivative(f, x, unit) for unit in units], dim=1)
 
 
 def rows(factor: Tensor, W: Tensor) -> Tensor:
@@ -159,6 +159,7 @@ def _block(
         statement=f"{by(*symbols)} = {statement}",
         layer="lstm_step_jacobian",
         sizes=draw_sizes,
+        exact_sizes=EXACT_SIZES,
         problem=LSTMProblem.draw_step,
         left=left,
         right=one_step(formula),
@@ -177,6 +178,7 @@ JACOBIANS: tuple[Equation[Any, Sizes], ...] = (
         statement=rf"{by('h_t', 'h_{t-1}')} = \operatorname{{diag}}(1 - h_t \odot h_t)\, W_h",
         layer="rnn_step_jacobian",
         sizes=draw_sizes,
+        exact_sizes=EXACT_SIZES,
         problem=RNNProblem.draw_step,
         left=lambda p: jacobian(lambda h: replace(p.complex, h_0=h).states()[-1], p.h_0),
         right=one_step(rnn_state),

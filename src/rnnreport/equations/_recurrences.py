@@ -15,13 +15,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from rnnreport.equations._entry import Sizes
-from rnnreport.proof import complex_step_gradient
+from rnnreport import proof
+from rnnreport.equations._entry import Sizes, unknowns
 
 GATES = ("f", "i", "c", "o")
 
@@ -101,6 +101,10 @@ class Problem(ABC, Generic[S]):
         """Draw a problem of a single step."""
         return cls.draw(generator, sizes._replace(T=1))
 
+    def exactly(self, field: proof.Field) -> Self:
+        """Return the problem with unknowns in place of all numbers."""
+        return unknowns(self, field)
+
     @property
     def T(self) -> int:
         """Number of steps."""
@@ -141,7 +145,7 @@ class Problem(ABC, Generic[S]):
 
     @cached_property
     def complex(self) -> Self:
-        """The same problem in complex128: the complex step needs every operand to be complex."""
+        """The same problem in complex128, as the complex step needs; an exact one as it is."""
         cast: dict[str, Any] = {f.name: _complex(getattr(self, f.name)) for f in fields(self)}
         return replace(self, **cast)
 
@@ -153,7 +157,7 @@ class Problem(ABC, Generic[S]):
             return replace(self.complex, **{name: moved}).loss()
 
         value = getattr(self, name)
-        return complex_step_gradient(loss, value if gate is None else value[gate])
+        return proof.gradient(loss, value if gate is None else value[gate])
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,7 @@ class RNNProblem(Problem[RNNStep]):
                 loss = replace(tail, h_0=h).loss()
                 return loss if t == 0 else loss + _read([h], self.u[t - 1 : t], self.s[t - 1 : t])
 
-            return complex_step_gradient(rest, self.h[t])
+            return proof.gradient(rest, self.h[t])
 
         return [gradient(t) for t in range(self.T + 1)]
 
@@ -336,7 +340,7 @@ class GatedProblem(Problem[L]):
             loss = moved.loss()
             return loss if t == 0 else loss + _read([state], u[t - 1 : t], s[t - 1 : t])
 
-        return complex_step_gradient(rest, value)
+        return proof.gradient(rest, value)
 
     def gate_derivative(self, gate: str) -> Tensor:
         """∂L/∂(value of a gate) in a problem of one step: that value is varied, no weight is."""
@@ -347,7 +351,7 @@ class GatedProblem(Problem[L]):
             h, c = self.state({**gates, gate: value}, one.c_0)
             return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
 
-        return complex_step_gradient(loss, gates[gate].real.contiguous())
+        return proof.gradient(loss, gates[gate].real.contiguous())
 
     @abstractmethod
     def step(self, t: int, dh: Tensor, dc: Tensor) -> L:
@@ -431,8 +435,8 @@ class AttentionProblem(GatedProblem[AttentionStep]):
 
     @staticmethod
     def softmax(scores: Tensor) -> Tensor:
-        """α_t, of each place."""
-        raised = torch.exp(scores)
+        """α_t, of each place; the shift cancels, and is the layer's."""
+        raised = torch.exp(scores - scores.real.amax())
         share: Tensor = raised / raised.sum()
         return share
 
@@ -456,7 +460,7 @@ class AttentionProblem(GatedProblem[AttentionStep]):
             h, c = one.state(one.values(one.looking(context(moved), one.x[0], one.h_0)), one.c_0)
             return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
 
-        return complex_step_gradient(loss, value)
+        return proof.gradient(loss, value)
 
     def step(self, t: int, dh: Tensor, dc: Tensor) -> AttentionStep:
         """Step t, with what reaches h_t and c_t."""
@@ -485,7 +489,7 @@ def _gated(generator: torch.Generator, sizes: Sizes) -> dict[str, Any]:
 
 
 def _sigma(z: Tensor) -> Tensor:
-    return torch.reciprocal(1 + torch.exp(-z))
+    return torch.sigmoid(z)
 
 
 def _read(states: Sequence[Tensor], u: Tensor, s: Tensor) -> Tensor:
@@ -500,9 +504,11 @@ def _direct(states: Sequence[Tensor], u: Tensor, s: Tensor) -> list[Tensor]:
 
 
 def _complex(value: Tensor | Gates) -> Tensor | Gates:
+    if isinstance(value, proof.ExactTensor):
+        return value
     if isinstance(value, Tensor):
         return value.to(torch.complex128)
-    return {gate: tensor.to(torch.complex128) for gate, tensor in value.items()}
+    return {gate: cast(Tensor, _complex(tensor)) for gate, tensor in value.items()}
 
 
 def _uniform(generator: torch.Generator) -> Callable[..., Tensor]:

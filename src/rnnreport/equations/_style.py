@@ -8,16 +8,15 @@ row and a place a column, and an image is :math:`x \in R^{C \times H \times W}`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rnnreport import layers
-from rnnreport.equations._entry import Equation
+from rnnreport import layers, proof
+from rnnreport.equations._entry import Equation, unknowns
 from rnnreport.equations._forms import d
-from rnnreport.proof import complex_step_gradient
 
 
 class MapSizes(NamedTuple):
@@ -75,6 +74,11 @@ class StyleProblem:
             x=normal(C, H, W),
             w=0.5 + torch.rand((), generator=generator, dtype=torch.float64).item(),
         )
+
+    def exactly(self, field: proof.Field) -> StyleProblem:
+        """Return the problem with unknowns for numbers; A stays symmetric, as a Gram matrix is."""
+        exact = unknowns(self, field)
+        return replace(exact, A=exact.A + exact.A.T)
 
 
 Quantity = Callable[[StyleProblem], Tensor]
@@ -238,6 +242,7 @@ def _entry(
         right=right,
         code=code,
         wrong=wrong,
+        exact_sizes=MapSizes(C=2, H=2, W=4),
     )
 
 
@@ -247,7 +252,7 @@ STYLE: tuple[Equation[StyleProblem, MapSizes], ...] = (
         "features, content loss",
         rf"{d('F')} = 2 w (F - P)",
         "content_loss",
-        left=lambda p: complex_step_gradient(lambda F: content(F, p.P, p.w), p.F),
+        left=lambda p: proof.gradient(lambda F: content(F, p.P, p.w), p.F),
         right=content_gradient,
         code=lambda p: layers.content_loss(p.F, p.P, p.w)[1],
         wrong=_CONTENT_MISTAKES,
@@ -257,7 +262,7 @@ STYLE: tuple[Equation[StyleProblem, MapSizes], ...] = (
         "features, through the Gram matrix",
         rf"{d('F')} = \frac{{1}}{{M}} \left( {d('G')} + {d('G')}^{{\top}} \right) F",
         "gram_matrix",
-        left=lambda p: complex_step_gradient(lambda F: (p.U * gram(F)).sum(), p.F),
+        left=lambda p: proof.gradient(lambda F: (p.U * gram(F)).sum(), p.F),
         right=gram_gradient,
         code=gram_code,
         wrong=_GRAM_MISTAKES,
@@ -267,7 +272,7 @@ STYLE: tuple[Equation[StyleProblem, MapSizes], ...] = (
         "features, style loss",
         rf"{d('F')} = \frac{{4 w}}{{M}} (G - A) F",
         "style_loss",
-        left=lambda p: complex_step_gradient(lambda F: style(F, p.A, p.w), p.F),
+        left=lambda p: proof.gradient(lambda F: style(F, p.A, p.w), p.F),
         right=style_gradient,
         code=lambda p: layers.style_loss(p.F, p.A, p.w)[1],
         wrong=_STYLE_MISTAKES,
@@ -277,7 +282,7 @@ STYLE: tuple[Equation[StyleProblem, MapSizes], ...] = (
         "pixels, total variation",
         rf"{d('x_{cij}')} = 2 w \sum_{{(k, l) \sim (i, j)}} (x_{{cij}} - x_{{ckl}})",
         "total_variation_loss",
-        left=lambda p: complex_step_gradient(lambda x: total_variation(x, p.w), p.x),
+        left=lambda p: proof.gradient(lambda x: total_variation(x, p.w), p.x),
         right=total_variation_gradient,
         code=lambda p: layers.total_variation_loss(p.x, p.w)[1],
         wrong=_VARIATION_MISTAKES,

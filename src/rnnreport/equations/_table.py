@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from rnnreport.equations._entry import BAR, Equation, Page, Verdict, worst
+from rnnreport.equations._exact import Exact, check_exactly
 from rnnreport.equations._ledger import LEDGER, SOURCE_NUMBERS, check, equation, mistakes
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -30,7 +31,9 @@ class LedgerRow(NamedTuple):
     mistakes : int or None
         How many deliberate mistakes were made; None where none were asked for.
     caught : int or None
-        How many of them the check found, by a residual above 1e-3.
+        How many of them the measurement found, by a residual above 1e-3.
+    exact : Exact or None
+        What the exact check finds; None where it was not asked for.
     """
 
     number: str
@@ -46,11 +49,13 @@ class LedgerRow(NamedTuple):
     assumed: float | None
     mistakes: int | None
     caught: int | None
+    exact: Exact | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether formula and code stay within the bar and every mistake made was caught."""
-        return self.equation <= BAR and self.code <= BAR and self.mistakes == self.caught
+        """Whether formula and code are proven and every mistake made was found, both ways."""
+        measured = self.equation <= BAR and self.code <= BAR and self.mistakes == self.caught
+        return measured and (self.exact is None or self.exact.ok)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class LedgerTable:
     draws : int
         Random problems behind each residual.
     bar : float
-        The largest residual that counts as proof.
+        The largest residual that a measurement may leave.
     """
 
     rows: tuple[LedgerRow, ...]
@@ -75,6 +80,12 @@ class LedgerTable:
     def worst(self) -> float:
         """The largest residual of any formula or layer in the table."""
         return worst([residual for row in self.rows for residual in (row.equation, row.code)])
+
+    @property
+    def doubt(self) -> float | None:
+        """The largest doubt of an exact check; None where a row has none."""
+        exact = [row.exact for row in self.rows if row.exact is not None]
+        return max(each.doubt for each in exact) if len(exact) == len(self.rows) else None
 
     @property
     def ok(self) -> bool:
@@ -93,22 +104,34 @@ class LedgerTable:
     def _columns(self) -> list[_Column]:
         equation_column, *others = _COLUMNS
         columns = [equation_column, _CHECK, *others]  # a phone shows the first ones
+        if any(row.exact is not None for row in self.rows):
+            columns.insert(2, _EXACT)
         if any(row.printed is not None for row in self.rows):
             columns.append(_PRINTED)
-        if any(row.mistakes is not None for row in self.rows):
-            columns.append(_MISTAKES)
+        measured = any(row.mistakes is not None for row in self.rows)
+        exact = any(row.exact is not None for row in self.rows)
+        if measured or exact:
+            columns.append(_FOUND if measured and exact else _MISTAKES if measured else _REFUTED)
         return columns
 
     def _summary(self) -> str:
         failed = [row.number for row in self.rows if not row.ok]
         problems = "1 random problem" if self.draws == 1 else f"{self.draws} random problems"
-        largest = f"Largest of {problems} each"
+        largest = f"Largest residual of {problems} each"
+        exact = (
+            ""
+            if self.doubt is None
+            else f"Proven exactly, each with a doubt below {number_text(self.doubt)}. "
+        )
         if failed:
             return (
                 f"FAIL: {_numbers(failed)} not proven. {largest}: {number_text(self.worst)}; "
                 f"the bar is {number_text(self.bar)}."
             )
-        return f"{largest}: {number_text(self.worst)}, within the bar of {number_text(self.bar)}."
+        return (
+            f"{exact}{largest}: {number_text(self.worst)}, within the bar of "
+            f"{number_text(self.bar)}."
+        )
 
     def __str__(self) -> str:
         columns = self._columns()
@@ -146,6 +169,7 @@ def table(
     draws: int = 10,
     seed: int = 0,
     with_mistakes: bool = False,
+    exact: bool = False,
 ) -> LedgerTable:
     """Check equations and set them in a table.
 
@@ -160,6 +184,8 @@ def table(
         Seed of the problems. An equation's row is the same whatever else is in the table.
     with_mistakes : bool, default False
         Whether to make every deliberate mistake too and count those that the check finds.
+    exact : bool, default False
+        Whether to prove each exactly too, and refute every deliberate mistake.
 
     Returns
     -------
@@ -172,7 +198,9 @@ def table(
     """
     chosen = [n for item in numbers for n in ([item] if isinstance(item, int | str) else item)]
     return LedgerTable(
-        tuple(_row(number, draws, seed, with_mistakes) for number in chosen or SOURCE_NUMBERS),
+        tuple(
+            _row(number, draws, seed, with_mistakes, exact) for number in chosen or SOURCE_NUMBERS
+        ),
         draws,
     )
 
@@ -225,7 +253,7 @@ def number_text(value: float) -> str:
     return f"{mantissa} × {power}".replace(" ", "\N{NO-BREAK SPACE}")  # not torn apart on a phone
 
 
-def _row(number: int | str, draws: int, seed: int, with_mistakes: bool) -> LedgerRow:
+def _row(number: int | str, draws: int, seed: int, with_mistakes: bool, exact: bool) -> LedgerRow:
     entry = equation(number)
     place = 1 + list(LEDGER).index(entry.number)
     generator = torch.Generator().manual_seed(100 * seed + place)
@@ -245,6 +273,7 @@ def _row(number: int | str, draws: int, seed: int, with_mistakes: bool) -> Ledge
         assumed=residual.assumed,
         mistakes=None if made is None else len(made),
         caught=None if made is None else sum(value > 1e-3 for value in made.values()),
+        exact=check_exactly(entry, seed=seed) if exact else None,
     )
 
 
@@ -257,10 +286,16 @@ class _Column(NamedTuple):
 def _printed_text(row: LedgerRow) -> str:
     if row.printed is None:
         return row.verdict
-    condition = ""
-    if row.assumed is not None:
-        condition = f"; {number_text(row.assumed)} under its condition"
-    return f"{number_text(row.printed)} ({row.verdict}{condition})"
+    exact = row.exact
+    text = number_text(row.printed) + _sign(None if exact is None else exact.printed)
+    if row.assumed is None:
+        return f"{text} ({row.verdict})"
+    assumed = number_text(row.assumed) + _sign(None if exact is None else exact.assumed)
+    return f"{text} ({row.verdict}; {assumed} under its condition)"
+
+
+def _sign(holds: bool | None) -> str:
+    return "" if holds is None else ", =" if holds else ", ≠"
 
 
 _COLUMNS = (
@@ -274,6 +309,27 @@ _MISTAKES = _Column(
     "Mistakes caught",
     "ledger-number",
     lambda row: "" if row.mistakes is None else f"{row.caught} of {row.mistakes}",
+)
+
+
+def _exact_text(row: LedgerRow) -> str:
+    if row.exact is None:
+        return ""
+    sides = {"equation": row.exact.equation, "code": row.exact.code}
+    wrong = [name for name, holds in sides.items() if not holds]
+    return f"≠ {' and '.join(wrong)}" if wrong else "="
+
+
+def _refuted_text(row: LedgerRow) -> str:
+    return "" if row.exact is None else f"{row.exact.refuted} of {row.exact.mistakes}"
+
+
+_EXACT = _Column("Exact", "ledger-exact", _exact_text)
+_REFUTED = _Column("Mistakes refuted", "ledger-number", _refuted_text)
+_FOUND = _Column(
+    "Mistakes caught, refuted",
+    "ledger-number",
+    lambda row: f"{_MISTAKES.text(row)}, {_refuted_text(row)}",
 )
 _CHECK = _Column("Check", "ledger-mark", lambda row: "✓ ok" if row.ok else "✗ FAIL")
 

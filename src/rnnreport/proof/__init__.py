@@ -2,6 +2,8 @@
 
 from rnnreport.proof import _functions, _moves  # noqa: F401  # they register the rules
 from rnnreport.proof._autograd import prove_autograd
+from rnnreport.proof._derivative import derivative, gradient
+from rnnreport.proof._field import Field
 from rnnreport.proof._measured import (
     COMPLEX_STEP,
     central_difference,
@@ -11,17 +13,22 @@ from rnnreport.proof._measured import (
     relative_residual,
 )
 from rnnreport.proof._proven import CHOICES, DOUBT, Verdict, prove, prove_loss
-from rnnreport.proof._tensor import Refusal, rule, view
+from rnnreport.proof._tensor import ExactTensor, Refusal, exact_arithmetic, rule, view
 
 __all__ = [
     "CHOICES",
     "COMPLEX_STEP",
     "DOUBT",
+    "ExactTensor",
+    "Field",
     "Refusal",
     "Verdict",
     "central_difference",
     "complex_step",
     "complex_step_gradient",
+    "derivative",
+    "exact_arithmetic",
+    "gradient",
     "gradient_residuals",
     "prove",
     "prove_autograd",

@@ -9,6 +9,7 @@ guessed.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -47,12 +48,12 @@ class Field:
 
     def __init__(self, seed: object, choice: object = 0) -> None:
         self.moving = True  # whether tangents are computed
-        self.refusal: TypeError | None = None  # the last one
         self.infinite = False  # whether there is something that is no number
         self.random = random.Random(f"point {seed}")  # noqa: S311
         self._choice = random.Random(f"choice {choice}")  # noqa: S311
         self.primes = [self._prime() for _ in range(POINTS)]
         self._p = torch.tensor(self.primes)
+        self._constants: dict[str, Residues] = {}
         self._ranks: dict[Column, float] = {}
         self._poles: dict[Column, Bounds] = {}
         self._looked_up, self._largest = 0, UNKNOWN
@@ -89,7 +90,15 @@ class Field:
 
     def constant(self, value: float | Tensor) -> Residues:
         """Return numbers as they are: a float is a whole number of some power of two, exactly."""
-        numbers = torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
+        if isinstance(value, Tensor):
+            return self._constant(value)
+        key = repr(value)  # 1 and 1.0 have the same value and may differ in kind
+        if key not in self._constants:
+            kind = None if isinstance(value, int) else torch.float64  # whatever the default is
+            self._constants[key] = self._constant(torch.as_tensor(value, dtype=kind))
+        return self._constants[key]
+
+    def _constant(self, numbers: Tensor) -> Residues:
         if numbers.dtype.is_floating_point:
             return self._fractions(numbers.double())
         whole = numbers.long()
@@ -167,7 +176,7 @@ class Field:
         Parameters
         ----------
         difference
-            The function, a single number.
+            The function, or several of which one at least is not zero.
 
         Returns
         -------
@@ -182,7 +191,7 @@ class Field:
         ArithmeticError
             If the polynomial may be so large that the points say nothing.
         """
-        ((_, size),) = difference.columns()
+        size = _bounds_of(difference)
         # z ± log q against an argument a: no difference that is looked up has more terms.
         largest = self._largest.plus(self._largest).plus(self._largest)
         chance, mistaken = self._chance(size), self._chance(largest)
@@ -197,9 +206,8 @@ class Field:
         return chance**POINTS + pairs * mistaken**POINTS
 
     def cleared(self, difference: Residues) -> Bounds:
-        """Return the bounds of a single number once it is multiplied by all its denominators."""
-        ((_, size),) = difference.columns()
-        return self._cleared(size)
+        """Return the largest bounds of numbers that are multiplied by all their denominators."""
+        return self._cleared(_bounds_of(difference))
 
     def _chance(self, size: Bounds) -> float:
         """Bound the chance that a polynomial which is not zero is zero at a point.
@@ -342,6 +350,11 @@ class Residues:
             apart = apart.reshape(count, *apart.shape[len(axes) :])
             most[_DEGREE] = _infinite_total(apart).view(most[_DEGREE].shape)
         return Residues(self.field, torch.cat([values, most, bits + (count - 1).bit_length()]))
+
+
+def _bounds_of(numbers: Residues) -> Bounds:
+    """Return bounds that hold for each of some numbers."""
+    return functools.reduce(Bounds.or_, (bounds for _, bounds in numbers.columns()))
 
 
 def _infinite_sum(a: Tensor, b: Tensor) -> Tensor:

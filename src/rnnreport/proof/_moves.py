@@ -170,6 +170,15 @@ def _flip(self: Dual, dims: Sequence[int]) -> Dual:
     return self.rearranged(lambda rows: rows.flip(axes))
 
 
+@rule("roll")
+def _roll(self: Dual, shifts: Sequence[int], dims: Sequence[int] = ()) -> Dual:
+    if not dims:
+        flat = self.rearranged(lambda rows: rows.reshape(len(rows), -1).roll(shifts[0], 1))
+        return flat.rearranged(lambda rows: rows.view(len(rows), *self.shape))
+    axes = [axis_of(dim, len(self.shape)) for dim in dims]
+    return self.rearranged(lambda rows: rows.roll(list(shifts), axes))
+
+
 @rule("constant_pad_nd")
 def _pad(self: Dual, pad: Sequence[int], value: Dual | None = None) -> Dual:
     if value is not None and bool(value.value.values.any()):
@@ -223,14 +232,6 @@ def _repeat(self: Dual, repeats: Sequence[int]) -> Dual:
             1, *repeats
         )
     )
-
-
-@rule("roll")
-def _roll(self: Dual, shifts: Sequence[int], dims: Sequence[int] = ()) -> Dual:
-    ndim = len(self.shape)
-    if not dims:
-        return self.rearranged(lambda rows: torch.stack([row.roll(shifts) for row in rows]))
-    return self.rearranged(lambda rows: rows.roll(shifts, [axis_of(dim, ndim) for dim in dims]))
 
 
 @rule("tril")
@@ -377,3 +378,8 @@ def _replaced(total: Dual, here: tuple[Any, ...], new: Dual) -> Dual:
         return rows
 
     return joined([total, new], replaced)
+
+
+@rule("_has_compatible_shallow_copy_type", raw=("self", "from"))
+def _may_change_its_shape(**_both: Any) -> bool:
+    return True

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import POINTS, Field, Point, Residues
-from rnnreport.proof._tensor import ExactTensor, exact_arithmetic
+from rnnreport.proof._tensor import ExactTensor, Refusal, exact_arithmetic
 
 __all__ = ["CHOICES", "DOUBT", "Inputs", "Verdict", "named_inputs", "prove", "prove_loss"]
 
@@ -247,11 +247,8 @@ def _sides(
             return field, _difference(field, forward, backward, named, variables, moved)
         except Point:
             continue
-        except TypeError as error:
-            # Operators such as ** turn a refusal into an error that says nothing of it.
-            if field.refusal in (None, error):
-                raise
-            raise field.refusal from error
+        except Refusal as refusal:
+            raise TypeError(str(refusal)) from refusal
     raise ArithmeticError(f"the function divides by zero at each of {_DRAWS} random points")
 
 

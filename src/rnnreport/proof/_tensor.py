@@ -7,13 +7,13 @@ Views share their numbers, as those of other tensors do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnreport.proof._dual import Dual
@@ -37,8 +37,11 @@ RULES: dict[str, tuple[Rule, frozenset[str]]] = {}
 VIEWS: dict[str, Rule] = {}
 
 
-class Refusal(TypeError):
-    """Code does something that cannot be proven about."""
+class Refusal(Exception):
+    """Code does something that nothing can be proven about.
+
+    No ``TypeError``: PyTorch's operators take that for an operand that they do not know.
+    """
 
 
 class _NoRule(Refusal):
@@ -125,6 +128,11 @@ class ExactTensor(Tensor):
         tensor.rows, tensor.field = rows, field
         return tensor
 
+    @classmethod
+    def unknown(cls, shape: Sequence[int], field: Field) -> ExactTensor:
+        """Return unknowns of a field, which do not move."""
+        return cls(Dual(field.unknown(shape)).pack(), field)
+
     @property
     def dual(self) -> Dual:
         """The numbers."""
@@ -146,6 +154,12 @@ class ExactTensor(Tensor):
 
     numpy = tolist = __array__ = _read
 
+    def __matmul__(self, other: Any) -> Tensor:
+        """Multiply; PyTorch would change a shape in place, for which it loads a second of code."""
+        if self.ndim == 1 and other.ndim == 2:
+            return torch.mv(other.T, self)
+        return super().__matmul__(other)
+
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Say its shape: the numbers at a random point tell nobody anything."""
         return f"ExactTensor(shape={tuple(self.shape)})"
@@ -153,45 +167,42 @@ class ExactTensor(Tensor):
 
 def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
     """Compute an operation of PyTorch by its rule."""
-    try:
-        return _computed(func, args, kwargs, field)
-    except Refusal as refusal:
-        field.refusal = refusal
-        raise
-
-
-def _computed(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
-    schema = func._schema
-    name = schema.name.removeprefix("aten::")
+    name, kinds, writes = _signature(func)
+    if name.endswith("_") and name[:-1] in VIEWS:  # such as squeeze_, in products of vectors
+        target = args[0]
+        target.rows = VIEWS[name[:-1]](target.rows, *args[1:], **kwargs)
+        target.data = ExactTensor(target.rows, field)  # the shape
+        return target
     if name in VIEWS:
         viewed = VIEWS[name](args[0].rows, *args[1:], **kwargs)
         if isinstance(viewed, Tensor):
             return ExactTensor(viewed, field)
         return [ExactTensor(rows, field) for rows in viewed]
-    written = [
-        each.name for each in schema.arguments if each.alias_info and each.alias_info.is_write
-    ]
-    if written and name.endswith("_"):
+    if writes and name.endswith("_"):
         name = name[:-1]
-        if name in VIEWS:  # such as squeeze_, after which the tensor itself has another shape
-            args[0].rows = VIEWS[name](args[0].rows, *args[1:], **kwargs)
-            with no_dispatch():
-                func(*args, **kwargs)
-            return args[0]
     if name not in RULES:
         return _taken_apart(func, args, kwargs, field)
     function, raw = RULES[name]
-    named = dict(zip((each.name for each in schema.arguments), args, strict=False)) | kwargs
+    named = dict(zip(kinds, args, strict=False)) | kwargs
     out = named.pop("out", None)
-    for each in schema.arguments:
-        if each.name in named and each.name not in raw:
-            named[each.name] = _lifted(named[each.name], str(each.type), field)
+    for argument, value in named.items():
+        if argument not in raw:
+            named[argument] = _lifted(value, kinds[argument], field)
     result = function(**named)
-    if not written:
+    if not writes:
         return _wrapped(result, field)
     target = args[0] if out is None else out
     _write(target, result)
     return target
+
+
+@functools.cache
+def _signature(func: Any) -> tuple[str, Mapping[str, str], bool]:
+    """Return the name of an operation, the kind of each argument, and whether it writes to one."""
+    schema = func._schema
+    kinds = {each.name: str(each.type) for each in schema.arguments}
+    writes = any(each.alias_info and each.alias_info.is_write for each in schema.arguments)
+    return schema.name.removeprefix("aten::"), kinds, writes
 
 
 def _taken_apart(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
