@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rnnreport import layers
-from rnnreport.proof import Refusal, _autograd, _proven, _tensor, prove, prove_loss
+from rnnreport.proof import _autograd, _proven, _tensor, prove, prove_loss
 from rnnreport.proof._field import Point
 from rnnreport.proof._tensor import RULES, rule
 
@@ -574,21 +574,20 @@ def test_what_is_returned_is_checked(forward: Any, backward: Any, message: str) 
     ],
 )
 def test_refusals_say_what_to_do(f: Forward, message: str) -> None:
-    with pytest.raises(Refusal, match=message):
+    with pytest.raises(TypeError, match=message):
         prove(lambda x: (f(x), x), lambda dy, _: dy, {"x": X})
-    assert issubclass(Refusal, TypeError)
 
 
 def test_constants_from_outside_are_not_written_over() -> None:
     outside = torch.zeros(3, 3, dtype=torch.float64)
-    with pytest.raises(Refusal, match="a tensor of constants is written over"):
+    with pytest.raises(TypeError, match="a tensor of constants is written over"):
         prove(lambda x: (outside.add_(x), None), lambda dy, _: dy, {"x": X})
     assert not outside.any()
 
 
 def test_a_rule_is_one_decorated_function(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = cached(torch.sinh), lambda dy, cache: dy * cache[0].cosh()
-    with pytest.raises(Refusal, match="aten::sinh has no rule"):
+    with pytest.raises(TypeError, match="aten::sinh has no rule"):
         prove(*pair, {"x": X})
     monkeypatch.setattr(_tensor, "RULES", dict(RULES))
     for name, other in (("sinh", "cosh"), ("cosh", "sinh")):

@@ -22,7 +22,14 @@ from rnnreport.cli.arguments import (
     weight,
 )
 from rnnreport.cli.memory import check_memory
-from rnnreport.data.assets import DataFormatError, MissingDataError, check_file, chosen_profile, find, what_is
+from rnnreport.data.assets import (
+    DataFormatError,
+    MissingDataError,
+    check_file,
+    chosen_profile,
+    find,
+    what_is,
+)
 from rnnreport.names import CELLS, MODELS, MODES, NETWORKS
 
 if TYPE_CHECKING:

@@ -413,7 +413,7 @@ def resolve(profile: str, *assets: str) -> ResolvedProfile:
     if profile == "full":
         for name in assets:
             require(name)
-    return cast("ResolvedProfile", profile)
+    return profile
 
 
 def chosen_profile(profile: str) -> Profile:

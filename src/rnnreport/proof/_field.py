@@ -95,8 +95,8 @@ class Field:
             return self._constant(value)
         key = repr(value)  # 1 and 1.0 have the same value and may differ in kind
         if key not in self._constants:
-            dtype = torch.float64 if type(value) is float else None
-            self._constants[key] = self._constant(torch.as_tensor(value, dtype=dtype))
+            kind = None if isinstance(value, int) else torch.float64  # whatever the default is
+            self._constants[key] = self._constant(torch.as_tensor(value, dtype=kind))
         return self._constants[key]
 
     def _constant(self, numbers: Tensor) -> Residues:
