@@ -114,7 +114,7 @@ def test_right_one_is_proven() -> None:
     assert verdict.wrong == ()
     assert 0 < verdict.doubt < 1e-30
     assert verdict.choices == 0
-    assert str(verdict).startswith("proven: both sides agree at 8 random points, degree 5 at most")
+    assert str(verdict).startswith("proven at 8 random points: degree 5 at most")
 
 
 def test_verdict_is_of_code_and_not_of_values() -> None:

@@ -61,10 +61,10 @@ class Verdict:
     def __str__(self) -> str:
         if not self.proven:
             return f"refuted: wrong is the gradient of {', '.join(self.wrong)}"
-        ways = f" for each of {self.choices} ways to compare" if self.choices else ""
+        ways = f" in each of {self.choices} ways to compare" if self.choices else ""
         return (
-            f"proven: both sides agree at {self.points} random points, degree {self.degree} at "
-            f"most, doubt below {self.doubt:.0e}{ways}"
+            f"proven at {self.points} random points{ways}: degree {self.degree} at most, doubt "
+            f"below {self.doubt:.0e}"
         )
 
 
