@@ -173,6 +173,7 @@ nitpick_ignore_regex = [
     # Types of torch, NumPy and the standard library have no page here, and shapes are no types.
     (r"py:.*", r"(?!rnnreport\b).*"),
     (r"py:class", r"rnnreport\..*\.(_?[A-Z]|Data|Name)"),  # type variables
+    (r"py:class", r"rnnreport\.proof\._\w+\.(Bounds|Dual|Residues)"),  # the machinery of the proof
 ]
 
 # -- HTML --------------------------------------------------------------------------------------

@@ -20,18 +20,10 @@ from rnnreport.equations._forms import d
 
 
 class WordSizes(NamedTuple):
-    """Sizes of a random problem of words.
+    """Sizes of a random problem of words: steps, sequences, features of a vector, and words.
 
-    Attributes
-    ----------
-    T : int
-        Number of steps, the length of the longest sentence.
-    N : int
-        Number of sequences or sentences; the word vectors from counts see up to T N pairs.
-    D : int
-        Number of features of a vector.
-    V : int
-        Number of words; at least 2, as the softmax of a single score is constant.
+    The word vectors from counts see up to T N pairs. There are at least 2 words, as the softmax of
+    a single score is constant.
     """
 
     T: int
