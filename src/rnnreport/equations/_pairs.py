@@ -290,7 +290,8 @@ class PairTable:
         head = "".join(f'<th scope="col">{name}</th>' for name in heads)
         body = "".join(self._lines())
         return (
-            '<div class="ledger"><div class="ledger-scroll"><table class="ledger-table">'
+            '<div class="ledger"><div class="ledger-scroll" role="region" tabindex="0" '
+            'aria-label="Proofs of all layers"><table class="ledger-table">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
         )
 
