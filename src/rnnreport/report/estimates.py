@@ -1,10 +1,10 @@
 """How long missing runs will take: their work, times what a unit of it took before.
 
 The seconds below are those of a recorded run (``docs/recorded``) that had two cores to itself, and
-for the generated samples those of a whole run of them on such a machine, shared out among its runs. An
-earlier result of the same configuration and data, which other code computed, says more: its time is
-taken as it is. All other times are scaled by how fast this machine is, which such results tell, and
-else a small calibration.
+for the generated samples those of a whole run of them on such a machine, shared out among its runs.
+An earlier result of the same configuration and data, which other code computed, says more: its time
+is taken as it is. All other times are scaled by how fast this machine is, which such results tell,
+and else a small calibration.
 """
 
 from __future__ import annotations
