@@ -195,6 +195,43 @@ def unknowns(problem: P, field: Field) -> P:
     return replace(problem, **values)  # type: ignore[type-var]
 
 
+@dataclass(frozen=True)
+class Family(Generic[P, Z]):
+    """Makes the entries of a page whose problems are of one kind."""
+
+    page: Page
+    sizes: Callable[[torch.Generator, bool], Z]
+    problem: Callable[[torch.Generator, Z], P]
+    exact_sizes: Z
+
+    def entry(
+        self,
+        number: str,
+        title: str,
+        statement: str,
+        layer: str,
+        left: Callable[[P], Tensor],
+        right: Callable[[P], Tensor],
+        code: Callable[[P], Tensor],
+        wrong: Mapping[str, Callable[[P], Tensor]],
+    ) -> Equation[P, Z]:
+        """Make an entry."""
+        return Equation(
+            number=number,
+            title=title,
+            page=self.page,
+            statement=statement,
+            layer=layer,
+            sizes=self.sizes,
+            problem=self.problem,
+            left=left,
+            right=right,
+            code=code,
+            wrong=wrong,
+            exact_sizes=self.exact_sizes,
+        )
+
+
 def worst(residuals: Sequence[float]) -> float:
     """Largest of some residuals, where NaN is worse than any number."""
     return max((math.inf if math.isnan(r) else r for r in residuals), default=0.0)

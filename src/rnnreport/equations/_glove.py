@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnreport import layers, proof
-from rnnreport.equations._entry import Equation, unknowns
+from rnnreport.equations._entry import Equation, Family, unknowns
 from rnnreport.equations._forms import d
 from rnnreport.equations._temporal import (
     EXACT_WORD_SIZES,
@@ -190,29 +190,7 @@ def _wrong(of: Of, more: Mapping[str, Quantity]) -> dict[str, Quantity]:
 # The entries.
 
 
-def _entry(
-    number: str,
-    title: str,
-    statement: str,
-    left: Quantity,
-    right: Quantity,
-    code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[CountsProblem, WordSizes]:
-    return Equation(
-        number=number,
-        title=title,
-        page="glove",
-        statement=statement,
-        layer="glove_loss",
-        sizes=draw_word_sizes,
-        problem=CountsProblem.draw,
-        left=left,
-        right=right,
-        code=code,
-        wrong=wrong,
-        exact_sizes=EXACT_WORD_SIZES,
-    )
+_entry = Family("glove", draw_word_sizes, CountsProblem.draw, EXACT_WORD_SIZES).entry
 
 
 def _gradient(
@@ -229,6 +207,7 @@ def _gradient(
         number,
         title,
         statement,
+        "glove_loss",
         left=lambda p: p.derivative(name),
         right=of(delta),
         code=lambda p: code(p)[place],
@@ -247,6 +226,7 @@ GLOVE: tuple[Equation[CountsProblem, WordSizes], ...] = (
         "G5",
         "word vectors from counts, error",
         rf"\delta_{{ij}} = {_by('e_{ij}')} = 2\, f(X_{{ij}})\, e_{{ij}}",
+        "glove_loss",
         left=lambda p: proof.gradient(lambda e: (p.f * e * e).sum(), p.e),
         right=delta,
         code=code_delta,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rnnreport import layers, proof
-from rnnreport.equations._entry import Equation, unknowns
+from rnnreport.equations._entry import Equation, Family, unknowns
 from rnnreport.equations._forms import d
 from rnnreport.equations._temporal import (
     EXACT_WORD_SIZES,
@@ -278,30 +278,7 @@ _SCORES_MISTAKES: Mapping[str, Quantity] = {
 # The entries.
 
 
-def _entry(
-    number: str,
-    title: str,
-    statement: str,
-    layer: str,
-    left: Quantity,
-    right: Quantity,
-    code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[SentenceProblem, WordSizes]:
-    return Equation(
-        number=number,
-        title=title,
-        page="text",
-        statement=statement,
-        layer=layer,
-        sizes=draw_word_sizes,
-        problem=SentenceProblem.draw,
-        left=left,
-        right=right,
-        code=code,
-        wrong=wrong,
-        exact_sizes=EXACT_WORD_SIZES,
-    )
+_entry = Family("text", draw_word_sizes, SentenceProblem.draw, EXACT_WORD_SIZES).entry
 
 
 _MEAN = r"\bar x_n"

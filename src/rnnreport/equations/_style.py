@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rnnreport import layers, proof
-from rnnreport.equations._entry import Equation, unknowns
+from rnnreport.equations._entry import Equation, Family, unknowns
 from rnnreport.equations._forms import d
 
 
@@ -220,30 +220,7 @@ _VARIATION_MISTAKES: Mapping[str, Quantity] = {
 }
 
 
-def _entry(
-    number: str,
-    title: str,
-    statement: str,
-    layer: str,
-    left: Quantity,
-    right: Quantity,
-    code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[StyleProblem, MapSizes]:
-    return Equation(
-        number=number,
-        title=title,
-        page="style",
-        statement=statement,
-        layer=layer,
-        sizes=draw_map_sizes,
-        problem=StyleProblem.draw,
-        left=left,
-        right=right,
-        code=code,
-        wrong=wrong,
-        exact_sizes=MapSizes(C=2, H=2, W=4),
-    )
+_entry = Family("style", draw_map_sizes, StyleProblem.draw, MapSizes(C=2, H=2, W=4)).entry
 
 
 STYLE: tuple[Equation[StyleProblem, MapSizes], ...] = (

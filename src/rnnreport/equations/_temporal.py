@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rnnreport import layers, proof
-from rnnreport.equations._entry import Equation, unknowns
+from rnnreport.equations._entry import Equation, Family, unknowns
 from rnnreport.equations._forms import d
 
 
@@ -284,30 +284,7 @@ _SCORES_MISTAKES: Mapping[str, Quantity] = {
 # The entries.
 
 
-def _entry(
-    number: str,
-    title: str,
-    statement: str,
-    layer: str,
-    left: Quantity,
-    right: Quantity,
-    code: Quantity,
-    wrong: Mapping[str, Quantity],
-) -> Equation[TemporalProblem, WordSizes]:
-    return Equation(
-        number=number,
-        title=title,
-        page="temporal",
-        statement=statement,
-        layer=layer,
-        sizes=draw_word_sizes,
-        problem=TemporalProblem.draw,
-        left=left,
-        right=right,
-        code=code,
-        wrong=wrong,
-        exact_sizes=EXACT_WORD_SIZES,
-    )
+_entry = Family("temporal", draw_word_sizes, TemporalProblem.draw, EXACT_WORD_SIZES).entry
 
 
 _TN = r"\sum_{t,n}"
