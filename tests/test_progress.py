@@ -86,3 +86,11 @@ def test_named_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("RNNREPORT_PROGRESS", str(tmp_path / "nowhere" / "progress"))
     with pytest.raises(OSError, match="nowhere"):
         list(track(range(3)))
+
+
+def test_a_folder_in_place_of_a_file_is_named_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNREPORT_PROGRESS", str(tmp_path))
+    with pytest.raises(OSError, match=r"RNNREPORT_PROGRESS is set to .* cannot be written to"):
+        list(track([1], "some work"))

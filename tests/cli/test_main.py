@@ -606,6 +606,58 @@ def test_train_trains_one_network(
     assert "Ask it: " in out
 
 
+def test_train_names_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = SimpleNamespace(
+        metrics={"last_accuracy": 0.75},
+        data={"name": "drawings", "amount": "7 of them"},
+        history={"train_loss": [1.0]},
+        wall_time=1.0,
+        date="2026-01-02T03:04:05+00:00",
+    )
+    monkeypatch.setattr(transfer_training, "run", lambda _config: result)
+    monkeypatch.setattr(
+        "rnnreport.experiments.transfer.data.transfer_data",
+        lambda *_: SimpleNamespace(left_out=("gone.jpg", "notes.txt")),
+    )
+    assert main(["train", "transfer"]) == 0
+    assert "  left out    gone.jpg, notes.txt" in capsys.readouterr().out
+
+
+def test_the_profile_of_the_environment_holds_for_what_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train()
+    monkeypatch.setenv("RNNREPORT_PROFILE", "full")
+    say(monkeypatch, b"good\n")
+    assert main(["classify", "--model", "bag"]) == 1  # one on the sample is there
+    assert "--profile full" in capsys.readouterr().err
+    monkeypatch.setenv("RNNREPORT_PROFILE", "foo")
+    assert main(["classify", "--model", "bag"]) == 1
+    assert (
+        "RNNREPORT_PROFILE must be one of full, sample, auto, got 'foo'" in capsys.readouterr().err
+    )
+
+
+def test_an_error_of_the_system_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied", "some/file.txt")
+
+    monkeypatch.setattr(parts, "plan", refuse)
+    assert main(["run", "text"]) == 1
+    assert capsys.readouterr().err == "rnnreport: some/file.txt: Permission denied\n"
+
+
+def test_the_version_is_looked_up_when_it_is_asked_for() -> None:
+    code = (
+        "import rnnreport, sys; print('importlib.metadata' in sys.modules, rnnreport.__version__)"
+    )
+    assert output_of(code).split() == ["False", version("rnnreport")]
+
+
 @pytest.mark.parametrize("seed", ["-1", "x", str(2**64)])
 def test_train_refuses_what_is_no_seed(capsys: pytest.CaptureFixture[str], seed: str) -> None:
     with pytest.raises(SystemExit) as caught:
