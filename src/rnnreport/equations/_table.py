@@ -329,7 +329,7 @@ _REFUTED = _Column("Mistakes refuted", "ledger-number", _refuted_text)
 _FOUND = _Column(
     "Mistakes caught, refuted",
     "ledger-number",
-    lambda row: f"{_MISTAKES.text(row)}, {_refuted_text(row)}",
+    lambda row: f"{_MISTAKES.text(row)}, {_refuted_text(row)}".replace(" of ", "/"),
 )
 _CHECK = _Column("Check", "ledger-mark", lambda row: "✓ ok" if row.ok else "✗ FAIL")
 
