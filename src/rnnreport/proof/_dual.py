@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, Union
 import torch
 from torch import Tensor
 
-from rnnreport.proof._field import POINTS, Field, Residues
+from rnnreport.proof._field import POINTS, Field, Residues, widened
 
 __all__ = ["Dual", "Number"]
 
@@ -136,8 +136,7 @@ class Dual:
 
     def broadcast(self, *shape: int) -> Dual:
         """Repeat the numbers along new axes and axes of size 1."""
-        ahead = (None,) * (len(shape) - len(self.shape))
-        return self.at(*ahead).rearranged(lambda rows: rows.expand(len(rows), *shape))
+        return self.rearranged(lambda rows: widened(rows, len(shape)).expand(len(rows), *shape))
 
     def rearranged(self, f: Callable[[Tensor], Tensor]) -> Dual:
         """Apply something that moves, copies or drops numbers, to (rows, ...)."""
@@ -172,6 +171,5 @@ def _spread(tangent: Residues | None, value: Residues) -> Residues | None:
     """Give tangents the shape of the numbers, where constants have more axes."""
     if tangent is None or tangent.shape == value.shape:
         return tangent
-    ahead = (None,) * (len(value.shape) - len(tangent.shape))
-    rows = tangent.rows[(slice(None), *ahead)]
+    rows = widened(tangent.rows, len(value.shape))
     return Residues(tangent.field, rows.expand(len(rows), *value.shape))

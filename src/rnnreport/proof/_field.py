@@ -20,7 +20,7 @@ from torch import Tensor
 from rnnreport.proof._bounds import LESS, MORE, NEITHER, UNKNOWN, Bounds, Column
 from rnnreport.proof._oracle import Oracle
 
-__all__ = ["POINTS", "Field", "Point", "Residues"]
+__all__ = ["POINTS", "Field", "Point", "Residues", "widened"]
 
 POINTS = 8
 """At how many points, each modulo a prime of its own, all is computed side by side."""
@@ -378,7 +378,12 @@ def _infinite_total(degrees: Tensor) -> Tensor:
 def _aligned(*numbers: Residues) -> list[Tensor]:
     """Give all rows as many axes: those of the numbers are matched from the last one on."""
     ndim = max(each.rows.ndim for each in numbers)
-    return [each.rows[(slice(None), *(None,) * (ndim - each.rows.ndim))] for each in numbers]
+    return [widened(each.rows, ndim - 1) for each in numbers]
+
+
+def widened(rows: Tensor, ndim: int) -> Tensor:
+    """Give numbers so many axes, beside that of the rows: new ones of size 1 come first."""
+    return rows[(slice(None), *(None,) * (ndim + 1 - rows.ndim))]
 
 
 def _is_prime(number: int) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnreport.proof._dual import Dual
-from rnnreport.proof._field import Residues
+from rnnreport.proof._field import Residues, widened
 from rnnreport.proof._tensor import Refusal, rule, untouched, view
 
 __all__ = ["axis_of", "cat", "gather", "joined", "where"]
@@ -76,8 +76,7 @@ def _slice(
 
 @view("expand")
 def _expand(rows: Tensor, size: Sequence[int], *, implicit: bool = False) -> Tensor:  # noqa: ARG001
-    ahead = len(size) - (rows.ndim - 1)
-    return rows[(slice(None), *(None,) * ahead)].expand(len(rows), *size)
+    return widened(rows, len(size)).expand(len(rows), *size)
 
 
 @view("split")
@@ -193,21 +192,13 @@ def _index(self: Dual, indices: Sequence[Tensor | None]) -> Dual:
     return self.rearranged(lambda rows: torch.stack([row[place] for row in rows]))
 
 
-@rule("index_select", raw=("index",))
 @rule("embedding", raw=("indices",))
-def _index_select(
-    self: Dual | None = None,
-    dim: int = 0,
-    index: Tensor | None = None,
-    *,
-    weight: Dual | None = None,
-    indices: Tensor | None = None,
-    **_kept: Any,
-) -> Dual:
-    if weight is not None and indices is not None:
-        return weight.rearranged(lambda rows: rows[:, indices])
-    assert self is not None  # noqa: S101
-    assert index is not None  # noqa: S101
+def _embedding(weight: Dual, indices: Tensor, *_kept: Any, **_more: Any) -> Dual:
+    return weight.rearranged(lambda rows: rows[:, indices])
+
+
+@rule("index_select", raw=("index",))
+def _index_select(self: Dual, dim: int, index: Tensor) -> Dual:
     axis = axis_of(dim, len(self.shape))
     return self.rearranged(lambda rows: rows.index_select(axis, index))
 
@@ -227,11 +218,7 @@ def _masked_select(self: Dual, mask: Tensor) -> Dual:
 
 @rule("repeat")
 def _repeat(self: Dual, repeats: Sequence[int]) -> Dual:
-    return self.rearranged(
-        lambda rows: rows[(slice(None), *(None,) * (len(repeats) - rows.ndim + 1))].repeat(
-            1, *repeats
-        )
-    )
+    return self.rearranged(lambda rows: widened(rows, len(repeats)).repeat(1, *repeats))
 
 
 @rule("tril")

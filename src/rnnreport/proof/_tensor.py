@@ -18,7 +18,7 @@ from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnreport.proof._dual import Dual
-from rnnreport.proof._field import Field
+from rnnreport.proof._field import Field, widened
 
 __all__ = [
     "ExactTensor",
@@ -248,8 +248,7 @@ def _write(target: Any, result: Dual) -> None:
             "new_empty or zeros_like of an input, or inside of the function"
         )
     rows = result.pack()
-    ahead = target.rows.ndim - rows.ndim
-    target.rows.copy_(rows[(slice(None), *(None,) * ahead)].expand_as(target.rows))
+    target.rows.copy_(widened(rows, target.ndim).expand_as(target.rows))
 
 
 def untouched(field: Field, size: Sequence[int]) -> Dual:
