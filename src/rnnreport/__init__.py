@@ -1,10 +1,5 @@
 """A report that proves itself: recurrent networks with hand-derived gradients."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    __version__: str
-
 __all__ = ["__version__"]
 
 

@@ -14,9 +14,16 @@ def entry() -> int:
     """Run the command line as a program of its own, which Ctrl-C ends quietly at any moment."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
-    from rnnreport.cli.main import main
+    try:
+        from rnnreport.cli.main import main
 
-    return main()
+        return main()
+    except KeyboardInterrupt:  # before the command line itself looks out for it
+        os.write(2, _INTERRUPTED)
+        return 128 + signal.SIGINT
+
+
+_INTERRUPTED = b"rnnreport: interrupted\n"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -24,7 +31,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     outer = frame
     while outer is not None:
         if outer.f_code.co_filename.startswith("<frozen importlib"):
-            os.write(2, b"rnnreport: interrupted\n")
+            os.write(2, _INTERRUPTED)
             os._exit(128 + signal.SIGINT)
         outer = outer.f_back
     signal.default_int_handler(number, frame)
