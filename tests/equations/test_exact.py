@@ -117,7 +117,7 @@ def test_the_exact_derivatives_of_a_problem_are_those_of_its_layer() -> None:
 
 
 def test_the_table_says_what_is_exact() -> None:
-    checked = table(1, 33, 36, draws=1, with_mistakes=True, exact=True)
+    checked = table(1, 33, 36, draws=1, with_mistakes=True)
     assert checked.ok
     assert checked.doubt is not None
     assert checked.doubt < DOUBT
@@ -133,7 +133,7 @@ def test_the_table_says_what_is_exact() -> None:
 
 
 def test_the_table_says_what_is_refuted() -> None:
-    checked = table(1, draws=1, exact=True)
+    checked = table(1, draws=1)
     [row] = checked.rows
     assert row.exact is not None
     failed = replace(checked, rows=(row._replace(exact=row.exact._replace(code=False)),))

@@ -550,7 +550,7 @@ def test_html_links_every_equation_to_its_page(whole: LedgerTable) -> None:
     links = [attributes["href"] for attributes in tags.named("a")]
     assert links == [f"{row.page}.html#equation-eq-{row.number}" for row in whole.rows]
     scopes = [attributes["scope"] for attributes in tags.named("th")]
-    assert scopes == ["col"] * 7 + ["row"] * 49
+    assert scopes == ["col"] * 8 + ["row"] * 49
     assert all("style" not in attributes for _, attributes in tags.tags)
     assert tags.text.count("✓ ok") == 49
     assert "(36)–(47)" in tags.text
@@ -600,7 +600,7 @@ def test_seed_of_a_row_is_its_number() -> None:
 def test_text_shows_residuals_and_remarks() -> None:
     text = str(table(29, 35, draws=1))
     assert "Residual as printed" in text
-    assert "1 (conditional; 0 under its condition)" in text
+    assert "1, ≠ (conditional; 0, = under its condition)" in text
     assert "(35) The line and the sentence after it" in text
     assert "1 random problem each" in text
     assert "✓ ok" in text

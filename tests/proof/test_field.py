@@ -83,7 +83,7 @@ class Twins:
         self.functions: list[tuple[Polynomial, Polynomial]] = []
 
     def _note(self, name: str, number: Residues) -> None:
-        for values, value in zip(self.values, number.values.tolist(), strict=True):
+        for values, value in zip(self.values, number.rows[:-4].tolist(), strict=True):
             values[name] = value
 
     def unknown(self, name: str) -> tuple[Dual, Polynomial, Polynomial]:
@@ -110,7 +110,7 @@ class Twins:
         tangent = self.field.constant(0) if number.tangent is None else number.tangent
         for part, polynomial in ((number.value, plain), (tangent, moves)):
             for k, p in enumerate(self.field.primes):
-                assert int(part.values[k]) == polynomial.modulo(p, self.values[k])
+                assert int(part.rows[k]) == polynomial.modulo(p, self.values[k])
             polynomial.assert_within(Bounds(*part.bounds.tolist()))
 
 

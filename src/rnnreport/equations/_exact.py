@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -95,7 +94,8 @@ class _Comparison:
 
     def equal(self, side: Callable[[Any], Tensor]) -> bool:
         with exact_arithmetic(self._field):
-            return self._same(side(self._problem), self._left)
+            value = side(self._problem)
+        return self._same(value, self._left)
 
     def any_equal(
         self, sides: Callable[[Any], Any], assumption: Callable[[Any], Any] | None = None
@@ -105,7 +105,8 @@ class _Comparison:
             if assumption is not None:
                 problem = assumption(problem)
                 left = self._entry.left(problem)
-            return any(self._same(side, left) for side in sides(problem))
+            values = list(sides(problem))
+        return any(self._same(value, left) for value in values)
 
     def _same(self, side: Tensor, left: Tensor) -> bool:
         assert isinstance(left, ExactTensor)  # noqa: S101
@@ -119,10 +120,9 @@ class _Comparison:
         return True
 
 
-@functools.lru_cache(maxsize=16)  # many entries share a problem, and what is derived from it
 def _problem(draw: Callable[..., Any], sizes: Any, seed: int) -> tuple[Field, Any]:
     field = Field(seed)
-    field.moving = False
+    field.directions = 0
     problem = draw(torch.Generator().manual_seed(seed), sizes)
     with exact_arithmetic(field):
         return field, problem.exactly(field)

@@ -18,15 +18,9 @@ from rnnreport.equations._attention import stacked
 from rnnreport.equations._entry import EXACT_SIZES, Equation, Sizes, draw_sizes
 from rnnreport.equations._forms import Changes, Formula, changed, one_step
 from rnnreport.equations._recurrences import LSTMProblem, LSTMStep, RNNProblem, RNNStep
-from rnnreport.proof import derivative
+from rnnreport.proof import jacobian
 
 LSTMQuantity = Callable[[LSTMProblem], Tensor]
-
-
-def jacobian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Differentiate every element of f(x) by every element of x, by complex step."""
-    units = torch.eye(len(x), dtype=x.dtype)
-    return torch.stack([derivative(f, x, unit) for unit in units], dim=1)
 
 
 def rows(factor: Tensor, W: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def table(
     draws: int = 10,
     seed: int = 0,
     with_mistakes: bool = False,
-    exact: bool = False,
+    exact: bool = True,
 ) -> LedgerTable:
     """Check equations and set them in a table.
 
@@ -184,7 +184,7 @@ def table(
         Seed of the problems. An equation's row is the same whatever else is in the table.
     with_mistakes : bool, default False
         Whether to make every deliberate mistake too and count those that the check finds.
-    exact : bool, default False
+    exact : bool, default True
         Whether to prove each exactly too, and refute every deliberate mistake.
 
     Returns

@@ -2,7 +2,7 @@
 
 from rnnreport.proof import _functions, _moves  # noqa: F401  # they register the rules
 from rnnreport.proof._autograd import prove_autograd
-from rnnreport.proof._derivative import derivative, gradient
+from rnnreport.proof._derivative import gradient, jacobian
 from rnnreport.proof._field import Field
 from rnnreport.proof._measured import (
     COMPLEX_STEP,
@@ -26,10 +26,10 @@ __all__ = [
     "central_difference",
     "complex_step",
     "complex_step_gradient",
-    "derivative",
     "exact_arithmetic",
     "gradient",
     "gradient_residuals",
+    "jacobian",
     "prove",
     "prove_autograd",
     "prove_loss",

@@ -18,14 +18,15 @@ Number: TypeAlias = Union["Dual", Tensor, float]
 
 
 class Dual:
-    """Numbers with their tangents: how fast each moves when the inputs move in one direction.
+    """Numbers with their tangents: how fast each moves when the inputs move in a direction.
 
     Parameters
     ----------
     value
         The numbers.
     tangent
-        Their tangents, of the same shape; of constants there are none.
+        Their tangents, of the same shape, along each of the field's directions; of constants there
+        are none.
     """
 
     __slots__ = ("tangent", "value")
@@ -37,13 +38,21 @@ class Dual:
     def unpack(cls, rows: Tensor, field: Field) -> Dual:
         """Take apart what :meth:`pack` has put together."""
         value = Residues(field, rows[:_ROWS])
-        return cls(value, Residues(field, rows[_ROWS:]) if field.moving else None)
+        moves = bool(field.directions) and len(rows) > _ROWS
+        return cls(value, Residues(field, rows[_ROWS:]) if moves else None)
 
     def pack(self) -> Tensor:
-        """Lay numbers and tangents in one tensor of integers, (rows, ...)."""
-        rows = self.value.rows
-        tangent = torch.zeros_like(rows) if self.tangent is None else self.tangent.rows
-        return torch.cat([rows, tangent])
+        """Lay numbers, and tangents where anything moves, in one tensor of integers, (rows, ...)."""
+        if not self.field.directions:
+            return self.value.rows
+        return torch.cat([self.value.rows, self.moves().rows])
+
+    def moves(self) -> Residues:
+        """Return the tangents: zeros, where there are none."""
+        if self.tangent is not None:
+            return self.tangent
+        count = self.field.directions * POINTS + 4
+        return Residues(self.field, torch.zeros(count, *self.shape, dtype=torch.int64))
 
     @property
     def field(self) -> Field:

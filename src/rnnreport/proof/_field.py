@@ -47,7 +47,7 @@ class Field:
     """
 
     def __init__(self, seed: object, choice: object = 0) -> None:
-        self.moving = True  # whether tangents are computed
+        self.directions = 1  # along so many, tangents are computed
         self.refusal: TypeError | None = None  # the last one
         self.infinite = False  # whether there is something that is no number
         self.random = random.Random(f"point {seed}")  # noqa: S311
@@ -245,13 +245,15 @@ class Field:
 
 
 class Residues:
-    """Numbers modulo each prime, (points, ...), and the bounds of the functions behind them.
+    """Numbers modulo each prime, and the bounds of the functions behind them.
+
+    Tangents are such numbers for each of several directions, whose bounds they share.
 
     Parameters
     ----------
     field
         Theirs.
-    rows : Tensor, int64, shape (points + 4, ...)
+    rows : Tensor, int64, shape (directions * points + 4, ...)
         Values, then the four bounds.
     """
 
@@ -262,13 +264,14 @@ class Residues:
 
     @property
     def values(self) -> Tensor:
-        """The numbers, (points, ...)."""
-        return self.rows[:POINTS]
+        """The numbers, (directions, points, ...)."""
+        directions = (len(self.rows) - 4) // POINTS
+        return self.rows[:-4].view(directions, POINTS, *self.shape)
 
     @property
     def bounds(self) -> Tensor:
         """The bounds, (4, ...)."""
-        return self.rows[POINTS:]
+        return self.rows[-4:]
 
     @property
     def shape(self) -> torch.Size:
@@ -276,19 +279,20 @@ class Residues:
         return self.rows.shape[1:]
 
     def columns(self) -> Iterator[tuple[Column, Bounds]]:
-        """Yield each number and its bounds."""
+        """Yield each number and its bounds, of a single direction."""
         for number in self.rows.reshape(POINTS + 4, -1).T.tolist():
             yield tuple(number[:POINTS]), Bounds(*number[POINTS:])
 
     def __add__(self, other: Residues) -> Residues:
-        a, b = _aligned(self, other)
-        values = (a[:POINTS] + b[:POINTS]) % self.field.modulus(a.ndim)
-        most = torch.maximum(a[POINTS:-1], b[POINTS:-1])
+        one, other = _aligned(self, other)
+        values = (one.values + other.values) % self.field.modulus(one.rows.ndim)
+        a, b = one.bounds, other.bounds
+        most = torch.maximum(a[:-1], b[:-1])
         halvings = most[_HALVINGS]  # of both, once they stand on one denominator
         bits = torch.maximum(a[-1] - a[-2], b[-1] - b[-2]) + halvings + 1
         if self.field.infinite:
-            most[_DEGREE] = _infinite_sum(a[POINTS], b[POINTS])
-        return Residues(self.field, torch.cat([values, most, bits[None]]))
+            most[_DEGREE] = _infinite_sum(a[_DEGREE], b[_DEGREE])
+        return _joined(self.field, values, most, bits[None])
 
     def __neg__(self) -> Residues:
         values = -self.values % self.field.modulus(self.rows.ndim)
@@ -297,18 +301,19 @@ class Residues:
             bounds = bounds.clone()
             less, more = bounds[_DEGREE] == LESS, bounds[_DEGREE] == MORE
             bounds[_DEGREE].masked_fill_(less, MORE).masked_fill_(more, LESS)
-        return Residues(self.field, torch.cat([values, bounds]))
+        return _joined(self.field, values, bounds)
 
     def __sub__(self, other: Residues) -> Residues:
         return self + -other
 
     def __mul__(self, other: Residues) -> Residues:
-        a, b = _aligned(self, other)
-        values = a[:POINTS] * b[:POINTS] % self.field.modulus(a.ndim)
-        bounds = a[POINTS:] + b[POINTS:]
+        one, other = _aligned(self, other)
+        values = one.values * other.values % self.field.modulus(one.rows.ndim)
+        a, b = one.bounds, other.bounds
+        bounds = a + b
         if self.field.infinite:
-            bounds[_DEGREE].masked_fill_((a[POINTS] < 0) | (b[POINTS] < 0), NEITHER)
-        return Residues(self.field, torch.cat([values, bounds]))
+            bounds[_DEGREE].masked_fill_((a[_DEGREE] < 0) | (b[_DEGREE] < 0), NEITHER)
+        return _joined(self.field, values, bounds)
 
     def inverse(self) -> Residues:
         """Return 1 over each number: unknowns of their own, which the bounds know as poles.
@@ -342,15 +347,15 @@ class Residues:
         if not count:
             shape = self.rows.sum(axes, keepdim).shape
             return Residues(self.field, torch.zeros(shape, dtype=torch.int64))
-        values = self.values.sum(axes, keepdim)
-        values %= self.field.modulus(values.ndim)
+        values = self.values.sum([axis + 1 for axis in axes], keepdim)
+        values %= self.field.modulus(values.ndim - 1)
         most = self.bounds[:-1].amax(axes, keepdim)
         bits = (self.bounds[-1:] - self.bounds[-2:-1]).amax(axes, keepdim) + most[-1:]
         if self.field.infinite:
             apart = self.bounds[_DEGREE].movedim([axis - 1 for axis in axes], [*range(len(axes))])
             apart = apart.reshape(count, *apart.shape[len(axes) :])
             most[_DEGREE] = _infinite_total(apart).view(most[_DEGREE].shape)
-        return Residues(self.field, torch.cat([values, most, bits + (count - 1).bit_length()]))
+        return _joined(self.field, values, most, bits + (count - 1).bit_length())
 
 
 def _bounds_of(numbers: Residues) -> Bounds:
@@ -375,10 +380,15 @@ def _infinite_total(degrees: Tensor) -> Tensor:
     return total
 
 
-def _aligned(*numbers: Residues) -> list[Tensor]:
-    """Give all rows as many axes: those of the numbers are matched from the last one on."""
+def _joined(field: Field, values: Tensor, *bounds: Tensor) -> Residues:
+    """Lay numbers, (directions, points, ...), and their bounds in one tensor."""
+    return Residues(field, torch.cat([values.flatten(0, 1), *bounds]))
+
+
+def _aligned(*numbers: Residues) -> list[Residues]:
+    """Give all as many axes: they are matched from the last one on."""
     ndim = max(each.rows.ndim for each in numbers)
-    return [widened(each.rows, ndim - 1) for each in numbers]
+    return [Residues(each.field, widened(each.rows, ndim - 1)) for each in numbers]
 
 
 def widened(rows: Tensor, ndim: int) -> Tensor:

@@ -154,13 +154,9 @@ def joined(tensors: list[Dual], join: Callable[[list[Tensor]], Tensor]) -> Dual:
     """Apply something that makes one tensor of several, to (rows, ...) of each."""
     field = tensors[0].field
     value = Residues(field, join([each.value.rows for each in tensors]))
-    if not field.moving:
+    if all(each.tangent is None for each in tensors):
         return Dual(value)
-    tangents = [
-        torch.zeros_like(each.value.rows) if each.tangent is None else each.tangent.rows
-        for each in tensors
-    ]
-    return Dual(value, Residues(field, join(tangents)))
+    return Dual(value, Residues(field, join([each.moves().rows for each in tensors])))
 
 
 @rule("flip")
@@ -187,9 +183,15 @@ def _pad(self: Dual, pad: Sequence[int], value: Dual | None = None) -> Dual:
 
 @rule("index", raw=("indices",))
 def _index(self: Dual, indices: Sequence[Tensor | None]) -> Dual:
-    # Point by point: an axis ahead would move the axes of several indices.
-    place = tuple(slice(None) if each is None else each for each in indices)
-    return self.rearranged(lambda rows: torch.stack([row[place] for row in rows]))
+    places = _places(self, indices)
+    return self.rearranged(lambda rows: rows.reshape(len(rows), -1)[:, places])
+
+
+def _places(self: Dual, indices: Sequence[Tensor | None]) -> Tensor:
+    """Return where the numbers that an index takes stand, counted along all axes."""
+    # PyTorch itself is asked: with an axis ahead, several indices would move the axes.
+    numbers = torch.arange(math.prod(self.shape)).view(self.shape)
+    return numbers[tuple(slice(None) if each is None else each for each in indices)]
 
 
 @rule("embedding", raw=("indices",))
@@ -324,13 +326,11 @@ def _index_add(self: Dual, dim: int, index: Tensor, source: Dual, alpha: Dual | 
 def _index_put(
     self: Dual, indices: Sequence[Tensor | None], values: Dual, accumulate: bool = False
 ) -> Dual:
-    # Which numbers each place of the result comes from is asked of PyTorch itself.
-    numbers = torch.arange(1, 1 + math.prod(self.shape)).view(self.shape)
-    places = numbers[tuple(slice(None) if each is None else each for each in indices)]
+    places = _places(self, indices)
     wide = values.broadcast(*places.shape).rearranged(lambda rows: rows.reshape(len(rows), -1))
     total = self.rearranged(lambda rows: rows.reshape(len(rows), -1))
     for k, number in enumerate(places.flatten().tolist()):
-        here = (number - 1,)
+        here = (number,)
         new = wide.at(k)
         total = _replaced(total, here, new + total.at(*here) if accumulate else new)
     return total.rearranged(lambda rows: rows.view(len(rows), *self.shape))

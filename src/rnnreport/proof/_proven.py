@@ -281,7 +281,7 @@ def _difference(
                 moves = out.dual.tangent
                 assert moves is not None  # noqa: S101
                 left = left + (u * moves).sum(range(len(u.shape)))
-        field.moving = False
+        field.directions = 0
         gradients = _gradients(backward(*upstream, cache), variables, named)
     right = field.constant(0)
     for name, gradient in gradients.items():

@@ -18,7 +18,7 @@ from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnreport.proof._dual import Dual
-from rnnreport.proof._field import Field, widened
+from rnnreport.proof._field import Field, Residues, widened
 
 __all__ = [
     "ExactTensor",
@@ -247,13 +247,20 @@ def _write(target: Any, result: Dual) -> None:
             "a tensor of constants is written over with what depends on the inputs: make it with "
             "new_empty or zeros_like of an input, or inside of the function"
         )
-    rows = result.pack()
-    target.rows.copy_(widened(rows, target.ndim).expand_as(target.rows))
+    rows = widened(result.pack(), target.ndim)
+    if len(rows) > len(target.rows):
+        raise Refusal("a tensor from outside of what is differentiated is written over within it")
+    target.rows[: len(rows)].copy_(rows.expand(len(rows), *target.shape))
 
 
 def untouched(field: Field, size: Sequence[int]) -> Dual:
     """Give memory that nobody has written to: what it holds is unknown, and moves as it likes."""
-    return Dual(field.unknown(size), field.unknown(size) if field.moving else None)
+    tangents = [field.unknown(size).rows for _ in range(field.directions)]
+    if not tangents:
+        return Dual(field.unknown(size))
+    *others, last = tangents  # the bounds of one are those of all
+    rows = torch.cat([*(each[:-4] for each in others), last])
+    return Dual(field.unknown(size), Residues(field, rows))
 
 
 def leaves(value: Any) -> Iterator[Any]:
@@ -282,7 +289,7 @@ class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if any(isinstance(each, ExactTensor) for each in leaves((args, kwargs))):
+        if ExactTensor in types:
             return dispatch(func, args, kwargs, self._field)
         name = func._schema.name.removeprefix("aten::")
         if name in _FACTORIES and kwargs.get("dtype") in (None, torch.float64):
