@@ -160,6 +160,12 @@ def test_every_pair_is_proven(every: PairTable) -> None:
     assert tags.text.count("proven") == len(PAIRS)
 
 
+def test_the_pairs_show_themselves_as_text(every: PairTable) -> None:
+    head, first, *_ = str(every).splitlines()
+    assert head.split() == ["Layer", "Gradients", "Verdict", "Degree", "Doubt"]
+    assert first.split()[:5] == ["RNN,", "one", "step", "5", "proven"]
+
+
 def test_every_public_layer_is_among_the_pairs() -> None:
     """Whatever has a backward pass or is a loss is called by a pair."""
     called: set[str] = set()

@@ -242,6 +242,9 @@ PAIRS: Mapping[str, Callable[[PairSizes], Pair]] = {
 """Each pair by its name; a function of the sizes."""
 
 
+_HEADS = ("Layer", "Gradients", "Verdict", "Degree", "Doubt")
+
+
 class PairRow(NamedTuple):
     """The proof of a pair.
 
@@ -265,7 +268,7 @@ class PairRow(NamedTuple):
 
 @dataclass(frozen=True)
 class PairTable:
-    """Proofs of all pairs; shows itself as HTML in a page.
+    """Proofs of all pairs; shows itself as HTML in a page and as text elsewhere.
 
     Attributes
     ----------
@@ -285,27 +288,33 @@ class PairTable:
         """Whether all are proven."""
         return all(row.verdict for row in self.rows)
 
+    def __str__(self) -> str:
+        lines = [_HEADS, *self._cells()]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(_HEADS))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
     def _repr_html_(self) -> str:
-        heads = ("Layer", "Gradients", "Verdict", "Degree", "Doubt")
-        head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-        body = "".join(self._lines())
+        head = "".join(f'<th scope="col">{name}</th>' for name in _HEADS)
+        body = "".join(_line(*cells) for cells in self._cells())
         return (
             '<div class="ledger"><div class="ledger-scroll" role="region" tabindex="0" '
             'aria-label="Proofs of all layers"><table class="ledger-table">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
         )
 
-    def _lines(self) -> Iterator[str]:
+    def _cells(self) -> Iterator[tuple[str, ...]]:
         for row in self.rows:
             verdict = "proven" if row.verdict else f"refuted: {', '.join(row.verdict.wrong)}"
-            cells = (
-                str(row.gradients),
-                verdict,
-                f"{row.verdict.degree}",
-                number_text(row.verdict.doubt),
-            )
-            columns = "".join(f'<td class="ledger-number">{escape(cell)}</td>' for cell in cells)
-            yield f'<tr><th scope="row">{escape(row.name)}</th>{columns}</tr>'
+            degree, doubt = f"{row.verdict.degree}", number_text(row.verdict.doubt)
+            yield row.name, str(row.gradients), verdict, degree, doubt
+
+
+def _line(name: str, *cells: str) -> str:
+    columns = "".join(f'<td class="ledger-number">{escape(cell)}</td>' for cell in cells)
+    return f'<tr><th scope="row">{escape(name)}</th>{columns}</tr>'
 
 
 def pairs(sizes: PairSizes | None = None, *, seed: int = 0) -> PairTable:
