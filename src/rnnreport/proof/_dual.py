@@ -42,7 +42,7 @@ class Dual:
         return cls(value, Residues(field, rows[_ROWS:]) if moves else None)
 
     def pack(self) -> Tensor:
-        """Lay numbers, and tangents where anything moves, in one tensor of integers, (rows, ...)."""
+        """Lay numbers, and tangents if anything moves, in one tensor of integers, (rows, ...)."""
         if not self.field.directions:
             return self.value.rows
         return torch.cat([self.value.rows, self.moves().rows])
