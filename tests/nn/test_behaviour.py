@@ -186,12 +186,12 @@ def test_jacobians_are_those_of_torch(name: str) -> None:
     def last(module: Any) -> Callable[[Tensor], Tensor]:
         return lambda x: first(module(x)).reshape(-1, H)[-1]
 
-    expected = torch.autograd.functional.jacobian(last(theirs), x)
+    expected = torch.autograd.functional.jacobian(last(theirs), x)  # type: ignore[no-untyped-call]
     close(jacrev(last(ours))(x), expected)
-    close(torch.autograd.functional.jacobian(last(ours), x), expected)
+    close(torch.autograd.functional.jacobian(last(ours), x), expected)  # type: ignore[no-untyped-call]
     if name in MODULES:
         with pytest.raises(RuntimeError, match=r"no batch of gradients.*torch\.func\.vmap"):
-            torch.autograd.functional.jacobian(last(ours), x, vectorize=True)
+            torch.autograd.functional.jacobian(last(ours), x, vectorize=True)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -220,7 +220,7 @@ def test_what_cannot_work_says_so(name: str) -> None:
         torch.autograd.forward_ad.dual_level(),
         pytest.raises(NotImplementedError, match=f"nn.{name} has no forward-mode derivative"),
     ):
-        ours(torch.autograd.forward_ad.make_dual(x, x))
+        ours(torch.autograd.forward_ad.make_dual(x, x))  # type: ignore[no-untyped-call]
 
 
 # Around modules
@@ -244,13 +244,13 @@ def test_weight_norm_and_pruning(name: str) -> None:
     x = inputs(name)
     for change in (
         lambda module: weight_norm(module, weight),
-        lambda module: torch.nn.utils.prune.random_unstructured(module, weight, 5),
+        lambda module: torch.nn.utils.prune.random_unstructured(module, weight, 5),  # type: ignore[no-untyped-call]
     ):
         pair = twins(name)
         with torch.random.fork_rng(devices=[]):
             for module in pair:
                 torch.manual_seed(0)
-                change(module)
+                change(module)  # type: ignore[no-untyped-call]
         close(*(gradients(module, x) for module in pair))
 
 
@@ -323,7 +323,7 @@ def test_a_compiled_module_breaks_the_graph_as_torch_does(name: str) -> None:
     ours, theirs = twins(name, bidirectional=True)
     packed = pack_padded_sequence(inputs(), torch.tensor([5, 3, 2]))
     for given in (inputs(), packed):
-        output, _ = torch.compile(ours, backend="aot_eager")(given)
+        output, _ = torch.compile(ours, backend="aot_eager")(given)  # type: ignore[no-untyped-call]
         expected, _ = theirs(given)
         close(*(each if isinstance(each, Tensor) else each.data for each in (output, expected)))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnreport import layers, nn
-from rnnreport.nn import _recurrences
+from rnnreport.layers._products import state_weights_gradient
 from rnnreport.proof import prove_autograd
 
 LENGTHS = torch.tensor([2, 1])
@@ -129,9 +129,9 @@ def test_rounding_in_a_function_refutes(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_swapped_gates_refute(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = _recurrences.state_weights_gradient
     monkeypatch.setattr(
-        _recurrences, "state_weights_gradient", lambda *given: right(*given).flip(1)
+        "rnnreport.nn._recurrences.state_weights_gradient",
+        lambda *given: state_weights_gradient(*given).flip(1),
     )
     assert prove_autograd(*MODULES[3]).wrong == ("weight_hh_l0",)
 
