@@ -29,7 +29,7 @@ def rnn_step_jacobian(cache: RNNStepCache) -> Tensor:
     Tensor, shape (N, H, H)
         At ``[n, i, j]`` the derivative of ``next_h[n, i]`` by ``prev_h[n, j]``.
     """
-    return _rows(slopes(cache.next_h, cache.nonlinearity), cache.Wh)  # (60)
+    return _rows(slopes(cache.next_h, cache.nonlinearity), cache.Wh)  # (60), of tanh
 
 
 @torch.no_grad()

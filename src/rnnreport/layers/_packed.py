@@ -602,19 +602,17 @@ def packed_projected_lstm_backward(
     Returns
     -------
     dx : Tensor, of the shape of `x`
-        Equation (48), summed over the packed rows that share an input.
+        Summed over the packed rows that share an input.
     dh0 : Tensor, shape (N, P)
         Equation (85) at :math:`t = 1`.
     dWx : Tensor, shape (D, 4H)
-        Equations (36), (38), (40), (42), summed over the batch.
     dWh : Tensor, shape (P, 4H)
-        Equations (37), (39), (41), (43), summed over the batch.
     db : Tensor, shape (4H,)
-        Equations (44)-(47), summed over the batch.
+        Summed over the batch.
     dWp : Tensor, shape (H, P)
         Equation (86), summed over the batch.
     dc0 : Tensor, shape (N, H)
-        Equation (33) at :math:`t = 1`.
+        Gradient of the first cell state.
 
     Raises
     ------
@@ -628,11 +626,11 @@ def packed_projected_lstm_backward(
     check_alike(("h", h), dh=dh, dc_T=dc_T)
     dz, dnew_h, dh0, dc0 = packed_projected_lstm_through_time(dh, dc_T, cache)
     dWp = y.T @ dnew_h  # (86)
-    dWh = previous_states(h0, h, sizes).T @ dz  # (37), (39), (41), (43)
+    dWh = previous_states(h0, h, sizes).T @ dz
     dz = sum_shared(dz, x, rows)
-    dWx = input_weights_gradient(dz, x)  # (36), (38), (40), (42)
-    db = bias_gradient(dz)  # (44)-(47)
-    dx = input_gradient(dz, Wx)  # (48)
+    dWx = input_weights_gradient(dz, x)
+    db = bias_gradient(dz)
+    dx = input_gradient(dz, Wx)
     return dx, dh0, dWx, dWh, db, dWp, dc0
 
 
@@ -660,7 +658,7 @@ def packed_projected_lstm_through_time(
         strict=True,
     ):
         dy = dnew_t @ WpT  # (82)
-        dnew_c = _into_cell(dc_t, grads_t, dy, dnew_c, dc_T[:n])  # (33)
+        dnew_c = _into_cell(dc_t, grads_t, dy, dnew_c, dc_T[:n])
         dprev_t[:n].addmm_(dz_t, WhT)  # (85)
     return dz, whole[len(h0) :], dprev_h.clone(), dnew_c.clone()
 

@@ -66,7 +66,7 @@ class ProjectedLSTMCache(NamedTuple):
 def projected_lstm_step_forward(
     x: Tensor, prev_h: Tensor, prev_c: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, Wp: Tensor
 ) -> tuple[Tensor, Tensor, ProjectedLSTMStepCache]:
-    r"""Advance a projected LSTM by one time step: the LSTM, and equation (U3).
+    r"""Advance a projected LSTM by one time step: the LSTM, and equation (U5).
 
     .. math::
 
@@ -134,17 +134,13 @@ def projected_lstm_step_backward(
     Returns
     -------
     dx : Tensor, shape (N, D)
-        Equation (30).
+        As :func:`lstm_step_backward` has it, like all but `dWp`: made of equation (84).
     dprev_h : Tensor, shape (N, P)
-        Equation (31).
     dprev_c : Tensor, shape (N, H)
-        Equation (29).
     dWx : Tensor, shape (D, 4H)
-        Equations (17), (19), (21), (23), summed over the batch.
     dWh : Tensor, shape (P, 4H)
-        Equations (18), (20), (22), (24), summed over the batch.
     db : Tensor, shape (4H,)
-        Equation (84), summed over the batch.
+        Summed over the batch.
     dWp : Tensor, shape (H, P)
         Equation (83), summed over the batch.
 
@@ -258,19 +254,18 @@ def projected_lstm_backward(
     Returns
     -------
     dx : Tensor, shape (T, N, D)
-        Equation (48).
+        As :func:`lstm_backward` has it, like `dWx`, `dWh` and `db`: made of equation (84) with whole
+        gradients.
     dh0 : Tensor, shape (N, P)
         Equation (85) at :math:`t = 1`.
     dWx : Tensor, shape (D, 4H)
-        Equations (36), (38), (40), (42), summed over the batch.
     dWh : Tensor, shape (P, 4H)
-        Equations (37), (39), (41), (43), summed over the batch.
     db : Tensor, shape (4H,)
-        Equations (44)-(47), summed over the batch.
+        Summed over the batch.
     dWp : Tensor, shape (H, P)
         Equation (86), summed over the batch.
     dc0 : Tensor, shape (N, H)
-        Equation (33) at :math:`t = 1`.
+        Gradient of the first cell state.
 
     Raises
     ------
@@ -284,11 +279,11 @@ def projected_lstm_backward(
     check_shapes({**states, "dh": (dh, "T N P"), "dc_T": (dc_T, "N H")})
     check_alike(("h", h), dh=dh, dc_T=dc_T)
     dz, dnew_h, dh0, dc0 = projected_lstm_through_time(dh, dc_T, cache)
-    dWx = input_weights_gradient(dz, x)  # (36), (38), (40), (42)
-    dWh = state_weights_gradient(dz, h0, h)  # (37), (39), (41), (43)
-    db = bias_gradient(dz)  # (44)-(47)
+    dWx = input_weights_gradient(dz, x)
+    dWh = state_weights_gradient(dz, h0, h)
+    db = bias_gradient(dz)
     dWp = input_weights_gradient(dnew_h, y)  # (86)
-    dx = input_gradient(dz, Wx)  # (48)
+    dx = input_gradient(dz, Wx)
     return dx, dh0, dWx, dWh, db, dWp, dc0
 
 
@@ -334,7 +329,7 @@ def projected_lstm_through_time(
         dcell_t.mul_(dc_t.unsqueeze(1))
         dzo_t.mul_(dy)
         dprev_t.addmm_(dz_t, WhT)  # (85)
-        dnew_c = dprev_c_t  # (33)
+        dnew_c = dprev_c_t
     return dz, whole[1:], whole[0].clone(), dnew_c.clone()
 
 

@@ -42,7 +42,7 @@ class RNNCache(NamedTuple):
 def rnn_step_forward(
     x: Tensor, prev_h: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, *, nonlinearity: str = "tanh"
 ) -> tuple[Tensor, RNNStepCache]:
-    r"""Advance a vanilla RNN by one time step, equations (R1) and (U2).
+    r"""Advance a vanilla RNN by one time step, equation (R1), or equation (U4) with a ReLU.
 
     .. math:: h_t = \tanh(x_t W_x + h_{t-1} W_h + b)
 
@@ -95,7 +95,9 @@ def rnn_step_forward(
 def rnn_step_backward(
     dnext_h: Tensor, cache: RNNStepCache
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    r"""Differentiate :func:`rnn_step_forward`; equations (1)-(5), and (80) for the ReLU.
+    r"""Differentiate :func:`rnn_step_forward`; equations (1)-(5).
+
+    With a ReLU the gradient before it is equation (80).
 
     Parameters
     ----------
@@ -191,6 +193,8 @@ def rnn_forward(
 @torch.no_grad()
 def rnn_backward(dh: Tensor, cache: RNNCache) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     r"""Differentiate :func:`rnn_forward`, through time; equations (6)-(12).
+
+    With a ReLU the recursion is equation (81).
 
     Parameters
     ----------
