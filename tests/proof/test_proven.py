@@ -635,3 +635,51 @@ def test_more_points_until_the_doubt_is_small() -> None:
     assert verdict.doubt < 1e-100
     assert verdict.points > 8
     assert prove(*pair, {"x": X}, doubt=1e-3).points == 8
+
+
+# Memory
+
+
+def filled_by(make: Callable[[Tensor], Tensor]) -> Forward:
+    """Return a backward pass, of a product with a number, that writes over a constant."""
+
+    def backward(dy: Tensor, cache: Any) -> Any:
+        x, factor = cache
+        made = make(factor)
+        made.mul_(factor)
+        return dy * 1.0, (dy * x).sum()  # the first one should have the factor
+
+    return backward
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda like: like.new_full((), 1.0),
+        lambda like: torch.full_like(like, 1.0),
+        lambda like: torch.full((), 1.0),
+        lambda like: torch.ones_like(like),
+    ],
+)
+def test_a_constant_that_is_written_over_changes_no_other(make: Callable[[Tensor], Tensor]) -> None:
+    inputs = {"x": X, "factor": draw(0, 1)[0]}
+    product = lambda x, factor: (x * factor, (x, factor))
+    assert prove(product, filled_by(make), inputs).wrong == ("x",)
+
+
+def test_filled_memory_is_written_to_place_by_place() -> None:
+    def backward(dy: Tensor, cache: Any) -> Tensor:
+        dx = torch.full_like(cache, 0.0)
+        for row in range(3):
+            dx[row] += dy[row]
+        return dx
+
+    assert prove(lambda x: (1 * x, x), backward, {"x": X})
+
+
+def test_a_sum_of_one_number_is_a_copy() -> None:
+    def backward(dy: Tensor, _: Any) -> Tensor:
+        dy.sum().mul_(2)
+        return dy.broadcast_to(3, 3)
+
+    assert prove(lambda x: (x.sum(), None), backward, {"x": X})
