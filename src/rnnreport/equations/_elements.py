@@ -30,7 +30,7 @@ from rnnreport.equations._forms import (
     one_step,
     with_direct,
 )
-from rnnreport.equations._jacobians import by, jacobian, lstm_code, state_slope
+from rnnreport.equations._jacobians import by, lstm_code, state_slope
 from rnnreport.equations._lstm import FORGET
 from rnnreport.equations._recurrences import (
     GATES,
@@ -41,6 +41,7 @@ from rnnreport.equations._recurrences import (
     RNNProblem,
     RNNStep,
 )
+from rnnreport.proof import jacobian
 
 
 def unit(size: int) -> Tensor:
