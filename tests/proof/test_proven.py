@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rnnreport import layers
-from rnnreport.proof import _autograd, _proven, _tensor, prove, prove_loss
+from rnnreport.proof import Verdict, _autograd, _proven, _tensor, prove, prove_loss
 from rnnreport.proof._field import Point
 from rnnreport.proof._tensor import RULES, rule
 
@@ -115,6 +115,11 @@ def test_right_one_is_proven() -> None:
     assert 0 < verdict.doubt < 1e-30
     assert verdict.choices == 0
     assert str(verdict).startswith("proven at 8 random points: degree 5 at most")
+
+
+def test_the_doubt_that_is_shown_is_a_bound() -> None:
+    assert str(Verdict(True, 1.2e-40, 3, 8)).endswith("degree 3 at most, doubt below 2e-40")
+    assert str(Verdict(True, 9.1e-40, 3, 8)).endswith("doubt below 1e-39")
 
 
 def test_verdict_is_of_code_and_not_of_values() -> None:

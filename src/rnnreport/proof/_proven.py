@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ DOUBT = 1e-30
 
 CHOICES = 8
 """In how many ways the comparisons of code turn out, where it compares."""
+
+_CEILING = Context(prec=1, rounding=ROUND_CEILING)  # what is shown is a bound still
 
 _DRAWS = 20  # so many points may divide by zero before the function itself is suspected
 
@@ -64,7 +67,7 @@ class Verdict:
         ways = f" in each of {self.choices} ways to compare" if self.choices else ""
         return (
             f"proven at {self.points} random points{ways}: degree {self.degree} at most, doubt "
-            f"below {self.doubt:.0e}"
+            f"below {_CEILING.create_decimal(self.doubt):.0e}"
         )
 
 
@@ -124,7 +127,9 @@ def prove(
     of it. What is refuted is no identity of polynomials in the inputs and the values of tanh, exp
     and the like. Known are beside their derivatives only that exp and log undo each other, that
     exp(-x) is 1 / exp(x), that a sigmoid is made of exp, and that tanh is odd. Right code that
-    relies on more, as on the square of a square root or on exp(x) > 0, is refuted too.
+    relies on more, as on the square of a square root or on exp(x) > 0, is refuted too. So is code
+    that compares other numbers in the backward pass than in the forward pass: whether x > y and
+    whether x - y > 0 are two choices, as are x > 0 and 2 x > 0.
 
     Examples
     --------
