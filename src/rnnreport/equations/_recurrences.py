@@ -301,15 +301,15 @@ class ReLUProblem(RNNProblem):
         uniform = _uniform(generator)
         sides, turns = 1.0 - 2 * (torch.arange(m) % 2), 1.0 - 2 * (torch.arange(T) % 2)
         x, W_x = uniform(T, d, bound=0.5), uniform(m, d, bound=0.5 / d)
-        x[:, 0] = turns * (1.5 + uniform(T, bound=0.5))
-        W_x[:, 0] = sides * (2.5 + uniform(m, bound=0.5))
+        x[:, 0] = turns * (2.25 + uniform(T, bound=0.25))
+        W_x[:, 0] = sides * (2.75 + uniform(m, bound=0.25))
         return cls(
             x=x,
             h_0=-sides * (1.5 + uniform(m, bound=0.5)),
             u=uniform(T, m, bound=2),
             s=uniform(T, m, bound=2),
             W_x=W_x,
-            W_h=uniform(m, m, bound=0.125 / m),
+            W_h=uniform(m, m, bound=0.4 / m),
             b=uniform(m, bound=0.25),
         )
 
