@@ -112,7 +112,7 @@ def test_one_path_goes_back_where_the_other_went_forward(cell: str) -> None:
 
 def _compiled_cache(problem: Problem) -> RNNCache | LSTMCache:
     with mock.patch.object(_fast, "_available", return_value=True):
-        return problem.forward()[1]
+        return problem.forward()[1]  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("cell", CELLS)

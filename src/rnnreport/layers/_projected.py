@@ -254,7 +254,7 @@ def projected_lstm_backward(
     Returns
     -------
     dx : Tensor, shape (T, N, D)
-        As :func:`lstm_backward` has it, like `dWx`, `dWh` and `db`: made of equation (84) with whole
+        As :func:`lstm_backward` has it, like `dWx`, `dWh` and `db`: made of (84) with whole
         gradients.
     dh0 : Tensor, shape (N, P)
         Equation (85) at :math:`t = 1`.
