@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, overload
 import torch
 from torch import Tensor
 
+from rnnreport.layers import _fast
 from rnnreport.layers._checks import check_alike, check_shapes
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -165,8 +166,8 @@ def lstm_forward(
 ) -> tuple[Tensor, LSTMCache]:
     r"""Run an LSTM over a sequence, time first.
 
-    The inputs of all steps pass through `Wx` in one matrix product before the loop; the gates are
-    formed in place inside it. No autograd graph is recorded: :class:`rnnreport.nn.LSTM` is the
+    The inputs of all steps pass through `Wx` in one matrix product before the steps; the gates are
+    formed in place. No autograd graph is recorded: :class:`rnnreport.nn.LSTM` is the
     module that autograd knows.
 
     Parameters
@@ -210,14 +211,22 @@ def lstm_forward(
     )
     check_alike(("x", x), h0=h0, Wx=Wx, Wh=Wh, b=b, c0=c0)
     T, N, D, H = (sizes[axis] for axis in "TNDH")
-    packed = torch.addmm(b, x.reshape(T * N, D), Wx).view(T, N, 4 * H)
-    gates = packed.view(T, N, 4, H)
-    h, tanh_c = x.new_empty(T, N, H), x.new_empty(T, N, H)
-    c = torch.cat([c0[None], x.new_empty(T, N, H)])
+    gates = torch.addmm(b, x.reshape(T * N, D), Wx).view(T, N, 4, H)  # all of z but h Wh
+    h, tanh_c, c = x.new_empty(T, N, H), x.new_empty(T, N, H), x.new_empty(T + 1, N, H)
+    c[0].copy_(c0)
+    steps = _fast.lstm_steps_forward if _fast.serves(gates, h0, Wh) else _steps_forward
+    steps(h0, Wh, gates, c, tanh_c, h)
+    return h, LSTMCache(x, h0, Wx, Wh, gates, c, tanh_c, h)
 
-    prev_h, prev_c = h0, c0
+
+def _steps_forward(
+    h0: Tensor, Wh: Tensor, gates: Tensor, c: Tensor, tanh_c: Tensor, h: Tensor
+) -> None:
+    """Run all steps, equation (S1): ``gates`` begins as x Wx + b; fill it, c[1:], tanh_c and h."""
+    packed = gates.flatten(2)
     fi = gates[:, :, :2]  # f and i side by side: one call serves both
     by_step = (packed, fi, *gates.unbind(2), c[1:], tanh_c, h)  # taken apart once, not in the loop
+    prev_h, prev_c = h0, c[0]
     for z_t, fi_t, f, i, c_tilde, o, c_t, tanh_c_t, h_t in zip(
         *(values.unbind(0) for values in by_step), strict=True
     ):
@@ -229,7 +238,6 @@ def lstm_forward(
         torch.tanh(c_t, out=tanh_c_t)
         torch.mul(o, tanh_c_t, out=h_t)
         prev_h, prev_c = h_t, c_t
-    return h, LSTMCache(x, h0, Wx, Wh, gates, c, tanh_c, h)
 
 
 @overload
@@ -249,9 +257,6 @@ def lstm_backward(
     dh: Tensor, cache: LSTMCache, *, dc_T: Tensor | None = None, return_dc0: bool = False
 ) -> Gradients | GradientsWithCell:
     r"""Differentiate :func:`lstm_forward`, through time; equations (32)-(49).
-
-    What depends on the forward values alone is formed for all steps before the loop, so that a step
-    back costs one matrix product and three products with the upstream gradient.
 
     Parameters
     ----------
@@ -286,16 +291,59 @@ def lstm_backward(
     ValueError
         If the shape, dtype or device of an upstream gradient is not the states'.
     """
-    x, h0, Wx, Wh, gates, c, tanh_c, h = cache
+    x, h0, Wx, h = cache.x, cache.h0, cache.Wx, cache.h
     if dc_T is None:
         dc_T = torch.zeros_like(h0)
-    T, N, H = check_shapes({"h": (h, "T N H"), "dh": (dh, "T N H"), "dc_T": (dc_T, "N H")}).values()
+    check_shapes({"h": (h, "T N H"), "dh": (dh, "T N H"), "dc_T": (dc_T, "N H")})
     check_alike(("h", h), dh=dh, dc_T=dc_T)
+    dz, dh0, dc0 = lstm_through_time(dh, dc_T, cache)
+    dWx = input_weight_gradient(dz, x)  # (36), (38), (40), (42)
+    dWh = recurrent_weight_gradient(dz, h0, h)  # (37), (39), (41), (43)
+    db = bias_gradient(dz)  # (44)-(47)
+    dx = input_gradient(dz, Wx)  # (48)
+    if return_dc0:
+        return dx, dh0, dWx, dWh, db, dc0
+    return dx, dh0, dWx, dWh, db
+
+
+def lstm_through_time(dh: Tensor, dc_T: Tensor, cache: LSTMCache) -> tuple[Tensor, Tensor, Tensor]:
+    """Go back through all steps, equations (32)-(35) and (49), without the products over all steps.
+
+    Parameters
+    ----------
+    dh : Tensor, shape (T, N, H)
+        Upstream gradient of every hidden state.
+    dc_T : Tensor, shape (N, H)
+        Upstream gradient of the last cell state.
+    cache : LSTMCache
+        From the forward pass.
+
+    Returns
+    -------
+    dz : Tensor, shape (T, N, 4H)
+        Gradient of the gates before their nonlinearities, in the order f, i, c̃, o.
+    dh0, dc0 : Tensor, shape (N, H)
+        Gradients of the first states.
+    """
+    _, _, _, Wh, gates, c, tanh_c, h = cache
+    if _fast.serves(dh, dc_T, Wh, gates, c, tanh_c):
+        return _fast.lstm_steps_backward(dh, dc_T, Wh, gates, c, tanh_c)
+    return _steps_backward(dh, dc_T, Wh, gates, c, tanh_c, h)
+
+
+def _steps_backward(
+    dh: Tensor, dc_T: Tensor, Wh: Tensor, gates: Tensor, c: Tensor, tanh_c: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Go back through all steps: a product of matrices and three with the upstream gradient each.
+
+    What depends on the forward values alone is formed for all steps before the loop.
+    """
     WhT = Wh.T.contiguous()
     grads, dc = gradient_slots(gates, c[:-1], tanh_c, h)
     dprev_c, _, _, _, dzo = grads.unbind(2)
+    T, N, _, H = grads.shape
     dz = grads.view(T, N, 5 * H)[:, :, H:]
-    direct = (torch.zeros_like(h0), *dh[:-1].unbind(0))  # of h_0, ..., h_{T-1}
+    direct = (torch.zeros_like(dc_T), *dh[:-1].unbind(0))  # of h_0, ..., h_{T-1}
     dnew_h, dnew_c = dh[-1], dc_T  # (34), (35)
     dcell = grads[:, :, :4]  # all that c_t feeds back
     by_step = (dc, dcell, dprev_c, dzo, dz)
@@ -307,16 +355,34 @@ def lstm_backward(
         dzo_t.mul_(dnew_h)
         dnew_h = torch.addmm(dh_t, dz_t, WhT)  # (32); (49) at the last turn
         dnew_c = dprev_c_t  # (33)
+    return dz, dnew_h, dnew_c.clone()
 
-    flat_dz = grads.view(T * N, 5 * H)[:, H:]
-    flat_x = x.reshape(T * N, -1)
-    dWx = flat_x.T @ flat_dz  # (36), (38), (40), (42)
-    dWh = torch.addmm(h0.T @ flat_dz[:N], h[:-1].reshape(-1, H).T, flat_dz[N:])  # (37) ... (43)
-    db = flat_dz.sum(0)  # (44)-(47)
-    dx = (flat_dz @ Wx.T).view(T, N, -1)  # (48)
-    if return_dc0:
-        return dx, dnew_h, dWx, dWh, db, dnew_c.clone()
-    return dx, dnew_h, dWx, dWh, db
+
+def input_weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
+    """Gradient of Wx, summed over steps and sequences: x^T dz."""
+    return flat(x).T @ flat(dz)
+
+
+def recurrent_weight_gradient(dz: Tensor, h0: Tensor, h: Tensor) -> Tensor:
+    """Gradient of Wh, summed over steps and sequences: (h_{t-1})^T dz_t."""
+    return torch.addmm(h0.T @ dz[0], flat(h[:-1]).T, flat(dz[1:]))
+
+
+def bias_gradient(dz: Tensor) -> Tensor:
+    """Gradient of b, summed over steps and sequences."""
+    return flat(dz).sum(0)
+
+
+def input_gradient(dz: Tensor, Wx: Tensor) -> Tensor:
+    """Gradient of x: dz Wx^T."""
+    T, N, _ = dz.shape
+    return (flat(dz) @ Wx.T).view(T, N, -1)
+
+
+def flat(values: Tensor) -> Tensor:
+    """Lay the rows of all steps below each other."""
+    T, N, width = values.shape
+    return values.reshape(T * N, width)
 
 
 def gradient_slots(

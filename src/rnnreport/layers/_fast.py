@@ -1,0 +1,114 @@
+"""Where the compiled loops over the steps are used, and the threads that they run in.
+
+They need numba, which ``pip install rnnreport[fast]`` brings, and are compiled on first use. What
+they give differs from the plain loops by rounding alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ENOUGH = 30_000
+"""Pre-activations for which another thread is worth being woken."""
+
+
+def serves(*tensors: Tensor) -> bool:
+    """Whether a compiled loop takes these tensors: float32 on the CPU, and plain tensors.
+
+    A subclass wants to see each operation, and so does whoever traces or transforms a function.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and all(
+            type(tensor) in (Tensor, torch.nn.Parameter)
+            and tensor.dtype == torch.float32
+            and tensor.device.type == "cpu"
+            and tensor.layout == torch.strided
+            and not tensor.is_neg()
+            for tensor in tensors
+        )
+        and _available()
+    )
+
+
+@functools.cache
+def _available() -> bool:
+    """Whether numba is here and may compile."""
+    try:
+        import numba
+    except ImportError:
+        return False
+    return not numba.config.DISABLE_JIT
+
+
+def _compiled() -> ModuleType:
+    """Import the kernels on first use: numba takes a second, and the first time compiles them."""
+    from rnnreport.layers import _kernels
+
+    return _kernels
+
+
+def lstm_steps_forward(
+    h0: Tensor, Wh: Tensor, gates: Tensor, c: Tensor, tanh_c: Tensor, h: Tensor
+) -> None:
+    """Run all steps of an LSTM, equation (S1): gates begins as x Wx + b; fill it, c, tanh_c, h."""
+    kernels = _compiled()
+    N, H = h0.shape
+    lanes, width = kernels.LANES, kernels.WIDTH
+    # A panel holds columns of all gates of a few units: (units, row, gate, lane) before the cut.
+    by_unit = _padded(Wh.view(H, 4, H), lanes).view(H, 4, -1, lanes).permute(2, 0, 1, 3)
+    panels = by_unit.reshape(-1, H, 4 * lanes // width, width).transpose(1, 2).flatten(0, 1)
+    _share(kernels.lstm_steps_forward, N, (h0, panels, gates, c, tanh_c, h))
+
+
+def lstm_steps_backward(
+    dh: Tensor, dc_T: Tensor, Wh: Tensor, gates: Tensor, c: Tensor, tanh_c: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Go back through all steps of an LSTM, equations (32)-(35) and (49): return dz, dh0, dc0."""
+    kernels = _compiled()
+    T, N, _, H = gates.shape
+    dz, dh0, dc = dh.new_empty(T, N, 4 * H), dh.new_empty(N, H), dh.new_empty(N, H).copy_(dc_T)
+    width = kernels.WIDTH
+    panels = _padded(Wh.T, width).reshape(4 * H, -1, width).transpose(0, 1)
+    _share(kernels.lstm_steps_backward, N, (dh, panels, gates, c, tanh_c, dz, dh0, dc))
+    return dz, dh0, dc
+
+
+def _padded(values: Tensor, width: int) -> Tensor:
+    """Append zeros until the width divides the last axis."""
+    missing = -values.shape[-1] % width
+    return functional.pad(values, (0, missing)) if missing else values
+
+
+def _share(kernel: Callable[..., None], N: int, tensors: Sequence[Tensor]) -> None:
+    """Run a kernel on all rows of the batch, an equal share of them in each thread.
+
+    What it fills is contiguous already: only then does the array share the tensor's memory.
+    """
+    arrays = [tensor.detach().contiguous().numpy() for tensor in tensors]
+    threads = torch.get_num_threads()
+    shares = max(1, min(threads, N, max(tensor.numel() for tensor in tensors) // ENOUGH))
+    bounds = [N * share // shares for share in range(shares + 1)]
+    others = [
+        _pool(os.getpid(), threads).submit(kernel, first, last, *arrays)
+        for first, last in pairwise(bounds[:-1])
+    ]
+    kernel(bounds[-2], N, *arrays)
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:  # noqa: ARG001 a fork has no threads
+    """Keep the threads besides the calling one, which are made when they are first needed."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="rnnreport")
