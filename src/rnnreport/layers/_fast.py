@@ -29,6 +29,7 @@ def serves(*tensors: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
+        and not torch._C._len_torch_dispatch_stack()
         and all(
             type(tensor) in (Tensor, torch.nn.Parameter)
             and tensor.dtype == torch.float32

@@ -260,8 +260,8 @@ SHIFT = 1.5 * 2.0**23
 
 
 @njit
-def exp(x):
-    """Compute 2^n e^r with a whole n and |r| <= ln(2) / 2, and the polynomial of Cephes for e^r."""
+def expm1(x):
+    """Compute e^x - 1 = 2^n (e^r - 1) + 2^n - 1, n whole, |r| <= ln(2) / 2; Cephes' polynomial."""
     x = clamp(x, 87.0)
     shifted = x * 1.44269504088896341 + SHIFT
     n = shifted - SHIFT
@@ -271,29 +271,19 @@ def exp(x):
     p = p * r + 4.1665795894e-2
     p = p * r + 1.6666665459e-1
     p = p * r + 5.0000001201e-1
-    return (p * (r * r) + (r + 1.0)) * power_of_two(shifted)
+    scale = power_of_two(shifted)
+    return (p * (r * r) + r) * scale + (scale - 1.0)
 
 
 @njit
 def sigmoid(x):
-    return 1.0 / (1.0 + exp(0.0 - x))
+    return 1.0 / (2.0 + expm1(0.0 - x))
 
 
 @njit
 def tanh(x):
-    """Compute x P(x²) / Q(x²), the rational function of Eigen; beyond the limit it is 1."""
-    x = clamp(x, 7.90531110763549805)
-    s = x * x
-    p = s * -2.76076847742355e-16 + 2.00018790482477e-13
-    p = p * s + -8.60467152213735e-11
-    p = p * s + 5.12229709037114e-08
-    p = p * s + 1.48572235717979e-05
-    p = p * s + 6.37261928875436e-04
-    p = p * s + 4.89352455891786e-03
-    q = s * 1.19825839466702e-06 + 1.18534705686654e-04
-    q = q * s + 2.26843463243900e-03
-    q = q * s + 4.89352518554385e-03
-    return x * p / q
+    t = expm1(x * 2.0)
+    return t / (t + 2.0)
 
 
 # -- the LSTM --------------------------------------------------------------------------------------
