@@ -7,6 +7,7 @@ they give differs from the plain loops by rounding alone.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,9 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-ENOUGH = 30_000
-"""Pre-activations for which another thread is worth being woken."""
+ENOUGH = 2_000_000
+"""Multiplications for which another thread is worth being woken."""
 
 
 def serves(*tensors: Tensor) -> bool:
@@ -63,42 +63,42 @@ def lstm_steps_forward(
     h0: Tensor, Wh: Tensor, gates: Tensor, c: Tensor, tanh_c: Tensor, h: Tensor
 ) -> None:
     """Run all steps of an LSTM, equation (S1): gates begins as x Wx + b; fill it, c, tanh_c, h."""
-    kernels = _compiled()
     N, H = h0.shape
-    lanes, width = kernels.LANES, kernels.WIDTH
-    # A panel holds columns of all gates of a few units: (units, row, gate, lane) before the cut.
-    by_unit = _padded(Wh.view(H, 4, H), lanes).view(H, 4, -1, lanes).permute(2, 0, 1, 3)
-    panels = by_unit.reshape(-1, H, 4 * lanes // width, width).transpose(1, 2).flatten(0, 1)
-    _share(kernels.lstm_steps_forward, N, (h0, panels, gates, c, tanh_c, h))
+    panels = _panels(Wh.view(H, 4, H))
+    _share(_compiled().lstm_steps_forward, len(h), N, Wh, (h0, panels, gates, c, tanh_c, h))
 
 
 def lstm_steps_backward(
     dh: Tensor, dc_T: Tensor, Wh: Tensor, gates: Tensor, c: Tensor, tanh_c: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Go back through all steps of an LSTM, equations (32)-(35) and (49): return dz, dh0, dc0."""
-    kernels = _compiled()
     T, N, _, H = gates.shape
     dz, dh0, dc = dh.new_empty(T, N, 4 * H), dh.new_empty(N, H), dh.new_empty(N, H).copy_(dc_T)
-    width = kernels.WIDTH
-    panels = _padded(Wh.T, width).reshape(4 * H, -1, width).transpose(0, 1)
-    _share(kernels.lstm_steps_backward, N, (dh, panels, gates, c, tanh_c, dz, dh0, dc))
+    panels = _panels(Wh.T.unsqueeze(1))
+    _share(_compiled().lstm_steps_backward, T, N, Wh, (dh, panels, gates, c, tanh_c, dz, dh0, dc))
     return dz, dh0, dc
 
 
-def _padded(values: Tensor, width: int) -> Tensor:
-    """Append zeros until the width divides the last axis."""
-    missing = -values.shape[-1] % width
-    return functional.pad(values, (0, missing)) if missing else values
+def _panels(W: Tensor) -> Tensor:
+    """Lay weights of shape (rows, gates, units) as the kernels read them."""
+    kernels = _compiled()
+    rows, gates, H = W.shape
+    columns = gates * kernels.LANES * math.ceil(H / kernels.LANES)
+    panels = W.new_empty(math.ceil(columns / kernels.WIDTH), rows, kernels.WIDTH)
+    kernels.pack(W.detach().numpy(), panels.numpy())
+    return panels
 
 
-def _share(kernel: Callable[..., None], N: int, tensors: Sequence[Tensor]) -> None:
+def _share(
+    kernel: Callable[..., None], T: int, N: int, Wh: Tensor, tensors: Sequence[Tensor]
+) -> None:
     """Run a kernel on all rows of the batch, an equal share of them in each thread.
 
     What it fills is contiguous already: only then does the array share the tensor's memory.
     """
     arrays = [tensor.detach().contiguous().numpy() for tensor in tensors]
     threads = torch.get_num_threads()
-    shares = max(1, min(threads, N, max(tensor.numel() for tensor in tensors) // ENOUGH))
+    shares = max(1, min(threads, N, T * N * Wh.numel() // ENOUGH))
     bounds = [N * share // shares for share in range(shares + 1)]
     others = [
         _pool(os.getpid(), threads).submit(kernel, first, last, *arrays)

@@ -286,14 +286,14 @@ def tanh(x):
     return t / (t + 2.0)
 
 
-# -- the LSTM --------------------------------------------------------------------------------------
+# -- the kernels -----------------------------------------------------------------------------------
 
 _MATRIX, _STEPS, _GATES = "float32[:, ::1]", "float32[:, :, ::1]", "float32[:, :, :, ::1]"
 
 
-def _kernel(*arrays):
-    """Compile a loop over the steps for rows first, ..., last - 1, and keep it on disk."""
-    signature = f"void(intp, intp, {', '.join(arrays)})"
+def _kernel(*arguments):
+    """Compile a function that other threads may run beside, and keep it on disk."""
+    signature = f"void({', '.join(arguments)})"
 
     def compiled(function):
         try:
@@ -304,12 +304,30 @@ def _kernel(*arrays):
     return compiled
 
 
-@_kernel(_MATRIX, _STEPS, _GATES, _STEPS, _STEPS, _STEPS)
-def lstm_steps_forward(first, last, h0, panels, gates, c, tanh_c, h):
-    """Run all steps of an LSTM, equation (S1).
+@_kernel("float32[:, :, :]", _STEPS)
+def pack(W, panels):
+    """Lay weights into panels: the columns of LANES units of all gates, then of the next units.
 
-    ``gates`` begins as x Wx + b. It, ``c[1:]``, ``tanh_c`` and ``h`` are filled. ``panels`` hold
-    the columns of Wh: those of all gates of the first units, then those of the next ones.
+    ``W`` has shape (rows, gates, units) and any strides; ``panels`` has shape (panels, rows,
+    WIDTH), with zeros for the units that are missing.
+    """
+    rows, gates, H = W.shape
+    for p in range(panels.shape[0]):
+        for column in range(0, WIDTH, LANES):
+            group = (p * WIDTH + column) // LANES
+            gate, j = group % gates, group // gates * LANES
+            for k in range(rows):
+                for lane in range(LANES):
+                    there = j + lane < H
+                    panels[p, k, column + lane] = W[k, gate, j + lane] if there else 0.0
+
+
+@_kernel("intp", "intp", _MATRIX, _STEPS, _GATES, _STEPS, _STEPS, _STEPS)
+def lstm_steps_forward(first, last, h0, panels, gates, c, tanh_c, h):
+    """Run rows first, ..., last - 1 through all steps of an LSTM, equation (S1).
+
+    ``gates`` begins as x Wx + b. It, ``c[1:]``, ``tanh_c`` and ``h`` are filled. ``panels`` are
+    those of Wh.
     """
     T, _, _, H = gates.shape
     parts = GATES * LANES // WIDTH
@@ -340,12 +358,12 @@ def lstm_steps_forward(first, last, h0, panels, gates, c, tanh_c, h):
                     store(h, (t, n, j), units, o * tanh_next_c)  # (S1)
 
 
-@_kernel(_STEPS, _STEPS, _GATES, _STEPS, _STEPS, _STEPS, _MATRIX, _MATRIX)
+@_kernel("intp", "intp", _STEPS, _STEPS, _GATES, _STEPS, _STEPS, _STEPS, _MATRIX, _MATRIX)
 def lstm_steps_backward(first, last, dh, panels, gates, c, tanh_c, dz, dh0, dc):
-    """Go back through all steps of an LSTM, equations (32)-(35) and (49).
+    """Run rows first, ..., last - 1 back through all steps of an LSTM, equations (32)-(35), (49).
 
     ``dc`` begins as the gradient of the last cell state and ends as that of the first one. ``dz``
-    and ``dh0`` are filled. ``panels`` hold the columns of the transposed Wh.
+    and ``dh0`` are filled. ``panels`` are those of the transposed Wh.
     """
     T, _, _, H = gates.shape
     dzWhT = np.zeros((ROWS, WIDTH), np.float32)  # stays zero at the last step  (34)
