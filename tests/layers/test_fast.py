@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +116,20 @@ def _compiled_cache(problem: Problem) -> RNNCache | LSTMCache:
         return problem.forward()[1]
 
 
+@pytest.fixture(params=["PyTorch's threads", "threads of our own"])
+def many_threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Share even the smallest batch, in either kind of threads."""
+    with mock.patch.object(_fast, "ENOUGH", 1):
+        if request.param == "PyTorch's threads":
+            if _fast._parallel_region(os.getpid()) is None:
+                pytest.skip("PyTorch's OpenMP is not GNU's here")
+            yield
+        else:
+            with mock.patch.object(_fast, "_parallel_region", return_value=None):
+                yield
+
+
+@pytest.mark.usefixtures("many_threads")
 @pytest.mark.parametrize("cell", CELLS)
 def test_number_of_threads_changes_no_bit(cell: str) -> None:
     problem = make_problem(cell, T=30, N=19, D=3, H=40, seed=2).to(torch.float32)
@@ -123,15 +138,26 @@ def test_number_of_threads_changes_no_bit(cell: str) -> None:
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            with mock.patch.object(_fast, "ENOUGH", 1):
-                h, cache = problem.forward()
-                dz = _through_time(problem, cache)
-            results.append((h, dz))
+            h, cache = problem.forward()
+            results.append((h, _through_time(problem, cache)))
     finally:
         torch.set_num_threads(count)
     for h, dz in results[1:]:
         assert torch.equal(h, results[0][0])
         assert torch.equal(dz, results[0][1])
+
+
+@pytest.mark.usefixtures("many_threads")
+def test_an_error_in_any_thread_is_raised() -> None:
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        pass
+
+    for tasks in ([fail, work], [work, fail], [fail]):
+        with pytest.raises(KeyboardInterrupt):
+            _fast._side_by_side(tasks)
 
 
 def _through_time(problem: Problem, cache: RNNCache | LSTMCache) -> Tensor:
@@ -189,6 +215,7 @@ def test_no_drift_over_ten_thousand_steps() -> None:
     assert error[T // 2 :].mean() <= 2 * error[: T // 2].mean()
 
 
+@pytest.mark.usefixtures("many_threads")
 def test_several_callers_at_once() -> None:
     problem = make_problem("lstm", T=20, N=12, D=8, H=24, seed=5).to(torch.float32)
     expected = all_results(problem)
@@ -197,12 +224,11 @@ def test_several_callers_at_once() -> None:
     def work() -> None:
         results.extend(all_results(problem) for _ in range(10))
 
-    with mock.patch.object(_fast, "ENOUGH", 1):
-        callers = [threading.Thread(target=work) for _ in range(6)]
-        for caller in callers:
-            caller.start()
-        for caller in callers:
-            caller.join()
+    callers = [threading.Thread(target=work) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
     assert len(results) == 60
     for result in results:
         close(result, expected, ROUNDING)
@@ -230,7 +256,7 @@ print("the same")
 """
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system does not fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_makes_threads_of_its_own() -> None:
     assert output_of(FORK) == "the same\n"
 
