@@ -161,8 +161,8 @@ autodoc_preserve_defaults = True
 autosummary_generate = True  # the pages that docs/api/index.md lists
 autosummary_context = {
     "order": {  # modules in the order in which they are to be read
-        "rnnreport.layers": "_rnn _lstm _packed _temporal _attention _dropout _jacobians _pooling"
-        " _style",
+        "rnnreport.layers": "_rnn _lstm _gru _projected _packed _temporal _attention _dropout"
+        " _jacobians _pooling _style",
         "rnnreport.equations": "_ledger _table _entry",
     }
 }

@@ -41,7 +41,14 @@ from rnnreport.equations._dropout import DropoutProblem
 from rnnreport.equations._glove import CountsProblem
 from rnnreport.equations._lstm import cell
 from rnnreport.equations._pooling import SentenceProblem
-from rnnreport.equations._recurrences import AttentionProblem, LSTMProblem, RNNProblem
+from rnnreport.equations._recurrences import (
+    AttentionProblem,
+    GRUProblem,
+    LSTMProblem,
+    ProjectedProblem,
+    ReLUProblem,
+    RNNProblem,
+)
 from rnnreport.equations._style import StyleProblem
 from rnnreport.equations._temporal import TemporalProblem
 from rnnreport.proof import ExactTensor, Field
@@ -85,7 +92,7 @@ def generator(seed: int) -> torch.Generator:
 
 def test_every_equation_has_one_entry_in_order() -> None:
     assert list(SOURCE_NUMBERS) == [str(number) for number in range(1, 50)]
-    added = [str(number) for number in range(50, 65)]
+    added = [str(number) for number in range(50, 87)]
     assert list(OWN_NUMBERS) == [*added, *chain.from_iterable(LETTERED.values())]
     assert tuple(LEDGER) == SOURCE_NUMBERS + OWN_NUMBERS
     assert all(entry.number == number for number, entry in LEDGER.items())
@@ -97,8 +104,9 @@ def test_entries_are_complete(entry: Any) -> None:
         "rnn": strings(range(1, 13)),
         "lstm": strings(range(13, 50)),
         "attention": strings(range(50, 65)),
+        "gru": strings(range(65, 87)),
     }
-    assert entry.number in {*numbered.get(entry.page, ()), *LETTERED[entry.page]}
+    assert entry.number in {*numbered.get(entry.page, ()), *LETTERED.get(entry.page, ())}
     page = (DOCS / f"{entry.page}.md").read_text(encoding="utf-8")
     assert f"$$ (eq-{entry.number})" in page
     assert callable(getattr(layers, entry.layer))
@@ -218,15 +226,18 @@ PACKED = {  # where the gradients of packed parameters begin, and how many there
     "lstm_backward": (2, 3),
     "attention_lstm_step_backward": (4, 4),
     "attention_lstm_backward": (4, 4),
+    "projected_lstm_step_backward": (3, 3),
+    "gru_step_backward": (2, 3),
+    "gru_backward": (2, 3),
 }
 
 
-def gates_swapped(layer: Layer) -> Layer:
-    """Exchange the gates f and i in the gradients of the packed parameters."""
+def gates_swapped(layer: Layer, gates: int = 4) -> Layer:
+    """Exchange the first two gates in the gradients of the packed parameters."""
 
     def swap(packed: Tensor) -> Tensor:
-        f, i, c, o = packed.chunk(4, dim=-1)
-        return torch.cat([i, f, c, o], dim=-1)
+        one, other, *rest = packed.chunk(gates, dim=-1)
+        return torch.cat([other, one, *rest], dim=-1)
 
     first, count = PACKED[layer.__name__]
 
@@ -236,6 +247,10 @@ def gates_swapped(layer: Layer) -> Layer:
         return (*gradients[:first], *packed, *gradients[first + count :])
 
     return broken
+
+
+def reset_and_update_swapped(layer: Layer) -> Layer:
+    return gates_swapped(layer, gates=3)
 
 
 def unscaled(layer: Layer) -> Layer:
@@ -279,8 +294,17 @@ def failing() -> set[str]:
 @pytest.mark.parametrize(
     ("name", "broken", "expected"),
     [
-        ("rnn_step_backward", negated, strings(range(1, 6)) | {"R2", "R3", "R4", "R5"}),
-        ("rnn_backward", negated, strings(range(6, 13)) | {"R6"}),
+        ("rnn_step_backward", negated, strings(range(1, 6), 80) | {"R2", "R3", "R4", "R5"}),
+        ("rnn_backward", negated, strings(range(6, 13), 81) | {"R6"}),
+        ("gru_step_backward", negated, strings(range(65, 74))),
+        ("gru_step_backward", reset_and_update_swapped, strings(66, 68, range(69, 72))),
+        ("gru_backward", negated, strings(range(74, 79))),
+        ("gru_backward", reset_and_update_swapped, strings(range(75, 78))),
+        ("gru_step_jacobian", transposed, {"79"}),
+        ("projected_lstm_step_backward", negated, strings(range(82, 85))),
+        ("projected_lstm_step_backward", gates_swapped, {"84"}),
+        ("projected_lstm_backward", negated, strings(85, 86)),
+        ("projected_lstm_backward", without_dc_T, strings(85, 86)),
         ("lstm_step_backward", negated, strings(range(13, 32)) | {"S4", "S5", "S6"}),
         ("lstm_backward", negated, strings(range(32, 50)) | {"S7"}),
         (
@@ -349,10 +373,13 @@ def test_broken_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 # The problems that the ledger draws, against an oracle of their own.
 
 
+@pytest.mark.parametrize("recurrence", [RNNProblem, ReLUProblem])
 @settings(max_examples=10)
 @given(seed=seeds, sizes=sizes)
-def test_rnn_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
-    problem = RNNProblem.draw(generator(seed), sizes)
+def test_rnn_problem_agrees_with_autograd(
+    recurrence: type[RNNProblem], seed: int, sizes: Sizes
+) -> None:
+    problem = recurrence.draw(generator(seed), sizes)
     names = ("x", "h_0", "W_x", "W_h", "b")
     leaves = {name: getattr(problem, name).clone().requires_grad_() for name in names}
     traced = replace(problem, **leaves)
@@ -387,6 +414,52 @@ def test_lstm_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
         *problem.new_dh,
         *through_h,
     ]
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_no_argument_of_a_relu_is_near_zero(seed: int, sizes: Sizes) -> None:
+    problem = ReLUProblem.draw(generator(seed), sizes)
+    before = [problem.W_x @ s.x + problem.W_h @ s.h_prev + problem.b for s in problem.steps]
+    signs = torch.stack(before).sign()
+    assert float(torch.stack(before).abs().min()) > 0.5
+    assert torch.equal(signs[1:], -signs[:-1])
+    assert torch.equal(signs[0], -problem.h_0.sign())
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_gru_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
+    problem = GRUProblem.draw(generator(seed), sizes)
+    leaves = {name: getattr(problem, name).clone().requires_grad_() for name in ("x", "h_0", "b_h")}
+    W_h = {gate: W.clone().requires_grad_() for gate, W in problem.W_h.items()}
+    traced = replace(problem, W_h=W_h, **leaves)
+    h = torch.stack(traced.h[1:])
+    loss = (traced.u * h + traced.s * h**2 / 2).sum()
+    expected = torch.autograd.grad(loss, (*leaves.values(), *W_h.values(), *traced.h))
+    actual = [
+        *(problem.derivative(name) for name in leaves),
+        *(problem.derivative("W_h", gate) for gate in W_h),
+        *problem.new_dh,
+    ]
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
+
+
+@settings(max_examples=10)
+@given(seed=seeds, sizes=sizes)
+def test_projected_problem_agrees_with_autograd(seed: int, sizes: Sizes) -> None:
+    problem = ProjectedProblem.draw(generator(seed), sizes)
+    names = ("x", "h_0", "c_0", "W_p")
+    leaves = {name: getattr(problem, name).clone().requires_grad_() for name in names}
+    traced = replace(problem, **leaves)
+    h, c = torch.stack(traced.h[1:]), torch.stack(traced.c[1:])
+    loss = (traced.u * h + traced.s * h**2 / 2).sum()
+    loss = loss + (traced.u_c * c + traced.s_c * c**2 / 2).sum()
+    expected = torch.autograd.grad(loss, (*leaves.values(), *traced.h))
+    actual = [*(problem.derivative(name) for name in names), *problem.new_dh]
     for a, e in zip(actual, expected, strict=True):
         torch.testing.assert_close(a, e, rtol=1e-12, atol=1e-13)
 
@@ -561,6 +634,7 @@ def test_own_equations_are_linked_to_their_pages(own: LedgerTable) -> None:
     tags = Tags(own._repr_html_())
     links = [attributes["href"] for attributes in tags.named("a")]
     added = [f"attention.html#equation-eq-{k}" for k in range(50, 65)]
+    added += [f"gru.html#equation-eq-{k}" for k in range(65, 87)]
     assert links == added + [
         f"{page}.html#equation-eq-{number.lower()}"
         for page, numbers in LETTERED.items()
@@ -591,7 +665,7 @@ def test_row_is_the_same_in_any_table(whole: LedgerTable) -> None:
 
 
 def test_seed_of_a_row_is_its_number() -> None:
-    for number, seed in ((36, 36), (58, 58), ("R2", 65), ("N1", 93)):
+    for number, seed in ((36, 36), (58, 58), ("R2", 87), ("N1", 115)):
         residual = check(number, generator=generator(seed), draws=2)
         row = table(number, draws=2).rows[0]
         assert (row.equation, row.code) == (residual.equation, residual.code)
@@ -646,10 +720,10 @@ def test_number_text(value: float, text: str) -> None:
     assert number_text(value) == text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
-@pytest.mark.parametrize("number", [0, 65, -1, "N0", "N", "n1", "T1", ""])
+@pytest.mark.parametrize("number", [0, 87, -1, "N0", "N", "n1", "T1", ""])
 def test_unknown_number_is_refused(number: int | str) -> None:
     lettered = ", ".join(chain.from_iterable(LETTERED.values()))
-    message = f"number must be that of an equation, 1 to 64 or one of {lettered}, got {number!r}"
+    message = f"number must be that of an equation, 1 to 86 or one of {lettered}, got {number!r}"
     for call in (
         lambda: equation(number),
         lambda: check(number, generator=generator(0)),

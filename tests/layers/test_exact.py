@@ -57,6 +57,10 @@ def rnn_weights(D: int, H: int) -> dict[str, Tensor]:
     return {"Wx": values(D, H), "Wh": values(H, H), "b": values(H)}
 
 
+def gru_weights(D: int, H: int) -> dict[str, Tensor]:
+    return {"Wx": values(D, 3 * H), "Wh": values(H, 3 * H), "b": values(3 * H), "bh": values(H)}
+
+
 def lstm_weights(D: int, H: int) -> dict[str, Tensor]:
     return {"Wx": values(D, 4 * H), "Wh": values(H, 4 * H), "b": values(4 * H)}
 
@@ -100,6 +104,61 @@ def lstm_with_cell_state(T: int, N: int, D: int, H: int) -> Verdict:
     return prove(forward, backward, inputs | {"c0": values(N, H)})
 
 
+def relu(forward: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments, **more: forward(*arguments, **more, nonlinearity="relu")
+
+
+@proof
+def rnn_step_relu(N: int, D: int, H: int) -> Verdict:
+    inputs = {"x": values(N, D), "prev_h": values(N, H)} | rnn_weights(D, H)
+    return prove(relu(layers.rnn_step_forward), layers.rnn_step_backward, inputs)
+
+
+@proof
+def rnn_relu(T: int, N: int, D: int, H: int) -> Verdict:
+    inputs = {"x": values(T, N, D), "h0": values(N, H)} | rnn_weights(D, H)
+    return prove(relu(layers.rnn_forward), layers.rnn_backward, inputs)
+
+
+@proof
+def gru_step(N: int, D: int, H: int) -> Verdict:
+    inputs = {"x": values(N, D), "prev_h": values(N, H)} | gru_weights(D, H)
+    return prove(layers.gru_step_forward, layers.gru_step_backward, inputs)
+
+
+@proof
+def gru(T: int, N: int, D: int, H: int) -> Verdict:
+    inputs = {"x": values(T, N, D), "h0": values(N, H)} | gru_weights(D, H)
+    return prove(layers.gru_forward, layers.gru_backward, inputs)
+
+
+def projected_weights(D: int, H: int, P: int) -> dict[str, Tensor]:
+    weights = lstm_weights(D, H) | {"Wh": values(P, 4 * H)}
+    return weights | {"Wp": values(H, P)}
+
+
+@proof
+def projected_lstm_step(N: int, D: int, H: int, P: int) -> Verdict:
+    states = {"prev_h": values(N, P), "prev_c": values(N, H)}
+    inputs = {"x": values(N, D)} | states | projected_weights(D, H, P)
+    return prove(layers.projected_lstm_step_forward, layers.projected_lstm_step_backward, inputs)
+
+
+@proof
+def projected_lstm(T: int, N: int, D: int, H: int, P: int) -> Verdict:
+    inputs = {"x": values(T, N, D), "h0": values(N, P)} | projected_weights(D, H, P)
+
+    def forward(*arguments: Tensor) -> tuple[Any, ...]:
+        h, cache = layers.projected_lstm_forward(*arguments)
+        return h, cache.c[-1], cache
+
+    return prove(
+        forward,
+        lambda dh, dc_T, cache: layers.projected_lstm_backward(dh, cache, dc_T=dc_T),
+        inputs | {"c0": values(N, H)},
+    )
+
+
 def packing(T: int, N: int) -> tuple[tuple[int, ...], Tensor]:
     """Batch sizes that never grow, and the place of each of their rows in a shorter table."""
     chosen = random.Random(10 * T + N)  # noqa: S311
@@ -128,6 +187,54 @@ def packed_rnn_rows(T: int, N: int, D: int, H: int) -> Verdict:
         lambda x, h0, Wx, Wh, b: layers.packed_rnn_forward(x, h0, Wx, Wh, b, sizes, rows=rows),
         layers.packed_rnn_backward,
         inputs,
+    )
+
+
+@proof
+def packed_rnn_relu(T: int, N: int, D: int, H: int) -> Verdict:
+    sizes, rows = packing(T, N)
+    inputs = {"x": values(3, D), "h0": values(N, H)} | rnn_weights(D, H)
+    return prove(
+        lambda *arguments: relu(layers.packed_rnn_forward)(*arguments, sizes, rows=rows),
+        layers.packed_rnn_backward,
+        inputs,
+    )
+
+
+@proof
+def packed_gru(T: int, N: int, D: int, H: int) -> Verdict:
+    sizes, _ = packing(T, N)
+    inputs = {"x": values(sum(sizes), D), "h0": values(N, H)} | gru_weights(D, H)
+    return prove(
+        lambda x, h0, Wx, Wh, b, bh: layers.packed_gru_forward(x, h0, Wx, Wh, b, bh, sizes),
+        layers.packed_gru_backward,
+        inputs,
+    )
+
+
+@proof
+def packed_gru_rows(T: int, N: int, D: int, H: int) -> Verdict:
+    sizes, rows = packing(T, N)
+    inputs = {"x": values(3, D), "h0": values(N, H)} | gru_weights(D, H)
+    return prove(
+        lambda x, h0, Wx, Wh, b, bh: layers.packed_gru_forward(
+            x, h0, Wx, Wh, b, bh, sizes, rows=rows
+        ),
+        layers.packed_gru_backward,
+        inputs,
+    )
+
+
+@proof
+def packed_projected_lstm(T: int, N: int, D: int, H: int, P: int) -> Verdict:
+    sizes, _ = packing(T, N)
+    inputs = {"x": values(sum(sizes), D), "h0": values(N, P)} | projected_weights(D, H, P)
+    return prove(
+        lambda x, h0, Wx, Wh, b, Wp, c0: layers.packed_projected_lstm_forward(
+            x, h0, Wx, Wh, b, Wp, c0, sizes
+        ),
+        layers.packed_projected_lstm_backward,
+        inputs | {"c0": values(N, H)},
     )
 
 
@@ -164,6 +271,30 @@ def rnn_step_jacobian(N: int, D: int, H: int) -> Verdict:
 
     return prove(
         lambda h: layers.rnn_step_forward(x, h, *weights), backward, {"prev_h": values(N, H)}
+    )
+
+
+@proof
+def rnn_step_jacobian_relu(N: int, D: int, H: int) -> Verdict:
+    x, weights = values(N, D), rnn_weights(D, H).values()
+
+    def backward(dh: Tensor, cache: layers.RNNStepCache) -> Tensor:
+        return torch.einsum("ni,nij->nj", dh, layers.rnn_step_jacobian(cache))
+
+    return prove(
+        lambda h: relu(layers.rnn_step_forward)(x, h, *weights), backward, {"prev_h": values(N, H)}
+    )
+
+
+@proof
+def gru_step_jacobian(N: int, D: int, H: int) -> Verdict:
+    x, weights = values(N, D), gru_weights(D, H).values()
+
+    def backward(dh: Tensor, cache: layers.GRUStepCache) -> Tensor:
+        return torch.einsum("ni,nij->nj", dh, layers.gru_step_jacobian(cache))
+
+    return prove(
+        lambda h: layers.gru_step_forward(x, h, *weights), backward, {"prev_h": values(N, H)}
     )
 
 

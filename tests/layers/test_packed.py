@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from problems import Problem, make_problem
+from problems import ARGUMENTS as NAMES
+from problems import CELL_STATE, CELLS, Problem, make_problem
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from rnnreport.layers import (
-    PackedLSTMCache,
-    PackedRNNCache,
-    packed_lstm_backward,
-    packed_lstm_forward,
-    packed_rnn_backward,
-    packed_rnn_forward,
-)
+from rnnreport import layers
 from rnnreport.proof import complex_step_gradient
 
-CELLS = ("rnn", "lstm")
-NAMES = {"rnn": ("x", "h0", "Wx", "Wh", "b"), "lstm": ("x", "h0", "Wx", "Wh", "b", "c0")}
+PACKED: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "rnn": (layers.packed_rnn_forward, layers.packed_rnn_backward),
+    "relu": (partial(layers.packed_rnn_forward, nonlinearity="relu"), layers.packed_rnn_backward),
+    "gru": (layers.packed_gru_forward, layers.packed_gru_backward),
+    "lstm": (layers.packed_lstm_forward, layers.packed_lstm_backward),
+    "projected": (layers.packed_projected_lstm_forward, layers.packed_projected_lstm_backward),
+}
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,16 @@ class Packing:
     def to(self, dtype: torch.dtype) -> Packing:
         return dataclasses.replace(self, problem=self.problem.to(dtype), table=self.table.to(dtype))
 
-    def forward(self, **changed: Tensor) -> tuple[Tensor, PackedRNNCache | PackedLSTMCache]:
+    def forward(self, **changed: Tensor) -> tuple[Tensor, Any]:
         rows = None if self.words is None else self.words[self.runs]
-        values = self.arguments | changed
-        if self.problem.cell == "rnn":
-            return packed_rnn_forward(**values, sizes=self.sizes, rows=rows)
-        return packed_lstm_forward(**values, sizes=self.sizes, rows=rows)
+        forward, _ = PACKED[self.problem.cell]
+        h, cache = forward(**(self.arguments | changed), sizes=self.sizes, rows=rows)
+        return h, cache
 
-    def backward(self, cache: PackedRNNCache | PackedLSTMCache) -> dict[str, Tensor]:
-        if isinstance(cache, PackedRNNCache):
-            gradients: tuple[Tensor, ...] = packed_rnn_backward(self.dh, cache)
-        else:
-            gradients = packed_lstm_backward(self.dh, cache, dc_T=self.problem.dc_T)
-        return dict(zip(NAMES[self.problem.cell], gradients, strict=True))
+    def backward(self, cache: Any) -> dict[str, Tensor]:
+        _, backward = PACKED[self.problem.cell]
+        more = {"dc_T": self.problem.dc_T} if self.problem.cell in CELL_STATE else {}
+        return dict(zip(NAMES[self.problem.cell], backward(self.dh, cache, **more), strict=True))
 
     def gradients(self) -> dict[str, Tensor]:
         return self.backward(self.forward()[1])
@@ -82,7 +81,7 @@ class Packing:
         """A scalar whose upstream gradients are `dh` and `dc_T`, through the layer."""
         h, cache = self.forward(**changed)
         loss = (self.dh * h).sum()
-        if isinstance(cache, PackedRNNCache):
+        if self.problem.cell not in CELL_STATE:
             return loss
         last = torch.zeros_like(self.problem.c0)
         for c_t in cache.c.split_with_sizes(self.sizes):
@@ -91,7 +90,7 @@ class Packing:
 
     def plain_loss(self, leaves: dict[str, Tensor]) -> Tensor:
         """The same scalar: one sequence after the other, by the definition."""
-        shared = {name: leaves[name] for name in ("Wx", "Wh", "b")}
+        shared = {name: leaves[name] for name in self.problem.weights}
         padded = self.problem.x.clone()
         if self.words is None:
             padded[self.runs] = leaves["x"]
@@ -209,32 +208,20 @@ def test_gradient_is_autograd_of_the_definition(packing: Packing) -> None:
 @given(packings)
 def test_gradient_is_torch_nn_on_a_packed_sequence(packing: Packing) -> None:
     problem = packing.problem
-    order = [1, 0, 2, 3] if problem.cell == "lstm" else [0]
+    assume(problem.in_torch)
     leaves = {name: value.clone().requires_grad_() for name, value in packing.arguments.items()}
-
-    def to_torch(packed: Tensor) -> Tensor:  # (*, gates * H) -> (gates * H, *), gates reordered
-        return torch.cat([packed.chunk(len(order), -1)[k] for k in order], -1).mT
-
-    module = (torch.nn.RNN if problem.cell == "rnn" else torch.nn.LSTM)(
-        *leaves["Wx"].shape[:1], problem.h0.shape[1], dtype=torch.float64
-    )
-    weights = {
-        "weight_ih_l0": to_torch(leaves["Wx"]),
-        "weight_hh_l0": to_torch(leaves["Wh"]),
-        "bias_ih_l0": to_torch(leaves["b"][None])[:, 0],
-        "bias_hh_l0": torch.zeros_like(problem.b),
-    }
+    module, weights = problem.torch_module(), problem.torch_weights(leaves)
     padded = torch.zeros_like(problem.x)
     padded[packing.runs] = (
         leaves["x"] if packing.words is None else leaves["x"][packing.words[packing.runs]]
     )
     state = leaves["h0"][None]
-    states = state if problem.cell == "rnn" else (state, leaves["c0"][None])
+    states = (state, leaves["c0"][None]) if problem.cell in CELL_STATE else state
     sequences = pack_padded_sequence(padded, torch.tensor(packing.lengths))
     assert sequences.batch_sizes.tolist() == packing.sizes
     out, last = torch.func.functional_call(module, weights, (sequences, states))
     loss = (packing.dh * out.data).sum()
-    if problem.cell == "lstm":
+    if problem.cell in CELL_STATE:
         loss = loss + (problem.dc_T * last[1][0]).sum()
     expected = torch.autograd.grad(loss, list(leaves.values()))
     _assert_close(packing.forward()[0], out.data.detach())
@@ -265,14 +252,15 @@ def test_float32_stays_float32_and_close(packing: Packing) -> None:
         _assert_close(gradient.double(), exact[name], tolerance=1e-4)
 
 
-def test_without_a_gradient_of_the_last_cell_it_is_zero() -> None:
-    packing = _packing("lstm", [3, 1], D=2, H=3, seed=0)
+@pytest.mark.parametrize("cell", CELL_STATE)
+def test_without_a_gradient_of_the_last_cell_it_is_zero(cell: str) -> None:
+    packing = _packing(cell, [3, 1], D=2, H=3, seed=0)
     _, cache = packing.forward()
-    assert isinstance(cache, PackedLSTMCache)
+    _, backward = PACKED[cell]
     zero = torch.zeros_like(cache.c0)
     short, long = (
-        packed_lstm_backward(packing.dh, cache),
-        packed_lstm_backward(packing.dh, cache, dc_T=zero),
+        backward(packing.dh, cache),
+        backward(packing.dh, cache, dc_T=zero),
     )
     assert all(torch.equal(a, b) for a, b in zip(short, long, strict=True))
 
@@ -298,14 +286,10 @@ def test_cuda_agrees_with_the_cpu(cell: str, U: int) -> None:
     packing = _packing(cell, [5, 3, 3, 1], D=3, H=4, seed=0, U=U)
     rows = None if packing.words is None else packing.words[packing.runs].cuda()
     values = {name: value.cuda() for name, value in packing.arguments.items()}
-    if cell == "rnn":
-        h, cache = packed_rnn_forward(**values, sizes=packing.sizes, rows=rows)
-        gradients: tuple[Tensor, ...] = packed_rnn_backward(packing.dh.cuda(), cache)
-    else:
-        h, lstm_cache = packed_lstm_forward(**values, sizes=packing.sizes, rows=rows)
-        gradients = packed_lstm_backward(
-            packing.dh.cuda(), lstm_cache, dc_T=packing.problem.dc_T.cuda()
-        )
+    forward, backward = PACKED[cell]
+    h, cache = forward(**values, sizes=packing.sizes, rows=rows)
+    more = {"dc_T": packing.problem.dc_T.cuda()} if cell in CELL_STATE else {}
+    gradients = backward(packing.dh.cuda(), cache, **more)
     _assert_close(h.cpu(), packing.forward()[0])
     on_cpu = (gradient.cpu() for gradient in gradients)
     _assert_all_close(dict(zip(NAMES[cell], on_cpu, strict=True)), packing.gradients())
@@ -328,30 +312,32 @@ def test_cuda_agrees_with_the_cpu(cell: str, U: int) -> None:
         ({"rows": torch.zeros(6)}, r"rows must have dtype torch\.int64 or torch\.int32"),
         ({"rows": torch.zeros(6, device="meta").long()}, "rows must be on cpu as x is, got meta"),
         ({"x": torch.zeros(6)}, r"x must have shape \(S, D\)"),
-        ({"h0": torch.zeros(3, 5).double()}, r"Wh must have shape|Wx must have shape"),
+        ({"h0": torch.zeros(3, 5).double()}, r"(W[hx]|h0) must have shape"),
         ({"h0": torch.zeros(3, 4)}, r"h0 must have dtype torch\.float64 as x has"),
     ],
 )
 def test_bad_input_is_named(cell: str, change: dict[str, object], message: str) -> None:
-    packing = _packing(cell, [3, 2, 1], D=2, H=4, seed=0)
-    forward = packed_rnn_forward if cell == "rnn" else packed_lstm_forward
+    packing = _packing(cell, [3, 2, 1], D=2, H=4, seed=1)
+    forward, _ = PACKED[cell]
     arguments: dict[str, object] = {**packing.arguments, "sizes": packing.sizes}
     with pytest.raises(ValueError, match=message):
-        forward(**(arguments | change))  # type: ignore[arg-type]
+        forward(**(arguments | change))
 
 
-def test_bad_upstream_gradients_are_named() -> None:
-    packing = _packing("lstm", [3, 2, 1], D=2, H=4, seed=0)
+@pytest.mark.parametrize("cell", CELLS)
+def test_bad_upstream_gradients_are_named(cell: str) -> None:
+    packing = _packing(cell, [3, 2, 1], D=2, H=4, seed=1)
     _, cache = packing.forward()
-    assert isinstance(cache, PackedLSTMCache)
-    with pytest.raises(ValueError, match=r"dh must have shape \(S, H\) = \(6, 4\), got \(5, 4\)"):
-        packed_lstm_backward(packing.dh[:5], cache)
-    with pytest.raises(ValueError, match=r"dc_T must have shape \(N, H\) = \(3, 4\), got \(2, 4\)"):
-        packed_lstm_backward(packing.dh, cache, dc_T=packing.problem.dc_T[:2])
-    with pytest.raises(ValueError, match=r"dc_T must have dtype torch\.float64"):
-        packed_lstm_backward(packing.dh, cache, dc_T=packing.problem.dc_T.float())
-    rnn = _packing("rnn", [3, 2, 1], D=2, H=4, seed=0)
-    _, rnn_cache = rnn.forward()
-    assert isinstance(rnn_cache, PackedRNNCache)
+    _, backward = PACKED[cell]
+    S = "S, P" if cell == "projected" else "S, H"
+    with pytest.raises(ValueError, match=rf"dh must have shape \({S}\) = \(6, 4\), got \(5, 4\)"):
+        backward(packing.dh[:5], cache)
     with pytest.raises(ValueError, match=r"dh must have dtype torch\.float64"):
-        packed_rnn_backward(rnn.dh.float(), rnn_cache)
+        backward(packing.dh.float(), cache)
+    if cell not in CELL_STATE:
+        return
+    dc_T = packing.problem.dc_T
+    with pytest.raises(ValueError, match=r"dc_T must have shape \(N, H\) = \(3, 4\), got \(2, 4\)"):
+        backward(packing.dh, cache, dc_T=dc_T[:2])
+    with pytest.raises(ValueError, match=r"dc_T must have dtype torch\.float64"):
+        backward(packing.dh, cache, dc_T=dc_T.float())

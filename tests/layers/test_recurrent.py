@@ -1,17 +1,22 @@
-"""RNN and LSTM: every gradient against independent oracles, and the properties that bind them."""
+"""Recurrent layers: every gradient against independent oracles, and what binds the gradients."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from problems import (
     ARGUMENTS,
+    CELL_STATE,
+    CELLS,
     ROUNDING,
     Problem,
     assert_all_close,
     assert_close,
+    draw,
     loss_of,
     make_problem,
     problems,
@@ -19,26 +24,14 @@ from problems import (
 )
 from torch import Tensor
 
-from rnnreport.layers import (
-    LSTMCache,
-    lstm_backward,
-    lstm_forward,
-    lstm_step_backward,
-    lstm_step_forward,
-    rnn_backward,
-    rnn_forward,
-    rnn_step_backward,
-    rnn_step_forward,
-)
+from rnnreport import layers
+from rnnreport.layers import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from rnnreport.proof import (
     central_difference,
     complex_step,
     complex_step_gradient,
     relative_residual,
 )
-
-CELLS = ("rnn", "lstm")
-
 
 # Gradients against oracles
 
@@ -69,45 +62,20 @@ def test_gradient_is_autograd_of_the_definition(problem: Problem) -> None:
 @given(problems())
 def test_gradient_is_torch_nn(problem: Problem) -> None:
     """The third oracle: a library of its own, with its own gate order."""
-    D, H = problem.x.shape[2], problem.h0.shape[1]
-    order = [1, 0, 2, 3] if problem.cell == "lstm" else [0]
-
-    def to_torch(packed: Tensor) -> Tensor:  # (*, gates * H) -> (gates * H, *), gates reordered
-        return torch.cat([packed.chunk(len(order), -1)[k] for k in order], -1).mT
-
-    module = (torch.nn.RNN if problem.cell == "rnn" else torch.nn.LSTM)(D, H, dtype=torch.float64)
-    parameters = {
-        "weight_ih_l0": to_torch(problem.Wx),
-        "weight_hh_l0": to_torch(problem.Wh),
-        "bias_ih_l0": to_torch(problem.b[None])[:, 0],
-        "bias_hh_l0": torch.zeros_like(problem.b),
-    }
-    module.load_state_dict(parameters)
-    x = problem.x.clone().requires_grad_()
-    h0 = problem.h0[None].clone().requires_grad_()
-    c0 = problem.c0[None].clone().requires_grad_()
-    if problem.cell == "rnn":
-        h, _ = module(x, h0)
-        loss = (problem.dh * h).sum()
-    else:
-        h, (_, c_T) = module(x, (h0, c0))
-        loss = (problem.dh * h).sum() + (problem.dc_T * c_T[0]).sum()
-    loss.backward()
+    assume(problem.in_torch)
+    leaves = {name: value.clone().requires_grad_() for name, value in problem.arguments.items()}
+    states: Tensor | tuple[Tensor, ...] = leaves["h0"][None]
+    if problem.cell in CELL_STATE:
+        states = (leaves["h0"][None], leaves["c0"][None])
+    h, last = torch.func.functional_call(
+        problem.torch_module(), problem.torch_weights(leaves), (leaves["x"], states)
+    )
+    loss = (problem.dh * h).sum()
+    if problem.cell in CELL_STATE:
+        loss = loss + (problem.dc_T * last[1][0]).sum()
+    expected = torch.autograd.grad(loss, list(leaves.values()))
     assert_close(problem.forward()[0], h.detach())
-    gradients = problem.gradients()
-    of_torch = {name: parameter.grad for name, parameter in module.named_parameters()}
-    pairs = [
-        (gradients["x"], x.grad),
-        (gradients["h0"][None], h0.grad),
-        (to_torch(gradients["Wx"]), of_torch["weight_ih_l0"]),
-        (to_torch(gradients["Wh"]), of_torch["weight_hh_l0"]),
-        (to_torch(gradients["b"][None])[:, 0], of_torch["bias_ih_l0"]),
-    ]
-    if problem.cell == "lstm":
-        pairs.append((gradients["c0"][None], c0.grad))
-    for actual, expected in pairs:
-        assert expected is not None
-        assert_close(actual, expected)
+    assert_all_close(problem.gradients(), dict(zip(leaves, expected, strict=True)))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -151,63 +119,66 @@ def test_central_difference_agrees_within_its_own_error(cell: str) -> None:
 # Sequence against step
 
 
-@given(problems("rnn"))
-def test_rnn_sequence_is_the_step_repeated(problem: Problem) -> None:
-    h, caches, states = problem.h0, [], []
-    for x_t in problem.x:
-        h, cache = rnn_step_forward(x_t, h, problem.Wx, problem.Wh, problem.b)
-        caches.append(cache)
-        states.append(h)
-    assert_close(problem.forward()[0], torch.stack(states))
-
-    expected = {name: torch.zeros_like(value) for name, value in problem.arguments.items()}
-    dh = torch.zeros_like(problem.h0)
-    for t in reversed(range(len(caches))):
-        dx, dh, dWx, dWh, db = rnn_step_backward(problem.dh[t] + dh, caches[t])
-        expected["x"][t] = dx
-        for name, gradient in (("Wx", dWx), ("Wh", dWh), ("b", db)):
-            expected[name] += gradient
-    assert_all_close(problem.gradients(), expected | {"h0": dh})
+def step_forward(problem: Problem, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Any]:
+    p = problem
+    if p.cell in ("rnn", "relu"):
+        nonlinearity = "relu" if p.cell == "relu" else "tanh"
+        h, cache = layers.rnn_step_forward(x, h, p.Wx, p.Wh, p.b, nonlinearity=nonlinearity)
+        return h, c, cache
+    if p.cell == "gru":
+        h, gru_cache = layers.gru_step_forward(x, h, p.Wx, p.Wh, p.b, p.bh)
+        return h, c, gru_cache
+    if p.cell == "lstm":
+        return layers.lstm_step_forward(x, h, c, p.Wx, p.Wh, p.b)
+    return layers.projected_lstm_step_forward(x, h, c, p.Wx, p.Wh, p.b, p.Wp)
 
 
-@given(problems("lstm"))
-def test_lstm_sequence_is_the_step_repeated(problem: Problem) -> None:
+def step_backward(problem: Problem, dh: Tensor, dc: Tensor, cache: Any) -> dict[str, Tensor]:
+    gradients: tuple[Tensor, ...]
+    if problem.cell in ("rnn", "relu"):
+        gradients = layers.rnn_step_backward(dh, cache)
+    elif problem.cell == "gru":
+        gradients = layers.gru_step_backward(dh, cache)
+    elif problem.cell == "lstm":
+        gradients = layers.lstm_step_backward(dh, dc, cache)
+    else:
+        gradients = layers.projected_lstm_step_backward(dh, dc, cache)
+    return dict(zip(("x", *problem.states, *problem.weights), gradients, strict=True))
+
+
+@given(problems())
+def test_sequence_is_the_step_repeated(problem: Problem) -> None:
     h, c, caches, states = problem.h0, problem.c0, [], []
     for x_t in problem.x:
-        h, c, cache = lstm_step_forward(x_t, h, c, problem.Wx, problem.Wh, problem.b)
+        h, c, cache = step_forward(problem, x_t, h, c)
         caches.append(cache)
         states.append(h)
     actual_h, sequence_cache = problem.forward()
-    assert isinstance(sequence_cache, LSTMCache)
     assert_close(actual_h, torch.stack(states))
-    assert_close(sequence_cache.c[-1], c)
+    if problem.cell in CELL_STATE:
+        assert_close(sequence_cache.c[-1], c)
 
     expected = {name: torch.zeros_like(value) for name, value in problem.arguments.items()}
     dh, dc = torch.zeros_like(problem.h0), problem.dc_T
     for t in reversed(range(len(caches))):
-        dx, dh, dc, dWx, dWh, db = lstm_step_backward(problem.dh[t] + dh, dc, caches[t])
-        expected["x"][t] = dx
-        for name, gradient in (("Wx", dWx), ("Wh", dWh), ("b", db)):
-            expected[name] += gradient
-    assert_all_close(problem.gradients(), expected | {"h0": dh, "c0": dc})
+        back = step_backward(problem, problem.dh[t] + dh, dc, caches[t])
+        dh, dc = back["h0"], back.get("c0", dc)
+        expected["x"][t] = back["x"]
+        for name in problem.weights:
+            expected[name] += back[name]
+    carried = {"h0": dh, "c0": dc} if problem.cell in CELL_STATE else {"h0": dh}
+    assert_all_close(problem.gradients(), expected | carried)
 
 
-@given(problems("rnn", "lstm"))
+@given(problems())
 def test_a_single_step_is_a_sequence_of_one(problem: Problem) -> None:
     one = problem.replace(x=problem.x[:1], dh=problem.dh[:1])
     gradients = one.gradients()
-    x, h0, Wx, Wh, b = one.x[0], one.h0, one.Wx, one.Wh, one.b
-    if one.cell == "rnn":
-        h, cache = rnn_step_forward(x, h0, Wx, Wh, b)
-        dx, dh0, dWx, dWh, db = rnn_step_backward(one.dh[0], cache)
-    else:
-        h, _, lstm_cache = lstm_step_forward(x, h0, one.c0, Wx, Wh, b)
-        dx, dh0, dc0, dWx, dWh, db = lstm_step_backward(one.dh[0], one.dc_T, lstm_cache)
-        assert_close(gradients["c0"], dc0)
+    h, _, cache = step_forward(one, one.x[0], one.h0, one.c0)
+    step = step_backward(one, one.dh[0], one.dc_T, cache)
     assert_close(one.forward()[0][0], h)
-    step = {"h0": dh0, "Wx": dWx, "Wh": dWh, "b": db}
-    assert_close(gradients["x"][0], dx)
-    assert_all_close({name: gradients[name] for name in step}, step)
+    assert_close(gradients.pop("x")[0], step.pop("x"))
+    assert_all_close(gradients, step)
 
 
 # Properties
@@ -223,7 +194,7 @@ def test_a_sequence_cut_in_two_and_carried_over_is_the_whole(
     cut = data.draw(st.integers(1, T - 1))
     first = problem.replace(x=problem.x[:cut])
     h_first, cache_first = first.forward()
-    c_cut = cache_first.c[-1] if isinstance(cache_first, LSTMCache) else problem.c0
+    c_cut = cache_first.c[-1] if problem.cell in CELL_STATE else problem.c0
     second = problem.replace(x=problem.x[cut:], dh=problem.dh[cut:], h0=h_first[-1], c0=c_cut)
     h_second, cache_second = second.forward()
     assert_close(torch.cat([h_first, h_second]), problem.forward()[0])
@@ -233,16 +204,16 @@ def test_a_sequence_cut_in_two_and_carried_over_is_the_whole(
     dh_first[-1] += back_second["h0"]
     dc_cut = back_second.get("c0", problem.dc_T)
     back_first = first.replace(dh=dh_first, dc_T=dc_cut).backward(cache_first)
-    joined = {name: back_first[name] + back_second[name] for name in ("Wx", "Wh", "b")}
+    joined = {name: back_first[name] + back_second[name] for name in problem.weights}
     joined["x"] = torch.cat([back_first["x"], back_second["x"]])
-    joined |= {name: back_first[name] for name in ("h0", "c0") if name in back_first}
+    joined |= {name: back_first[name] for name in problem.states}
     assert_all_close(joined, problem.gradients())
 
 
 @given(problems())
 def test_rows_of_a_batch_are_independent(problem: Problem) -> None:
     whole_h, whole = problem.forward()[0], problem.gradients()
-    summed = {name: torch.zeros_like(whole[name]) for name in ("Wx", "Wh", "b")}
+    summed = {name: torch.zeros_like(whole[name]) for name in problem.weights}
     for n in range(problem.x.shape[1]):
         row = problem.replace(
             x=problem.x[:, n : n + 1],
@@ -252,9 +223,8 @@ def test_rows_of_a_batch_are_independent(problem: Problem) -> None:
         assert_close(row.forward()[0][:, 0], whole_h[:, n])
         gradients = row.gradients()
         assert_close(gradients["x"][:, 0], whole["x"][:, n])
-        for name in ("h0", "c0"):
-            if name in whole:
-                assert_close(gradients[name][0], whole[name][n])
+        for name in problem.states:
+            assert_close(gradients[name][0], whole[name][n])
         for name in summed:
             summed[name] += gradients[name]
     assert_all_close(summed, {name: whole[name] for name in summed})
@@ -264,14 +234,13 @@ def test_rows_of_a_batch_are_independent(problem: Problem) -> None:
 def test_backward_is_linear_in_the_upstream_gradient(
     problem: Problem, alpha: float, beta: float, seed: int
 ) -> None:
-    T, N, D = problem.x.shape
-    other = make_problem(problem.cell, T, N, D, problem.h0.shape[1], seed)
+    dh, dc_T = draw(seed, *problem.dh.shape), draw(seed ^ 1, *problem.dc_T.shape)
     _, cache = problem.forward()
     combined = problem.replace(
-        dh=alpha * problem.dh + beta * other.dh, dc_T=alpha * problem.dc_T + beta * other.dc_T
+        dh=alpha * problem.dh + beta * dh, dc_T=alpha * problem.dc_T + beta * dc_T
     )
     first = problem.backward(cache)
-    second = problem.replace(dh=other.dh, dc_T=other.dc_T).backward(cache)
+    second = problem.replace(dh=dh, dc_T=dc_T).backward(cache)
     expected = {name: alpha * first[name] + beta * second[name] for name in first}
     assert_all_close(combined.backward(cache), expected, tolerance=1e-11)
 
@@ -295,13 +264,14 @@ def test_zero_upstream_gradient_gives_zero(problem: Problem) -> None:
 def test_no_argument_is_changed(problem: Problem) -> None:
     before = {name: tensor.clone() for name, tensor in problem.tensors.items()}
     h, cache = problem.forward()
-    cache_before = [tensor.clone() for tensor in cache]
+    kept = [value for value in cache if isinstance(value, Tensor)]
+    cache_before = [tensor.clone() for tensor in kept]
     h_before = h.clone()
     problem.backward(cache)
     for name, tensor in problem.tensors.items():
         assert torch.equal(tensor, before[name]), name
     assert torch.equal(h, h_before)
-    for tensor, copy in zip(cache, cache_before, strict=True):
+    for tensor, copy in zip(kept, cache_before, strict=True):
         assert torch.equal(tensor, copy)
 
 
@@ -317,8 +287,9 @@ def test_strides_do_not_matter(problem: Problem) -> None:
     assert_all_close(strided.gradients(), problem.gradients())
 
 
-def test_an_expanded_upstream_gradient_is_taken() -> None:
-    problem = make_problem("lstm", T=3, N=2, D=3, H=4, seed=1)
+@pytest.mark.parametrize("cell", CELLS)
+def test_an_expanded_upstream_gradient_is_taken(cell: str) -> None:
+    problem = make_problem(cell, T=3, N=2, D=3, H=4, seed=1)
     expanded = problem.replace(dh=torch.ones((), dtype=torch.float64).expand_as(problem.dh))
     dense = problem.replace(dh=torch.ones_like(problem.dh))
     assert_all_close(expanded.gradients(), dense.gradients())
@@ -400,6 +371,32 @@ ERRORS = [
     ("lstm", "dh", lambda t: t[0], r"dh must have shape \(T, N, H\)"),
     ("lstm", "dc_T", lambda t: t[0], r"dc_T must have shape \(N, H\) = \(2, 4\)"),
     ("lstm", "dc_T", lambda t: t.to("meta"), "dc_T must be on cpu"),
+    ("relu", "Wh", lambda t: t[:1], r"Wh must have shape \(H, H\) = \(4, 4\), got \(1, 4\)"),
+    ("gru", "x", lambda t: t[0], r"x must have shape \(T, N, D\)"),
+    ("gru", "h0", lambda t: t[:1], r"h0 must have shape \(N, H\) = \(2, 4\), got \(1, 4\)"),
+    ("gru", "Wx", lambda t: t[:, :-1], r"Wx must have shape \(D, 3H\) = \(3, 12\)"),
+    ("gru", "Wh", lambda t: t.mT, r"Wh must have shape \(H, 3H\) = \(4, 12\), got \(12, 4\)"),
+    ("gru", "b", lambda t: t[:4], r"b must have shape \(3H\) = \(12\), got \(4,\)"),
+    ("gru", "bh", lambda t: t.repeat(3), r"bh must have shape \(H\) = \(4\), got \(12,\)"),
+    ("gru", "bh", lambda t: t.float(), "bh must have dtype torch.float64 as x has"),
+    ("gru", "Wh", lambda t: t.to("meta"), "Wh must be on cpu as x is, got meta"),
+    ("gru", "x", lambda t: t[:0], "x must have at least one element along every axis"),
+    ("gru", "dh", lambda t: t[:-1], r"dh must have shape \(T, N, H\) = \(3, 2, 4\)"),
+    ("gru", "dh", lambda t: t.float(), "dh must have dtype torch.float64"),
+    ("projected", "h0", lambda t: t[:1], r"h0 must have shape \(N, P\) = \(2, 3\), got \(1, 3\)"),
+    ("projected", "c0", lambda t: t[:, :1], r"c0 must have shape \(N, H\) = \(2, 4\)"),
+    ("projected", "Wx", lambda t: t[:, 1:], r"Wx must have shape \(D, 4H\) = \(3, 16\)"),
+    (
+        "projected",
+        "Wh",
+        lambda t: t[1:],
+        r"Wh must have shape \(P, 4H\) = \(3, 16\), got \(2, 16\)",
+    ),
+    ("projected", "Wp", lambda t: t[0], r"Wp must have shape \(H, P\)"),
+    ("projected", "Wp", lambda t: t.float(), "Wp must have dtype torch.float64 as x has"),
+    ("projected", "dh", lambda t: t[..., 1:], r"dh must have shape \(T, N, P\) = \(3, 2, 3\)"),
+    ("projected", "dc_T", lambda t: t[0], r"dc_T must have shape \(N, H\) = \(2, 4\)"),
+    ("projected", "dc_T", lambda t: t.float(), "dc_T must have dtype torch.float64"),
 ]
 
 
@@ -421,19 +418,45 @@ def test_every_empty_axis_is_refused(axis: int) -> None:
         rnn_forward(torch.zeros(shape).double(), *list(problem.arguments.values())[1:])
 
 
-def test_step_functions_name_bad_input() -> None:
-    p = make_problem("lstm", T=1, N=2, D=3, H=4, seed=0)
+@pytest.mark.parametrize("cell", CELLS)
+def test_step_functions_name_bad_input(cell: str) -> None:
+    p = make_problem(cell, T=1, N=2, D=3, H=4, seed=1)
+    P = "P" if cell == "projected" else "H"
+    with pytest.raises(ValueError, match=rf"prev_h must have shape \(N, {P}\) = \(2, 4\)"):
+        step_forward(p, p.x[0], p.h0[:1], p.c0)
+    *_, cache = step_forward(p, p.x[0], p.h0, p.c0)
+    with pytest.raises(ValueError, match=rf"dnext_h must have shape \(N, {P}\) = \(2, 4\)"):
+        step_backward(p, p.dh[0][:, :1], p.dc_T, cache)
+    if cell not in CELL_STATE:
+        return
     with pytest.raises(ValueError, match=r"prev_c must have shape \(N, H\) = \(2, 4\)"):
-        lstm_step_forward(p.x[0], p.h0, p.c0[:1], p.Wx, p.Wh, p.b)
-    *_, cache = lstm_step_forward(p.x[0], p.h0, p.c0, p.Wx, p.Wh, p.b)
+        step_forward(p, p.x[0], p.h0, p.c0[:1])
     with pytest.raises(ValueError, match=r"dnext_c must have dtype torch\.float64"):
-        lstm_step_backward(p.dh[0], p.dc_T.float(), cache)
-    r = make_problem("rnn", T=1, N=2, D=3, H=4, seed=0)
-    with pytest.raises(ValueError, match=r"prev_h must have shape \(N, H\) = \(2, 4\)"):
-        rnn_step_forward(r.x[0], r.h0[:1], r.Wx, r.Wh, r.b)
-    _, rnn_cache = rnn_step_forward(r.x[0], r.h0, r.Wx, r.Wh, r.b)
-    with pytest.raises(ValueError, match=r"dnext_h must have shape \(N, H\) = \(2, 4\)"):
-        rnn_step_backward(r.dh[0][:, :1], rnn_cache)
+        step_backward(p, p.dh[0], p.dc_T.float(), cache)
+
+
+def test_an_unknown_nonlinearity_is_refused() -> None:
+    p = make_problem("rnn", T=1, N=2, D=3, H=4, seed=0)
+    message = "nonlinearity must be 'tanh' or 'relu', got 'sigmoid'"
+    weights = (p.h0, p.Wx, p.Wh, p.b)
+    with pytest.raises(ValueError, match=message):
+        rnn_forward(p.x, *weights, nonlinearity="sigmoid")
+    with pytest.raises(ValueError, match=message):
+        layers.rnn_step_forward(p.x[0], *weights, nonlinearity="sigmoid")
+    with pytest.raises(ValueError, match=message):
+        layers.packed_rnn_forward(p.x[0], *weights, [2], nonlinearity="sigmoid")
+
+
+def test_a_relu_has_the_derivative_zero_at_zero() -> None:
+    """As PyTorch has it; a state of zeros meets no bias here."""
+    p = make_problem("relu", T=2, N=2, D=3, H=4, seed=0)
+    still = p.replace(x=torch.zeros_like(p.x), h0=torch.zeros_like(p.h0), b=torch.zeros_like(p.b))
+    for gradient in still.gradients().values():
+        assert torch.count_nonzero(gradient) == 0
+    one, _, cache = step_forward(still, still.x[0], still.h0, still.c0)
+    assert torch.count_nonzero(one) == 0
+    for gradient in step_backward(still, p.dh[0], p.dc_T, cache).values():
+        assert torch.count_nonzero(gradient) == 0
 
 
 def test_what_is_no_tensor_is_a_type_error() -> None:
@@ -442,13 +465,13 @@ def test_what_is_no_tensor_is_a_type_error() -> None:
         rnn_forward(problem.x.numpy(), problem.h0, problem.Wx, problem.Wh, problem.b)  # type: ignore[arg-type]
 
 
-def test_results_share_no_memory_with_arguments() -> None:
-    problem = make_problem("lstm", T=2, N=2, D=2, H=2, seed=0)
+@pytest.mark.parametrize("cell", CELLS)
+def test_results_share_no_memory_with_arguments(cell: str) -> None:
+    problem = make_problem(cell, T=2, N=2, D=2, H=2, seed=0)
     h, cache = problem.forward()
     gradients = problem.backward(cache)
-    owned = {
-        tensor.untyped_storage().data_ptr() for tensor in (*problem.arguments.values(), *cache)
-    }
+    kept = [value for value in cache if isinstance(value, Tensor)]
+    owned = {tensor.untyped_storage().data_ptr() for tensor in (*problem.arguments.values(), *kept)}
     for gradient in gradients.values():
         assert gradient.untyped_storage().data_ptr() not in owned
     assert h.untyped_storage().data_ptr() not in {

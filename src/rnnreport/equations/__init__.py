@@ -1,8 +1,9 @@
 r"""The ledger: every numbered equation, and the check that proves or refutes it.
 
 Each of the source's equations (1)-(49) is an `Equation` in `LEDGER`. After them stand
-those that this report adds: of attention, (50)-(58), of dropout, (59), and of the Jacobians of a
-step, (60)-(64). Those with letters follow by page: the steps between the numbered ones, (R2)-(R6),
+those that this report adds: of attention, (50)-(58), of dropout, (59), of the Jacobians of a step,
+(60)-(64), and of the GRU, the RNN with ReLU and the LSTM with a projection, (65)-(86). Those with
+letters follow by page: the steps between the numbered ones, (R2)-(R6),
 (S3)-(S7) and (A5)-(A8), the layers of words and sentences, (T2)-(T8) and (P2)-(P8), word vectors,
 (G5)-(G9), and style transfer, (N1)-(N4). A check draws a random problem in
 float64 and computes one quantity three times, independently. Of a recurrence:
@@ -23,7 +24,8 @@ The source writes the chain rule from left to right,
 :math:`[\partial L / \partial h_t]_\text{new}\, \partial h_t / \partial h_{t-1}`, as is right
 for rows; its results are columns, for which the transposed Jacobian stands in front.
 
-A Jacobian is measured column by column, without a loss. What dropout keeps is chance: its mask is
+A Jacobian is measured column by column, without a loss. A ReLU is measured where its argument is
+not near 0, and its sign is drawn in the exact check. What dropout keeps is chance: its mask is
 read off the layer, and the rest of the check takes it as given.
 
 The losses of style transfer and the layers of words are defined as sums over elements: there the

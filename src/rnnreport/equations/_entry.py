@@ -15,7 +15,7 @@ from rnnreport.proof import ExactTensor, Field, relative_residual
 BAR = 1e-12
 """The largest relative residual with which an equation counts as proven in float64."""
 
-Page = Literal["rnn", "lstm", "temporal", "attention", "glove", "text", "style"]
+Page = Literal["rnn", "lstm", "gru", "temporal", "attention", "glove", "text", "style"]
 Verdict = Literal["right", "sloppy", "wrong", "conditional"]
 
 P = TypeVar("P")
@@ -98,7 +98,7 @@ class Equation(Generic[P, Z]):
         a letter and a number.
     title : str
         What the equation gives, in plain words.
-    page : {"rnn", "lstm", "temporal", "attention", "glove", "text", "style"}
+    page : {"rnn", "lstm", "gru", "temporal", "attention", "glove", "text", "style"}
         The page that derives it.
     statement : str
         The right form, in LaTeX, on one line.

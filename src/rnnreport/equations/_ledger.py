@@ -15,6 +15,7 @@ from rnnreport.equations._dropout import DROPOUT
 from rnnreport.equations._elements import ATTENTION_ELEMENTS, LSTM_ELEMENTS, RNN_ELEMENTS
 from rnnreport.equations._entry import Equation, Residual, Sizes, worst
 from rnnreport.equations._glove import GLOVE
+from rnnreport.equations._gru import GRU
 from rnnreport.equations._jacobians import JACOBIANS
 from rnnreport.equations._lstm import LSTM
 from rnnreport.equations._pooling import POOLING
@@ -32,7 +33,7 @@ _LETTERED: tuple[Equation[Any, Any], ...] = (
     *POOLING,
     *STYLE,
 )
-_OWN: tuple[Equation[Any, Any], ...] = (*ATTENTION, *DROPOUT, *JACOBIANS, *_LETTERED)
+_OWN: tuple[Equation[Any, Any], ...] = (*ATTENTION, *DROPOUT, *JACOBIANS, *GRU, *_LETTERED)
 
 SOURCE_NUMBERS = tuple(entry.number for entry in _SOURCE)
 """The numbers of the source's equations, in order."""
@@ -66,7 +67,7 @@ def equation(number: int | str) -> Equation[Any, Any]:
     """
     if str(number) not in LEDGER:
         raise ValueError(
-            f"number must be that of an equation, {SOURCE_NUMBERS[0]} to {JACOBIANS[-1].number} "
+            f"number must be that of an equation, {SOURCE_NUMBERS[0]} to {GRU[-1].number} "
             f"or one of {', '.join(entry.number for entry in _LETTERED)}, got {number!r}"
         )
     return LEDGER[str(number)]

@@ -64,14 +64,30 @@ def _cell(gates: int, s: PairSizes) -> dict[str, Tensor]:
     return {"Wx": _shape(s.D, width), "Wh": _shape(s.H, width), "b": _shape(width)}
 
 
-def _rnn_step(s: PairSizes) -> Pair:
+def _rnn_step(s: PairSizes, nonlinearity: str = "tanh") -> Pair:
+    def forward(*arguments: Tensor) -> Any:
+        return layers.rnn_step_forward(*arguments, nonlinearity=nonlinearity)
+
     inputs = {"x": _shape(s.N, s.D), "prev_h": _shape(s.N, s.H), **_cell(1, s)}
-    return Pair(inputs, layers.rnn_step_forward, layers.rnn_step_backward)
+    return Pair(inputs, forward, layers.rnn_step_backward)
 
 
-def _rnn(s: PairSizes) -> Pair:
+def _rnn(s: PairSizes, nonlinearity: str = "tanh") -> Pair:
+    def forward(*arguments: Tensor) -> Any:
+        return layers.rnn_forward(*arguments, nonlinearity=nonlinearity)
+
     inputs = {"x": _shape(s.T, s.N, s.D), "h0": _shape(s.N, s.H), **_cell(1, s)}
-    return Pair(inputs, layers.rnn_forward, layers.rnn_backward)
+    return Pair(inputs, forward, layers.rnn_backward)
+
+
+def _gru_step(s: PairSizes) -> Pair:
+    inputs = {"x": _shape(s.N, s.D), "prev_h": _shape(s.N, s.H), **_cell(3, s)}
+    return Pair(inputs | {"bh": _shape(s.H)}, layers.gru_step_forward, layers.gru_step_backward)
+
+
+def _gru(s: PairSizes) -> Pair:
+    inputs = {"x": _shape(s.T, s.N, s.D), "h0": _shape(s.N, s.H), **_cell(3, s)}
+    return Pair(inputs | {"bh": _shape(s.H)}, layers.gru_forward, layers.gru_backward)
 
 
 def _lstm_step(s: PairSizes) -> Pair:
@@ -94,33 +110,79 @@ def _lstm(s: PairSizes) -> Pair:
     return Pair(inputs | {"c0": _shape(s.N, s.H)}, forward, backward)
 
 
+def _projection(s: PairSizes) -> dict[str, Tensor]:
+    """Return weights of a projected LSTM, whose state has one element more than its cell."""
+    cell = _cell(4, s) | {"Wh": _shape(s.H + 1, 4 * s.H)}
+    return cell | {"Wp": _shape(s.H, s.H + 1)}
+
+
+def _projected_lstm_step(s: PairSizes) -> Pair:
+    states = {"prev_h": _shape(s.N, s.H + 1), "prev_c": _shape(s.N, s.H)}
+    inputs = {"x": _shape(s.N, s.D), **states, **_projection(s)}
+    return Pair(inputs, layers.projected_lstm_step_forward, layers.projected_lstm_step_backward)
+
+
+def _projected_lstm(s: PairSizes) -> Pair:
+    """Read the last cell state too."""
+
+    def forward(*arguments: Tensor) -> tuple[Tensor, Tensor, layers.ProjectedLSTMCache]:
+        h, cache = layers.projected_lstm_forward(*arguments)
+        return h, cache.c[-1], cache
+
+    def backward(dh: Tensor, dc_T: Tensor, cache: layers.ProjectedLSTMCache) -> Any:
+        return layers.projected_lstm_backward(dh, cache, dc_T=dc_T)
+
+    inputs = {"x": _shape(s.T, s.N, s.D), "h0": _shape(s.N, s.H + 1), **_projection(s)}
+    return Pair(inputs | {"c0": _shape(s.N, s.H)}, forward, backward)
+
+
 def _packing(s: PairSizes) -> tuple[int, ...]:
     """How many sequences run at each step: one fewer from step to step, while there are some."""
     return tuple(max(1, s.N - step) for step in range(s.T))
 
 
-def _packed_rnn(s: PairSizes, rows: bool = False) -> Pair:
+def _packed(
+    s: PairSizes,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    inputs: Mapping[str, Tensor],
+    *,
+    rows: bool = False,
+    **options: str,
+) -> Pair:
+    """Make the pair of a packed layer; with `rows`, its steps share two inputs."""
     sizes = _packing(s)
     count = sum(sizes)
     shared = _whole(2, count) if rows else None
 
-    def forward(x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> Any:
-        return layers.packed_rnn_forward(x, h0, Wx, Wh, b, sizes, rows=shared)
+    def packed(*arguments: Tensor) -> Any:
+        return forward(*arguments, sizes, rows=shared, **options)
 
-    inputs = {"x": _shape(2 if rows else count, s.D), "h0": _shape(s.N, s.H), **_cell(1, s)}
-    return Pair(inputs, forward, layers.packed_rnn_backward)
+    return Pair({"x": _shape(2 if rows else count, s.D), **inputs}, packed, backward)
+
+
+def _packed_rnn(s: PairSizes, rows: bool = False, nonlinearity: str = "tanh") -> Pair:
+    layer = layers.packed_rnn_forward, layers.packed_rnn_backward
+    inputs = {"h0": _shape(s.N, s.H), **_cell(1, s)}
+    return _packed(s, *layer, inputs, rows=rows, nonlinearity=nonlinearity)
+
+
+def _packed_gru(s: PairSizes, rows: bool = False) -> Pair:
+    layer = layers.packed_gru_forward, layers.packed_gru_backward
+    inputs = {"h0": _shape(s.N, s.H), **_cell(3, s), "bh": _shape(s.H)}
+    return _packed(s, *layer, inputs, rows=rows)
 
 
 def _packed_lstm(s: PairSizes, rows: bool = False) -> Pair:
-    sizes = _packing(s)
-    count = sum(sizes)
-    shared = _whole(2, count) if rows else None
+    layer = layers.packed_lstm_forward, layers.packed_lstm_backward
+    inputs = {"h0": _shape(s.N, s.H), **_cell(4, s), "c0": _shape(s.N, s.H)}
+    return _packed(s, *layer, inputs, rows=rows)
 
-    def forward(x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, c0: Tensor) -> Any:
-        return layers.packed_lstm_forward(x, h0, Wx, Wh, b, c0, sizes, rows=shared)
 
-    inputs = {"x": _shape(2 if rows else count, s.D), "h0": _shape(s.N, s.H), **_cell(4, s)}
-    return Pair(inputs | {"c0": _shape(s.N, s.H)}, forward, layers.packed_lstm_backward)
+def _packed_projected_lstm(s: PairSizes, rows: bool = False) -> Pair:
+    layer = layers.packed_projected_lstm_forward, layers.packed_projected_lstm_backward
+    inputs = {"h0": _shape(s.N, s.H + 1), **_projection(s), "c0": _shape(s.N, s.H)}
+    return _packed(s, *layer, inputs, rows=rows)
 
 
 def _attention(s: PairSizes) -> Pair:
@@ -219,10 +281,21 @@ PAIRS: Mapping[str, Callable[[PairSizes], Pair]] = {
     "RNN, sequence": _rnn,
     "RNN, packed": _packed_rnn,
     "RNN, packed, shared inputs": lambda s: _packed_rnn(s, rows=True),
+    "RNN with ReLU, one step": lambda s: _rnn_step(s, "relu"),
+    "RNN with ReLU, sequence": lambda s: _rnn(s, "relu"),
+    "RNN with ReLU, packed": lambda s: _packed_rnn(s, nonlinearity="relu"),
     "LSTM, one step": _lstm_step,
     "LSTM, sequence": _lstm,
     "LSTM, packed": _packed_lstm,
     "LSTM, packed, shared inputs": lambda s: _packed_lstm(s, rows=True),
+    "GRU, one step": _gru_step,
+    "GRU, sequence": _gru,
+    "GRU, packed": _packed_gru,
+    "GRU, packed, shared inputs": lambda s: _packed_gru(s, rows=True),
+    "projected LSTM, one step": _projected_lstm_step,
+    "projected LSTM, sequence": _projected_lstm,
+    "projected LSTM, packed": _packed_projected_lstm,
+    "projected LSTM, packed, shared inputs": lambda s: _packed_projected_lstm(s, rows=True),
     "attention": _attention,
     "LSTM with attention, one step": _attention_lstm_step,
     "LSTM with attention, sequence": _attention_lstm,

@@ -24,6 +24,7 @@ from rnnreport import proof
 from rnnreport.equations._entry import Sizes, unknowns
 
 GATES = ("f", "i", "c", "o")
+GRU_GATES = ("r", "z", "n")
 
 Gates = Mapping[str, Tensor]
 
@@ -50,6 +51,18 @@ class RNNStep(Step):
 
 
 @dataclass(frozen=True)
+class GRUStep(Step):
+    """One GRU step; `q` is what the reset gate multiplies."""
+
+    W_x: Gates
+    W_h: Gates
+    q: Tensor
+    r: Tensor
+    z: Tensor
+    n: Tensor
+
+
+@dataclass(frozen=True)
 class LSTMStep(Step):
     """One LSTM step; `dc` is ∂L/∂c_t or [∂L/∂c_t]new, as `dh` is for h_t."""
 
@@ -63,6 +76,14 @@ class LSTMStep(Step):
     c: Tensor
     tanh_c: Tensor
     dc: Tensor
+
+
+@dataclass(frozen=True)
+class ProjectedStep(LSTMStep):
+    """One LSTM step whose state is W_p y_t."""
+
+    W_p: Tensor
+    y: Tensor
 
 
 @dataclass(frozen=True)
@@ -161,47 +182,27 @@ class Problem(ABC, Generic[S]):
 
 
 @dataclass(frozen=True)
-class RNNProblem(Problem[RNNStep]):
-    """h_t = tanh(W_x x_t + W_h h_{t−1} + b)."""
+class StateProblem(Problem[S]):
+    """A recurrence whose only state is h_t."""
 
-    W_x: Tensor  # (m, d)
-    W_h: Tensor  # (m, m)
-    b: Tensor  # (m,)
+    @abstractmethod
+    def next(self, x: Tensor, h_prev: Tensor) -> Tensor:
+        """h_t."""
 
-    @classmethod
-    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
-        """Draw every tensor of the problem."""
-        T, d, m = sizes
-        uniform = _uniform(generator)
-        return cls(
-            x=uniform(T, d, bound=2),
-            h_0=uniform(m, bound=2),
-            u=uniform(T, m, bound=2),
-            s=uniform(T, m, bound=2),
-            W_x=uniform(m, d, bound=d**-0.5),
-            W_h=uniform(m, m, bound=m**-0.5),
-            b=uniform(m, bound=1),
-        )
+    @abstractmethod
+    def step(self, t: int, dh: Tensor) -> S:
+        """Step t, with what reaches h_t."""
 
     def states(self) -> list[Tensor]:
         """h_0, …, h_T."""
         h = [self.h_0]
         for x in self.x:
-            h.append(torch.tanh(self.W_x @ x + self.W_h @ h[-1] + self.b))
+            h.append(self.next(x, h[-1]))
         return h
 
     def loss(self) -> Tensor:
         """L = Σ_t ℓ_t(h_t)."""
         return _read(self.states()[1:], self.u, self.s)
-
-    def before(self) -> Tensor:
-        """z_t of a problem of one step."""
-        return self.W_x @ self.x[0] + self.W_h @ self.h_0 + self.b
-
-    def derivative_before(self) -> Tensor:
-        """∂L/∂z_t in a problem of one step."""
-        one = self.complex
-        return proof.gradient(lambda z: _read([torch.tanh(z)], one.u, one.s), self.before())
 
     def tail(self, t: int) -> Self:
         """Return steps t + 1 to T alone, started in h_t."""
@@ -227,21 +228,161 @@ class RNNProblem(Problem[RNNStep]):
 
         return [gradient(t) for t in range(self.T + 1)]
 
-    def _steps(self, dh: Sequence[Tensor]) -> list[RNNStep]:
-        return [
-            RNNStep(self.x[t - 1], self.h[t - 1], self.h[t], dh[t], self.W_x, self.W_h)
-            for t in range(1, self.T + 1)
-        ]
-
     @cached_property
-    def steps(self) -> Sequence[RNNStep]:
+    def steps(self) -> Sequence[S]:
         """Steps 1 to T with the direct ∂L/∂h_t."""
-        return self._steps(self.dh)
+        return [self.step(t, self.dh[t]) for t in range(1, self.T + 1)]
 
     @cached_property
-    def new_steps(self) -> Sequence[RNNStep]:
+    def new_steps(self) -> Sequence[S]:
         """Steps 1 to T with [∂L/∂h_t]new."""
-        return self._steps(self.new_dh)
+        return [self.step(t, self.new_dh[t]) for t in range(1, self.T + 1)]
+
+
+@dataclass(frozen=True)
+class RNNProblem(StateProblem[RNNStep]):
+    """h_t = tanh(W_x x_t + W_h h_{t−1} + b)."""
+
+    W_x: Tensor  # (m, d)
+    W_h: Tensor  # (m, m)
+    b: Tensor  # (m,)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem."""
+        T, d, m = sizes
+        uniform = _uniform(generator)
+        return cls(
+            x=uniform(T, d, bound=2),
+            h_0=uniform(m, bound=2),
+            u=uniform(T, m, bound=2),
+            s=uniform(T, m, bound=2),
+            W_x=uniform(m, d, bound=d**-0.5),
+            W_h=uniform(m, m, bound=m**-0.5),
+            b=uniform(m, bound=1),
+        )
+
+    @staticmethod
+    def nonlinearity(z: Tensor) -> Tensor:
+        """Return tanh(z)."""
+        return torch.tanh(z)
+
+    def next(self, x: Tensor, h_prev: Tensor) -> Tensor:
+        """h_t."""
+        return self.nonlinearity(self.W_x @ x + self.W_h @ h_prev + self.b)
+
+    def step(self, t: int, dh: Tensor) -> RNNStep:
+        """Step t, with what reaches h_t."""
+        return RNNStep(self.x[t - 1], self.h[t - 1], self.h[t], dh, self.W_x, self.W_h)
+
+    def before(self) -> Tensor:
+        """z_t of a problem of one step."""
+        return self.W_x @ self.x[0] + self.W_h @ self.h_0 + self.b
+
+    def derivative_before(self) -> Tensor:
+        """∂L/∂z_t in a problem of one step."""
+        one = self.complex
+        return proof.gradient(lambda z: _read([self.nonlinearity(z)], one.u, one.s), self.before())
+
+
+@dataclass(frozen=True)
+class ReLUProblem(RNNProblem):
+    """The RNN with h_t = max(0, z_t), whose derivative at z_t depends on the sign of z_t alone.
+
+    That sign is drawn, and no z_t is near 0: the first element of x_t is large and changes its sign
+    from step to step, and it moves neighbouring elements of z_t in opposite directions. So at each
+    step others are above 0, and before the first one h_0 is where h_1 is not.
+    """
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem."""
+        T, d, m = sizes
+        uniform = _uniform(generator)
+        sides, turns = 1.0 - 2 * (torch.arange(m) % 2), 1.0 - 2 * (torch.arange(T) % 2)
+        x, W_x = uniform(T, d, bound=0.5), uniform(m, d, bound=0.5 / d)
+        x[:, 0] = turns * (1.5 + uniform(T, bound=0.5))
+        W_x[:, 0] = sides * (2.5 + uniform(m, bound=0.5))
+        return cls(
+            x=x,
+            h_0=-sides * (1.5 + uniform(m, bound=0.5)),
+            u=uniform(T, m, bound=2),
+            s=uniform(T, m, bound=2),
+            W_x=W_x,
+            W_h=uniform(m, m, bound=0.125 / m),
+            b=uniform(m, bound=0.25),
+        )
+
+    @staticmethod
+    def nonlinearity(z: Tensor) -> Tensor:
+        """max(0, z); of complex numbers, by the sign of the real part."""
+        return z * (z.real > 0)
+
+
+@dataclass(frozen=True)
+class GRUProblem(StateProblem[GRUStep]):
+    """r, z = σ(z_t) of each gate, q = W_h h_{t−1} + b_h, n = tanh(W_x x_t + b + r ⊙ q).
+
+    Then h_t = (1 − z) ⊙ n + z ⊙ h_{t−1}.
+    """
+
+    W_x: Gates  # of each gate (m, d)
+    W_h: Gates  # of each gate (m, m)
+    b: Gates  # of each gate (m,)
+    b_h: Tensor  # (m,)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem."""
+        T, d, m = sizes
+        uniform = _uniform(generator)
+        return cls(
+            x=uniform(T, d, bound=2),
+            h_0=uniform(m, bound=2),
+            u=uniform(T, m, bound=2),
+            s=uniform(T, m, bound=2),
+            W_x={gate: uniform(m, d, bound=d**-0.5) for gate in GRU_GATES},
+            W_h={gate: uniform(m, m, bound=m**-0.5) for gate in GRU_GATES},
+            b={gate: uniform(m, bound=1) for gate in GRU_GATES},
+            b_h=uniform(m, bound=1),
+        )
+
+    def before(self, x: Tensor, h_prev: Tensor) -> dict[str, Tensor]:
+        """z^r_t, z^z_t, q_t, and what the input adds to z^n_t (key ``"n"``)."""
+        z = {gate: self.W_x[gate] @ x + self.b[gate] for gate in GRU_GATES}
+        z |= {gate: z[gate] + self.W_h[gate] @ h_prev for gate in ("r", "z")}
+        return z | {"q": self.W_h["n"] @ h_prev + self.b_h}
+
+    @staticmethod
+    def values(z: Gates) -> dict[str, Tensor]:
+        """q_t, r_t, z_t and n_t."""
+        r = _sigma(z["r"])
+        return {"q": z["q"], "r": r, "z": _sigma(z["z"]), "n": torch.tanh(z["n"] + r * z["q"])}
+
+    @staticmethod
+    def state(values: Gates, h_prev: Tensor) -> Tensor:
+        """h_t of these values."""
+        return (1 - values["z"]) * values["n"] + values["z"] * h_prev
+
+    def next(self, x: Tensor, h_prev: Tensor) -> Tensor:
+        """h_t."""
+        return self.state(self.values(self.before(x, h_prev)), h_prev)
+
+    def derivative_before(self, name: str) -> Tensor:
+        """∂L/∂z_t of a gate, or ∂L/∂q_t, in a problem of one step: that alone is varied."""
+        one = self.complex
+        z = one.before(one.x[0], one.h_0)
+
+        def loss(value: Tensor) -> Tensor:
+            return _read([self.state(self.values({**z, name: value}), one.h_0)], one.u, one.s)
+
+        return proof.gradient(loss, z[name].real.contiguous())
+
+    def step(self, t: int, dh: Tensor) -> GRUStep:
+        """Step t, with what reaches h_t."""
+        x, h_prev = self.x[t - 1], self.h[t - 1]
+        values = self.values(self.before(x, h_prev))
+        return GRUStep(x, h_prev, self.h[t], dh, self.W_x, self.W_h, **values)
 
 
 @dataclass(frozen=True)
@@ -275,8 +416,7 @@ class GatedProblem(Problem[L]):
         """f_t, i_t, c̃_t (key ``"c"``) and o_t."""
         return self.values(self.before(x, h_prev))
 
-    @staticmethod
-    def state(gates: Gates, c_prev: Tensor) -> tuple[Tensor, Tensor]:
+    def state(self, gates: Gates, c_prev: Tensor) -> tuple[Tensor, Tensor]:
         """h_t and c_t of the gates' values."""
         c = gates["f"] * c_prev + gates["i"] * gates["c"]
         return gates["o"] * torch.tanh(c), c
@@ -357,7 +497,7 @@ class GatedProblem(Problem[L]):
         gates = one.gates(one.x[0], one.h_0)
 
         def loss(value: Tensor) -> Tensor:
-            h, c = self.state({**gates, gate: value}, one.c_0)
+            h, c = one.state({**gates, gate: value}, one.c_0)
             return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
 
         return proof.gradient(loss, gates[gate].real.contiguous())
@@ -381,7 +521,7 @@ class GatedProblem(Problem[L]):
         z = one.before(one.x[0], one.h_0)
 
         def loss(value: Tensor) -> Tensor:
-            h, c = self.state(self.values({**z, gate: value}), one.c_0)
+            h, c = one.state(one.values({**z, gate: value}), one.c_0)
             return _read([h], one.u, one.s) + _read([c], one.u_c, one.s_c)
 
         return proof.gradient(loss, z[gate].real.contiguous())
@@ -433,6 +573,45 @@ class LSTMProblem(GatedProblem[LSTMStep]):
     def step(self, t: int, dh: Tensor, dc: Tensor) -> LSTMStep:
         """Step t, with what reaches h_t and c_t."""
         return LSTMStep(**self._lstm(t, dh, dc))
+
+
+@dataclass(frozen=True)
+class ProjectedProblem(GatedProblem[ProjectedStep]):
+    """An LSTM whose state is h_t = W_p y_t with y_t = o ⊙ tanh(c_t)."""
+
+    W_p: Tensor  # (p, m)
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, sizes: Sizes) -> Self:
+        """Draw every tensor of the problem; the state has 1 to 3 elements."""
+        T, _, m = sizes
+        p = int(1 + torch.randint(3, (), generator=generator))
+        uniform = _uniform(generator)
+        return cls(
+            **_gated(generator, sizes)
+            | {
+                "h_0": uniform(p, bound=2),
+                "u": uniform(T, p, bound=2),
+                "s": uniform(T, p, bound=2),
+                "W_h": {gate: uniform(m, p, bound=p**-0.5) for gate in GATES},
+                "W_p": uniform(p, m, bound=m**-0.5),
+            }
+        )
+
+    def state(self, gates: Gates, c_prev: Tensor) -> tuple[Tensor, Tensor]:
+        """h_t and c_t of the gates' values."""
+        y, c = super().state(gates, c_prev)
+        return self.W_p @ y, c
+
+    def derivative_projected(self) -> Tensor:
+        """∂L/∂y_t in a problem of one step: y_t is varied, c_t is not."""
+        one = self.complex
+        return proof.gradient(lambda y: _read([one.W_p @ y], one.u, one.s), self.steps[0].y)
+
+    def step(self, t: int, dh: Tensor, dc: Tensor) -> ProjectedStep:
+        """Step t, with what reaches h_t and c_t."""
+        values = self._lstm(t, dh, dc)
+        return ProjectedStep(**values, W_p=self.W_p, y=values["o"] * values["tanh_c"])
 
 
 @dataclass(frozen=True)

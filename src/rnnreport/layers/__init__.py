@@ -1,9 +1,9 @@
 """Layers as pairs of pure functions: ``forward -> (out, cache)``, ``backward(dout, cache)``.
 
-Sequences are time first, ``(T, N, D)``. LSTM gates are packed ``f, i, c̃, o`` along the last axis. A
-result has the dtype and device of the arguments: float32 or float64 on CPU and CUDA, complex128 on
-the CPU. There the formulas are continued analytically (no conjugation), so that the complex step
-can check a derivative. No argument is changed.
+Sequences are time first, ``(T, N, D)``. LSTM gates are packed ``f, i, c̃, o`` along the last axis,
+those of a GRU ``r, z, n``. A result has the dtype and device of the arguments: float32 or float64
+on CPU and CUDA, complex128 on the CPU. There the formulas are continued analytically (no
+conjugation), so that the complex step can check a derivative. No argument is changed.
 """
 
 from rnnreport.layers._attention import (
@@ -19,7 +19,15 @@ from rnnreport.layers._attention import (
 )
 from rnnreport.layers._dropout import DropoutCache, dropout_backward, dropout_forward
 from rnnreport.layers._glove import Cooccurrences, cooccurrences, glove_loss
-from rnnreport.layers._jacobians import lstm_step_jacobian, rnn_step_jacobian
+from rnnreport.layers._gru import (
+    GRUCache,
+    GRUStepCache,
+    gru_backward,
+    gru_forward,
+    gru_step_backward,
+    gru_step_forward,
+)
+from rnnreport.layers._jacobians import gru_step_jacobian, lstm_step_jacobian, rnn_step_jacobian
 from rnnreport.layers._lstm import (
     LSTMCache,
     LSTMStepCache,
@@ -29,10 +37,16 @@ from rnnreport.layers._lstm import (
     lstm_step_forward,
 )
 from rnnreport.layers._packed import (
+    PackedGRUCache,
     PackedLSTMCache,
+    PackedProjectedLSTMCache,
     PackedRNNCache,
+    packed_gru_backward,
+    packed_gru_forward,
     packed_lstm_backward,
     packed_lstm_forward,
+    packed_projected_lstm_backward,
+    packed_projected_lstm_forward,
     packed_rnn_backward,
     packed_rnn_forward,
 )
@@ -44,6 +58,14 @@ from rnnreport.layers._pooling import (
     max_pool_backward,
     max_pool_forward,
     sigmoid_loss,
+)
+from rnnreport.layers._projected import (
+    ProjectedLSTMCache,
+    ProjectedLSTMStepCache,
+    projected_lstm_backward,
+    projected_lstm_forward,
+    projected_lstm_step_backward,
+    projected_lstm_step_forward,
 )
 from rnnreport.layers._rnn import (
     RNNCache,
@@ -76,11 +98,17 @@ __all__ = [
     "Cooccurrences",
     "DropoutCache",
     "EmbeddingBagCache",
+    "GRUCache",
+    "GRUStepCache",
     "LSTMCache",
     "LSTMStepCache",
     "MaxPoolCache",
+    "PackedGRUCache",
     "PackedLSTMCache",
+    "PackedProjectedLSTMCache",
     "PackedRNNCache",
+    "ProjectedLSTMCache",
+    "ProjectedLSTMStepCache",
     "RNNCache",
     "RNNStepCache",
     "TemporalFCCache",
@@ -99,6 +127,11 @@ __all__ = [
     "embedding_bag_forward",
     "glove_loss",
     "gram_matrix",
+    "gru_backward",
+    "gru_forward",
+    "gru_step_backward",
+    "gru_step_forward",
+    "gru_step_jacobian",
     "lstm_backward",
     "lstm_forward",
     "lstm_step_backward",
@@ -106,10 +139,18 @@ __all__ = [
     "lstm_step_jacobian",
     "max_pool_backward",
     "max_pool_forward",
+    "packed_gru_backward",
+    "packed_gru_forward",
     "packed_lstm_backward",
     "packed_lstm_forward",
+    "packed_projected_lstm_backward",
+    "packed_projected_lstm_forward",
     "packed_rnn_backward",
     "packed_rnn_forward",
+    "projected_lstm_backward",
+    "projected_lstm_forward",
+    "projected_lstm_step_backward",
+    "projected_lstm_step_forward",
     "rnn_backward",
     "rnn_forward",
     "rnn_step_backward",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rnnreport.layers._gru import GRUStepCache
 from rnnreport.layers._lstm import LSTMStepCache
-from rnnreport.layers._rnn import RNNStepCache
+from rnnreport.layers._rnn import RNNStepCache, slopes
 
 
 @torch.no_grad()
@@ -15,7 +16,8 @@ def rnn_step_jacobian(cache: RNNStepCache) -> Tensor:
 
     .. math:: \frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1 - h_t \odot h_t)\, W_h
 
-    Here as on the page, with columns: `Wh` is the transpose of this :math:`W_h`. Equation (60).
+    Here as on the page, with columns: `Wh` is the transpose of this :math:`W_h`. Equation (60); for
+    a ReLU the diagonal holds 1 where it lets through, and else 0.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ def rnn_step_jacobian(cache: RNNStepCache) -> Tensor:
     Tensor, shape (N, H, H)
         At ``[n, i, j]`` the derivative of ``next_h[n, i]`` by ``prev_h[n, j]``.
     """
-    return _rows(1 - cache.next_h * cache.next_h, cache.Wh)  # (60)
+    return _rows(slopes(cache.next_h, cache.nonlinearity), cache.Wh)  # (60), of tanh
 
 
 @torch.no_grad()
@@ -61,6 +63,33 @@ def lstm_step_jacobian(cache: LSTMStepCache) -> tuple[Tensor, Tensor, Tensor, Te
     dh_dc = torch.diag_embed(slope * f)  # (63)
     dh_dh = _rows(tanh_c * o * (1 - o), Wo) + slope[:, :, None] * dc_dh  # (64)
     return dh_dh, dh_dc, dc_dh, dc_dc
+
+
+@torch.no_grad()
+def gru_step_jacobian(cache: GRUStepCache) -> Tensor:
+    """Differentiate every element of a GRU's state by every element of the one before.
+
+    Equation (79).
+
+    Parameters
+    ----------
+    cache : GRUStepCache
+        From :func:`gru_step_forward`.
+
+    Returns
+    -------
+    Tensor, shape (N, H, H)
+        At ``[n, i, j]`` the derivative of ``next_h[n, i]`` by ``prev_h[n, j]``.
+    """
+    _, prev_h, _, Wh, q, r, z, n = cache
+    Wr, Wz, Wn = Wh.chunk(3, dim=1)  # each (H, H)
+    slope = (1 - z) * (1 - n * n)  # of h_t in the argument of the candidate's tanh
+    return (  # (79)
+        torch.diag_embed(z)
+        + _rows(slope * r, Wn)
+        + _rows(slope * q * r * (1 - r), Wr)
+        + _rows((prev_h - n) * z * (1 - z), Wz)
+    )
 
 
 def _rows(factor: Tensor, W: Tensor) -> Tensor:
