@@ -29,6 +29,7 @@ from rnnreport.equations import (
     Sizes,
     WordSizes,
     _ledger,
+    bound_text,
     check,
     check_exactly,
     corrections,
@@ -718,6 +719,14 @@ def test_mistake_that_escapes_fails_its_row(whole: LedgerTable) -> None:
 )
 def test_number_text(value: float, text: str) -> None:
     assert number_text(value) == text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(8.61e-51, "8.7 × 10⁻⁵¹"), (1.01e-60, "1.1 × 10⁻⁶⁰"), (9.91e-60, "10⁻⁵⁹"), (0.0, "0")],
+)
+def test_a_bound_is_rounded_up(value: float, text: str) -> None:
+    assert bound_text(value) == text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @pytest.mark.parametrize("number", [0, 87, -1, "N0", "N", "n1", "T1", ""])

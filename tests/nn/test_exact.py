@@ -9,8 +9,10 @@ import pytest
 import torch
 from problems import draw
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from rnnreport import layers, nn
+from rnnreport.layers._products import state_weights_gradient
 from rnnreport.proof import prove_autograd
 
 LENGTHS = torch.tensor([2, 1])
@@ -29,6 +31,16 @@ MODULES: list[tuple[torch.nn.Module, tuple[Any, ...]]] = [
     (module(nn.LSTM), (draw(0, T, N, D),)),
     (module(nn.LSTM, batch_first=True), (draw(0, N, T, D),)),
     (module(nn.LSTM, bias=False), (draw(0, T, D),)),
+    (module(nn.LSTM, proj_size=2), (draw(0, 2, N, D),)),
+    (module(nn.LSTM, proj_size=2, bias=False), (draw(0, 2, N, D),)),
+    (module(nn.LSTM, num_layers=2, bidirectional=True), (draw(0, 2, N, D),)),
+    (module(nn.GRU), (draw(0, T, N, D), draw(1, 1, N, H))),
+    (module(nn.GRU, bias=False, bidirectional=True), (draw(0, 2, N, D),)),
+    (module(nn.RNN, nonlinearity="relu"), (draw(0, T, N, D),)),
+    (module(nn.RNNCell), (draw(0, N, D), draw(1, N, H))),
+    (module(nn.RNNCell, nonlinearity="relu"), (draw(0, N, D),)),
+    (module(nn.GRUCell), (draw(0, N, D), draw(1, N, H))),
+    (module(nn.LSTMCell), (draw(0, N, D),)),
 ]
 
 
@@ -47,6 +59,20 @@ def test_states_of_lstm_are_differentiated_by() -> None:
 
     inputs = {"x": draw(0, T, N, D), "h": draw(1, 1, N, H), "c": draw(2, 1, N, H)}
     assert prove_autograd(function, inputs | weights)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_packed_sequences_are_proven(kind: type[torch.nn.Module]) -> None:
+    layer = module(kind, bidirectional=True)
+    sizes = torch.tensor([3, 2, 1])
+    for parameter in layer.parameters():
+        parameter.requires_grad_(False)
+
+    def function(x: Tensor) -> Any:
+        output, state = layer(PackedSequence(x, sizes))
+        return output.data, state
+
+    assert prove_autograd(function, {"x": draw(0, 6, D)})
 
 
 def test_attention_lstm_is_proven() -> None:
@@ -103,13 +129,10 @@ def test_rounding_in_a_function_refutes(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_swapped_gates_refute(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = layers.lstm_backward
-
-    def swapped(*given: Any, **more: Any) -> tuple[Tensor, ...]:
-        dx, dh0, dWx, dWh, db, dc0 = right(*given, **more)
-        return dx, dh0, dWx, dWh.flip(1), db, dc0
-
-    monkeypatch.setattr("rnnreport.nn._recurrent.lstm_backward", swapped)
+    monkeypatch.setattr(
+        "rnnreport.nn._recurrences.state_weights_gradient",
+        lambda *given: state_weights_gradient(*given).flip(1),
+    )
     assert prove_autograd(*MODULES[3]).wrong == ("weight_hh_l0",)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,20 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problems import seeds, sizes
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
+from torch.utils._pytree import tree_leaves
 
 from rnnreport import nn
 
-PAIRS = [(nn.RNN, torch.nn.RNN), (nn.LSTM, torch.nn.LSTM)]
+MODULES = ("RNN", "GRU", "LSTM")
+CELLS = ("RNNCell", "GRUCell", "LSTMCell")
 Module = torch.nn.RNNBase
 
 
-def twins(pair: tuple[Any, Any], seed: int, *args: Any, **options: Any) -> tuple[Module, Module]:
-    """Both modules, built from the same seed."""
+def twins(name: str, seed: int, *args: Any, **options: Any) -> tuple[Any, Any]:
+    """Ours and torch's module, built from the same seed."""
     modules = []
-    for make in pair:
+    for package in (nn, torch.nn):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            modules.append(make(*args, dtype=torch.float64, **options))
+            modules.append(getattr(package, name)(*args, **({"dtype": torch.float64} | options)))
     return modules[0], modules[1]
 
 
@@ -33,85 +36,153 @@ def flat(state: Tensor | tuple[Tensor, Tensor]) -> list[Tensor]:
 
 
 def close(actual: Tensor | None, expected: Tensor | None) -> None:
-    assert actual is not None
-    assert expected is not None
-    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+    assert (actual is None) == (expected is None)
+    if actual is not None:
+        torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+def results(module: Any, *arguments: Any, seed: int = 0) -> list[Tensor | None]:
+    """Outputs, and gradients of all tensors and parameters, from fresh leaves."""
+    leaves: list[Tensor] = []
+
+    def fresh(value: Any) -> Any:
+        if isinstance(value, tuple) and not isinstance(value, PackedSequence):
+            return tuple(map(fresh, value))
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            return value
+        leaves.append(value.detach().clone().requires_grad_())
+        return leaves[-1]
+
+    def given(value: Any) -> Any:
+        if isinstance(value, PackedSequence):
+            return PackedSequence(fresh(value.data), *value[1:])
+        return fresh(value)
+
+    module.zero_grad()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of dropout
+        returned = module(*map(given, arguments))
+        outputs = [each for each in tree_leaves(returned) if isinstance(each, Tensor)]
+        outputs = [each for each in outputs if each.requires_grad]
+        generator = torch.Generator().manual_seed(seed)
+        weights = [torch.randn(o.shape, generator=generator, dtype=o.dtype) for o in outputs]
+    loss = sum((w * o.sin()).sum() for w, o in zip(weights, outputs, strict=True))
+    assert isinstance(loss, Tensor)
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = [each.grad for each in (*leaves, *module.parameters())]
+    return [*(each.detach() for each in outputs), *gradients]
+
+
+def same(pair: tuple[Any, Any], *arguments: Any) -> None:
+    ours, theirs = (results(module, *arguments) for module in pair)
+    for mine, other in zip(ours, theirs, strict=True):
+        close(mine, other)
+
+
+def draws(seed: int) -> Callable[..., Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", MODULES)
 @given(
     T=sizes,
     N=st.one_of(st.none(), sizes),
     D=sizes,
     H=sizes,
+    layers=st.integers(1, 3),
+    projection=st.booleans(),
+    relu=st.booleans(),
+    dropout=st.sampled_from([0.0, 0.4, 1.0]),
+    flags=st.tuples(*[st.booleans()] * 4),
     seed=seeds,
-    batch_first=st.booleans(),
-    bias=st.booleans(),
-    with_state=st.booleans(),
 )
 def test_outputs_and_gradients_are_those_of_torch(
-    pair: tuple[Any, Any],
+    name: str,
     T: int,
     N: int | None,
     D: int,
     H: int,
+    layers: int,
+    projection: bool,
+    relu: bool,
+    dropout: float,
+    flags: tuple[bool, bool, bool, bool],
     seed: int,
-    batch_first: bool,
-    bias: bool,
-    with_state: bool,
 ) -> None:
-    ours, theirs = twins(pair, seed, D, H, bias=bias, batch_first=batch_first)
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
+    batch_first, bias, bidirectional, with_state = flags
+    options: dict[str, Any] = {"num_layers": layers, "bias": bias, "batch_first": batch_first}
+    options |= {"bidirectional": bidirectional, "dropout": dropout if layers > 1 else 0.0}
+    P = H
+    if name == "RNN" and relu:
+        options["nonlinearity"] = "relu"
+    if name == "LSTM" and projection and H > 1:
+        options["proj_size"] = P = H - 1
+    draw = draws(seed)
     batch = () if N is None else (N,)
     x = draw(*((N, T, D) if N is not None and batch_first else (T, *batch, D)))
-    states = [draw(1, *batch, H) for _ in range(1 if pair[0] is nn.RNN else 2)]
-    inputs: list[list[Tensor]] = []
-    results: list[list[Tensor]] = []
-    for module in (ours, theirs):
-        leaves = [tensor.clone().requires_grad_() for tensor in (x, *states)]
-        hx = leaves[1] if len(leaves) == 2 else tuple(leaves[1:])
-        output, state = module(leaves[0], hx) if with_state else module(leaves[0])
-        results.append([output, *flat(state)])
-        inputs.append(leaves)
-    weights = [draw(*result.shape) for result in results[0]]
-    for outputs in results:
-        torch.stack(
-            [(w * o.sin()).sum() for w, o in zip(weights, outputs, strict=True)]
-        ).sum().backward()  # type: ignore[no-untyped-call]
-
-    for mine, other in zip(*results, strict=True):
-        assert mine.shape == other.shape
-        close(mine, other)
-    for mine, other in zip(*inputs, strict=True):
-        if with_state or mine is inputs[0][0]:
-            close(mine.grad, other.grad)
-    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        close(mine.grad, other.grad)
+    count = layers * (1 + bidirectional)
+    states = (draw(count, *batch, P), draw(count, *batch, H))
+    hx = states if name == "LSTM" else states[0]
+    same(twins(name, seed, D, H, **options), *((x, hx) if with_state else (x,)))
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_state_dicts_are_exchanged_both_ways(pair: tuple[Any, Any]) -> None:
-    ours, _ = twins(pair, 1, 3, 4)
-    _, theirs = twins(pair, 2, 3, 4)
-    x = torch.randn(5, 2, 3, dtype=torch.float64)
-    assert ours.state_dict().keys() == theirs.state_dict().keys()
-    fresh = copy.deepcopy(ours)
-    fresh.load_state_dict(theirs.state_dict())
-    close(fresh(x)[0], theirs(x)[0])
-    theirs.load_state_dict(ours.state_dict())
-    close(ours(x)[0], theirs(x)[0])
+@pytest.mark.parametrize("name", MODULES)
+@given(
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    layers=st.integers(1, 2),
+    flags=st.tuples(*[st.booleans()] * 4),
+    seed=seeds,
+)
+def test_packed_sequences_are_those_of_torch(
+    name: str, lengths: list[int], layers: int, flags: tuple[bool, ...], seed: int
+) -> None:
+    bidirectional, with_state, sorted_, projection = flags
+    N, D, H, draw = len(lengths), 2, 3, draws(seed)
+    options: dict[str, Any] = {"num_layers": layers, "bidirectional": bidirectional}
+    P = H
+    if name == "LSTM" and projection:
+        options["proj_size"] = P = 2
+    lengths = sorted(lengths, reverse=True) if sorted_ else lengths
+    x = pack_sequence([draw(n, D) for n in lengths], enforce_sorted=sorted_)
+    count = layers * (1 + bidirectional)
+    states = (draw(count, N, P), draw(count, N, H))
+    hx = states if name == "LSTM" else states[0]
+    pair = twins(name, seed, D, H, **options)
+    same(pair, *((x, hx) if with_state else (x,)))
+    output, _ = pair[0](x)
+    assert isinstance(output, PackedSequence)
+    for mine, other in zip(output[1:], x[1:], strict=True):
+        assert mine is other
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_training_keeps_step_with_torch(pair: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize("name", CELLS)
+@given(
+    N=st.one_of(st.none(), sizes),
+    D=sizes,
+    H=sizes,
+    bias=st.booleans(),
+    relu=st.booleans(),
+    with_state=st.booleans(),
+    seed=seeds,
+)
+def test_cells_are_those_of_torch(
+    name: str, N: int | None, D: int, H: int, bias: bool, relu: bool, with_state: bool, seed: int
+) -> None:
+    draw, batch = draws(seed), () if N is None else (N,)
+    options: dict[str, Any] = {"nonlinearity": "relu"} if name == "RNNCell" and relu else {}
+    states = (draw(*batch, H), draw(*batch, H))
+    hx = states if name == "LSTMCell" else states[0]
+    pair = twins(name, seed, D, H, bias=bias, **options)
+    same(pair, *((draw(*batch, D), hx) if with_state else (draw(*batch, D),)))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_training_keeps_step_with_torch(name: str) -> None:
     """Both bias vectors move, so that an optimiser sees the same problem."""
-    x = torch.randn(6, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = draws(0)(6, 3, 2)
     losses: list[list[float]] = [[], []]
-    for module, history in zip(twins(pair, 3, 2, 4), losses, strict=True):
+    for module, history in zip(twins(name, 3, 2, 4), losses, strict=True):
         optimiser = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
         for _ in range(20):
             optimiser.zero_grad()
@@ -123,91 +194,101 @@ def test_training_keeps_step_with_torch(pair: tuple[Any, Any]) -> None:
     assert losses[0][-1] < losses[0][0]
 
 
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM])
-def test_gradcheck(make: Any, batch_first: bool) -> None:
-    module = make(2, 3, batch_first=batch_first, dtype=torch.float64)
-    x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
-    N = x.shape[0] if batch_first else x.shape[1]
-    states = [
-        torch.randn(1, N, 3, dtype=torch.float64, requires_grad=True)
-        for _ in range(1 if make is nn.RNN else 2)
-    ]
-    names = [name for name, _ in module.named_parameters()]
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(name, {}) for name in MODULES]
+    + [
+        ("RNN", {"batch_first": True, "num_layers": 2}),
+        ("LSTM", {"bidirectional": True}),
+        ("LSTM", {"proj_size": 2}),
+    ],
+)
+def test_gradcheck(name: str, options: dict[str, Any]) -> None:
+    module, _ = twins(name, 0, 2, 3, **options)
+    x = draws(0)(3, 2, 2).requires_grad_()
+    names = [each for each, _ in module.named_parameters()]
 
     def f(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        hx = rest[: len(states)]
-        values = dict(zip(names, rest[len(states) :], strict=True))
-        arguments = (x, hx if len(hx) == 2 else hx[0])
-        output, state = torch.func.functional_call(module, values, arguments)
+        values = dict(zip(names, rest, strict=True))
+        output, state = torch.func.functional_call(module, values, (x,))
         return (output, *flat(state))
 
-    assert torch.autograd.gradcheck(f, (x, *states, *module.parameters()))
+    assert torch.autograd.gradcheck(f, (x, *module.parameters()))
 
 
-@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM])
-def test_a_change_in_place_before_backward_is_noticed(make: Any) -> None:
-    module = make(2, 3)
-    output, _ = module(torch.randn(3, 2, 2))
-    output.mul_(2)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        output.sum().backward()
-
-
-@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM])
-def test_no_second_derivative_is_claimed(make: Any) -> None:
-    module = make(1, 1)
-    x = torch.randn(2, 1, 1, requires_grad=True)
-    weights = torch.randn(2, 1, 1, requires_grad=True)
-    loss = (weights * module(x)[0]).sum()
-    (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()  # type: ignore[no-untyped-call]
+LOST = torch.zeros(5, 2, 3)
 
 
 @pytest.mark.parametrize(
-    ("make", "options"),
+    ("name", "arguments", "error", "message"),
     [
-        (nn.RNN, {"num_layers": 2}),
-        (nn.RNN, {"nonlinearity": "relu"}),
-        (nn.RNN, {"bidirectional": True}),
-        (nn.LSTM, {"num_layers": 2}),
-        (nn.LSTM, {"dropout": 0.5}),
-        (nn.LSTM, {"bidirectional": True}),
-        (nn.LSTM, {"proj_size": 2}),
-    ],
-)
-def test_what_is_not_derived_is_refused(make: Any, options: dict[str, Any]) -> None:
-    (name,) = options
-    with pytest.raises(ValueError, match=f"{name} must be"):
-        make(3, 4, **options)
-
-
-@pytest.mark.parametrize(
-    ("make", "arguments", "message"),
-    [
-        (nn.RNN, (torch.zeros(4),), "input must have 2 or 3 axes"),
-        (nn.LSTM, (torch.zeros(5, 2, 7),), "input must have input_size = 3 features"),
-        (nn.RNN, (torch.zeros(5, 2, 3).double(),), "h0|Wx"),
-        (nn.RNN, (torch.zeros(0, 2, 3),), "at least one element"),
-        (nn.RNN, (torch.zeros(5, 2, 3), torch.zeros(1, 3, 4)), r"hx must have shape \(1, 2, 4\)"),
-        (nn.LSTM, (torch.zeros(5, 2, 3), torch.zeros(1, 2, 4)), "hx must be a pair"),
+        ("RNN", (torch.zeros(4),), ValueError, r"RNN: input must be 2D.*got shape \(4,\)"),
+        ("LSTM", (torch.zeros(5, 2, 7),), RuntimeError, "input must have input_size = 3 features"),
+        ("GRU", (LOST.double(),), ValueError, "input must have the dtype of the parameters"),
+        ("GRU", (LOST.long(),), ValueError, "input must have the dtype of the parameters"),
+        ("RNN", (torch.zeros(0, 2, 3),), RuntimeError, "input must have at least one step"),
+        ("RNN", (None,), TypeError, "input must be a tensor or a PackedSequence, got NoneType"),
+        ("RNN", (LOST, torch.zeros(1, 3, 4)), RuntimeError, r"hx must have shape \(1, 2, 4\)"),
+        ("GRU", (LOST, torch.zeros(2, 4)), RuntimeError, r"\(1, 2, 4\), got \(2, 4\)"),
+        ("GRU", (LOST, (torch.zeros(1, 2, 4),)), TypeError, "hx must be a tensor, got tuple"),
+        ("RNN", (LOST, torch.zeros(1, 2, 4).double()), RuntimeError, "hx must have the dtype"),
+        ("LSTM", (LOST, torch.zeros(1, 2, 4)), TypeError, "hx must be a pair.*single Tensor"),
+        ("LSTM", (LOST, (torch.zeros(1, 2, 4),) * 3), TypeError, "hx must be a pair.*got 3"),
         (
-            nn.LSTM,
+            "LSTM",
             (torch.zeros(5, 3), (torch.zeros(1, 4), torch.zeros(1, 1, 4))),
+            RuntimeError,
             r"hx\[1\] must have shape \(1, 4\), got \(1, 1, 4\)",
         ),
+        ("RNN", (pack_sequence([torch.zeros(2)]),), RuntimeError, r"input\.data must have 2 axes"),
     ],
 )
-def test_bad_input_is_named(make: Any, arguments: tuple[Any, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make(3, 4)(*arguments)
+def test_bad_input_is_named(
+    name: str, arguments: tuple[Any, ...], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        getattr(nn, name)(3, 4)(*arguments)
 
 
-def test_a_packed_sequence_is_refused_with_a_way_out() -> None:
-    packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(3, 2), torch.zeros(1, 2)])
-    with pytest.raises(TypeError, match="pad_packed_sequence"):
-        nn.LSTM(2, 3)(packed)
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "message"),
+    [
+        ("RNNCell", (torch.zeros(2, 2, 3),), ValueError, "RNNCell: input must be 1D"),
+        ("LSTMCell", (torch.zeros(2, 7),), RuntimeError, "input must have input_size = 3 features"),
+        ("GRUCell", (torch.zeros(2, 3).double(),), ValueError, "input must have the dtype"),
+        ("GRUCell", (None,), TypeError, "input must be a tensor, got NoneType"),
+        (
+            "RNNCell",
+            (torch.zeros(2, 3), torch.zeros(4)),
+            RuntimeError,
+            r"hx must have shape \(2, 4",
+        ),
+        ("LSTMCell", (torch.zeros(2, 3), torch.zeros(2, 4)), TypeError, "hx must be a pair"),
+    ],
+)
+def test_bad_input_of_cells_is_named(
+    name: str, arguments: tuple[Any, ...], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        getattr(nn, name)(3, 4)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"num_layers": 0}, ValueError),
+        ({"hidden_size": 0}, ValueError),
+        ({"dropout": 1.5}, ValueError),
+        ({"bias": 1}, TypeError),
+    ],
+)
+def test_bad_options_are_refused_as_torch_does(
+    options: dict[str, Any], error: type[Exception]
+) -> None:
+    for name in MODULES:
+        for package in (nn, torch.nn):
+            with pytest.raises(error):
+                getattr(package, name)(**({"input_size": 3, "hidden_size": 4} | options))
 
 
 def attention_states(
@@ -287,37 +368,44 @@ def test_attention_lstm_begins_as_an_lstm_does() -> None:
     assert torch.equal(fresh(x, A)[0], module(x, A)[0])
 
 
-def test_attention_lstm_notices_a_change_in_place_and_claims_no_second_derivative() -> None:
+def test_attention_lstm_allows_a_change_in_place_and_claims_no_second_derivative() -> None:
     module = nn.AttentionLSTM(2, 3)
     x, A = torch.randn(3, 2, 2, requires_grad=True), torch.randn(2, 4, 3)
     output, _ = module(x, A)
     output.mul_(2)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        output.sum().backward()
+    output.sum().backward()
     (gradient,) = torch.autograd.grad(module(x, A)[0].sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
+    with pytest.raises(RuntimeError, match=r"AttentionLSTM is derived by hand"):
         gradient.sum().backward()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "error", "message"),
     [
-        ((torch.zeros(5, 2), torch.zeros(2, 6, 4)), "input must have 3 axes"),
-        ((torch.zeros(5, 2, 3), torch.zeros(6, 4)), "A must have 3 axes"),
-        ((torch.zeros(5, 2, 7), torch.zeros(2, 6, 4)), r"Wx must have shape \(D, 4H\) = \(7, 16\)"),
-        ((torch.zeros(5, 2, 3), torch.zeros(1, 6, 4)), r"h0 must have shape \(N, H\) = \(2, 4\)"),
+        ((torch.zeros(5, 2), torch.zeros(2, 6, 4)), ValueError, "input must have 3 axes"),
+        ((torch.zeros(5, 2, 3), torch.zeros(6, 4)), ValueError, "A must have 3 axes"),
+        ((torch.zeros(5, 2, 7), torch.zeros(2, 6, 4)), RuntimeError, r"input must have shape"),
+        (
+            (torch.zeros(5, 2, 3), torch.zeros(1, 6, 4)),
+            RuntimeError,
+            r"A must have shape \(2, 6, 4\), got \(1, 6, 4\)",
+        ),
         (
             (torch.zeros(5, 2, 3), torch.zeros(2, 6, 4), (torch.zeros(2, 4), torch.zeros(1, 2, 4))),
+            RuntimeError,
             r"hx\[0\] must have shape \(1, 2, 4\), got \(2, 4\)",
         ),
         (
             (torch.zeros(5, 2, 3), torch.zeros(2, 6, 4), (torch.zeros(1, 2, 4),)),
+            TypeError,
             "hx must be a pair",
         ),
     ],
 )
-def test_attention_lstm_names_bad_input(arguments: tuple[Any, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_attention_lstm_names_bad_input(
+    arguments: tuple[Any, ...], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
         nn.AttentionLSTM(3, 4)(*arguments)
 
 

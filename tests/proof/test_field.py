@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
@@ -239,6 +240,39 @@ def test_a_number_that_is_looked_up_counts() -> None:
     assert after > before
     field.function("tanh", x * x * x)
     assert field.doubt(two) == after  # the same numbers again
+
+
+def test_what_is_found_again_by_its_column_counts() -> None:
+    field = Field(0)
+    x, y = field.unknown(()), field.unknown(())
+    power = Residues(field, x.rows.clone())  # as if a large polynomial had the column of x
+    power.bounds[0] = 1000
+    for known in (
+        lambda number: field.function("tanh", number),
+        Residues.inverse,
+        field.order,
+        lambda number: field.order(number * field.constant(0)),
+    ):
+        known(x)
+        before = field.doubt(y)
+        known(power)
+        assert field.doubt(y) > before
+        power.bounds[0] *= 10
+
+
+def test_bounds_do_not_overflow() -> None:
+    def square(x: Tensor) -> Tensor:
+        return functools.reduce(lambda y, _: y * y, range(64), x)
+
+    for f in (square, lambda x: x * square(torch.full((), 3.0)), lambda x: x * square(1 / x)):
+        with pytest.raises(ArithmeticError, match="the degree may be"):
+            prove(lambda x, f=f: (f(x) - f(x) + x, None), lambda dy, _: dy, {"x": X})
+
+
+def test_numbers_have_the_order_of_their_negatives() -> None:
+    field = Field(0)
+    x = field.unknown((20,))
+    assert torch.equal(field.order(x), -field.order(-x))
 
 
 # Primes

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rnnreport import layers
-from rnnreport.proof import _autograd, _proven, _tensor, prove, prove_loss
+from rnnreport.proof import Verdict, _autograd, _proven, _tensor, prove, prove_loss
 from rnnreport.proof._field import Point
 from rnnreport.proof._tensor import RULES, rule
 
@@ -115,6 +115,11 @@ def test_right_one_is_proven() -> None:
     assert 0 < verdict.doubt < 1e-30
     assert verdict.choices == 0
     assert str(verdict).startswith("proven at 8 random points: degree 5 at most")
+
+
+def test_the_doubt_that_is_shown_is_a_bound() -> None:
+    assert str(Verdict(True, 1.2e-40, 3, 8)).endswith("degree 3 at most, doubt below 2e-40")
+    assert str(Verdict(True, 9.1e-40, 3, 8)).endswith("doubt below 1e-39")
 
 
 def test_verdict_is_of_code_and_not_of_values() -> None:
@@ -395,6 +400,10 @@ RIGHT: dict[str, tuple[Forward, Forward]] = {
         lambda x: x.var(0),
         lambda dy, cache: dy * (cache[0] - cache[0].mean(0)),  # 2 over 3 - 1
     ),
+    "huber": (
+        lambda x: torch.where(x.abs() < 1, x * x / 2, x.abs() - 0.5),
+        lambda dy, cache: dy * cache[0].clamp(-1, 1),
+    ),
     "power": (lambda x: x**-3, lambda dy, cache: -3 * dy / cache[0] ** 4),
     "half power": (lambda x: x**1.5, lambda dy, cache: 1.5 * dy * cache[0].sqrt()),
     "absolute value": (torch.abs, lambda dy, cache: dy * cache[0].sign()),
@@ -421,6 +430,41 @@ RIGHT: dict[str, tuple[Forward, Forward]] = {
     "constants with more axes": (
         lambda x: torch.lerp(x[0], WIDE, 0.25),
         lambda dy, _: torch.cat([0.75 * dy.sum(0)[None], torch.zeros(2, 3)]),
+    ),
+}
+
+
+PLACES = torch.tensor([[0, 1, 0]])
+
+RIGHT |= {
+    "scattered and added": (
+        lambda x: x.clone().scatter_(0, PLACES, 2 * x[:1], reduce="add"),
+        lambda dy, _: dy + functional.pad(2 * dy.gather(0, PLACES), (0, 0, 0, 2)),
+    ),
+    "scattered and multiplied": (
+        lambda x: x.scatter(0, PLACES, 3, reduce="multiply"),
+        lambda dy, _: dy.scatter(0, PLACES, 3, reduce="multiply"),
+    ),
+    "masks and places made of an input": (
+        lambda x: (
+            x.masked_fill(x.new_ones(3, dtype=torch.bool), 0)
+            + x[torch.full_like(x[0], 1, dtype=torch.long)]
+        ),
+        lambda dy, _: torch.zeros_like(dy).index_fill_(0, torch.tensor(1), 1.0) * dy.sum(0),
+    ),
+    "dropout": (
+        lambda x: x * (torch.rand_like(x, dtype=torch.float64).mul_(0).add_(1) > 0.5) / 0.75,
+        lambda dy, _: dy / 0.75,
+    ),
+    "power of zero": (lambda x: x**0 * x, lambda dy, _: dy),
+    "several outs": (
+        lambda x: torch.max(x, 0, out=(torch.empty(3), torch.empty(3, dtype=torch.long)))[0],
+        lambda dy, cache: dy * (cache[0] == cache[1]),
+    ),
+    "sign in place": (lambda x: x.abs(), lambda dy, cache: dy * cache[0].clone().sign_()),
+    "numbers without axes": (
+        lambda x: x[0, 0].cumsum(0) + x[0, 1].amax(0),
+        lambda dy, _: dy * torch.tensor([[1.0, 1, 0], [0, 0, 0], [0, 0, 0]]),
     ),
 }
 
@@ -499,6 +543,33 @@ def test_a_branch_by_comparison_is_a_choice() -> None:
     assert not prove(forward, lambda dy, _: 2 * dy, {"x": X})
 
 
+def test_a_mask_that_is_drawn_is_data() -> None:
+    def forward(x: Tensor) -> Any:
+        masks = [
+            (torch.rand_like(x) > 0.25) / 0.75,
+            torch.randn_like(x),
+            torch.empty_like(x).bernoulli_(0.5),
+            functional.dropout(torch.ones_like(x)),
+        ]
+        return *(x * mask for mask in masks), masks
+
+    def backward(*arguments: Any) -> Any:
+        *dys, masks = arguments
+        return sum(dy * mask for dy, mask in zip(dys, masks, strict=True))
+
+    assert prove(forward, backward, {"x": X})
+    assert not prove(forward, lambda *all: backward(*all) * SLIP, {"x": X})
+
+
+def test_a_product_in_place_of_another_by_scatter() -> None:
+    def backward(dy: Tensor, _: Any) -> Tensor:
+        return dy.scatter(0, PLACES, 0) + functional.pad(dy.gather(0, PLACES), (0, 0, 0, 2))
+
+    assert prove(cached(lambda x: x.scatter(0, PLACES, x[:1])), backward, {"x": X})
+    product = cached(lambda x: x.scatter(0, PLACES, x[:1], reduce="multiply"))
+    assert not prove(product, backward, {"x": X})
+
+
 def test_a_mistake_behind_a_comparison_is_found() -> None:
     def forward(x: Tensor) -> Any:
         return x.max(0).values, x.argmax(0, keepdim=True)
@@ -524,6 +595,7 @@ def test_a_mistake_behind_a_comparison_is_found() -> None:
         ([X[:0]], r"input 1 must not be empty, got shape \(0, 3\)"),
         ([torch.tensor([1])], "inputs must hold a tensor of float64"),
         ([], "inputs must hold a tensor of float64"),
+        (X, "inputs must be a sequence, or a mapping of names, got Tensor"),
     ],
 )
 def test_inputs_are_checked(inputs: Any, message: str) -> None:
@@ -543,7 +615,8 @@ def test_inputs_are_checked(inputs: Any, message: str) -> None:
         ),
         (lambda x: (x, None), lambda *_: None, "of x must be a tensor, got NoneType"),
         (lambda x: x, lambda dy, _: dy, "forward must return its outputs and a cache"),
-        (lambda x: (x,), lambda dy, _: dy, "forward must return its outputs and a cache"),
+        (lambda x: (x,), lambda dy, _: dy, "its outputs and a cache, .* got a tuple of 1"),
+        (lambda x: (x, x), lambda dy, _: {"x": dy}, "of x must be a tensor, got dict"),
         (lambda x: (None, x), lambda dy, _: dy, "each output must be a tensor, got NoneType"),
     ],
 )
@@ -555,6 +628,17 @@ def test_what_is_returned_is_checked(forward: Any, backward: Any, message: str) 
 @pytest.mark.parametrize(
     ("f", "message"),
     [
+        (lambda x: torch.tensor([x[0, 0], x[1, 1]]), "numbers are read out of a tensor"),
+        (lambda x: setattr(x, "data", 2 * x), "data of a tensor are replaced"),
+        (lambda x: ((x * 1j) * 1j).real, "complex one: stay with float64"),
+        (lambda x: ((x * torch.tensor(1j)) * torch.tensor(1j)).real, "complex one"),
+        (lambda x: x.sum(dtype=torch.float32), "turned into torch.float32, which rounds"),
+        (lambda x: x.sum(dtype=torch.int64), "turned into torch.int64, which rounds"),
+        (lambda x: torch.zeros_like(x, dtype=torch.float32), "turned into torch.float32"),
+        (lambda x: x.masked_fill(torch.ones_like(x), 0), "takes a mask or whole numbers as mask"),
+        (lambda x: x[torch.zeros_like(x[0])], "takes a mask or whole numbers as indices"),
+        (lambda x: torch.mm(x, x, out=torch.empty(0)), r"out has shape \(0,\), and mm returns"),
+        (lambda x: x ** float("inf"), "a power has a rule where the exponent is a whole number"),
         (lambda x: x * x[0, 0].item(), "a number is read out of a tensor"),
         (lambda x: x if x[0, 0] else -x, "a number is read out of a tensor"),
         (lambda x: x * float(x[0, 0]), "a number is read out of a tensor"),
@@ -576,6 +660,42 @@ def test_what_is_returned_is_checked(forward: Any, backward: Any, message: str) 
 def test_refusals_say_what_to_do(f: Forward, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         prove(lambda x: (f(x), x), lambda dy, _: dy, {"x": X})
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda x: ((x * x).sum(), 2 * x, 3), "its value and its gradients, .* got a tuple of 3"),
+        (lambda x: (x * x).sum(), "its value and its gradients, .* got ExactTensor"),
+        (lambda x: (x * x, 2 * x), r"the loss must have no axes, got shape \(3, 3\)"),
+        (lambda x: ((x * x).sum(), {"x": 2 * x}), "of x must be a tensor, got dict"),
+        (lambda x: ((x * x).sum(), [None]), "of x must be a tensor, got NoneType"),
+    ],
+)
+def test_what_a_loss_returns_is_checked(loss: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prove_loss(loss, {"x": X})
+
+
+def test_a_loss_may_return_a_list() -> None:
+    assert prove_loss(lambda x, w: ((x * w).sum(), [w * 1, x * 1]), {"x": X, "w": W})
+
+
+@pytest.mark.parametrize("doubt", [-1.0, 0.0, 1.0, 2.0, float("nan")])
+def test_the_wanted_doubt_is_checked(doubt: float) -> None:
+    with pytest.raises(ValueError, match="doubt must be between 0 and 1"):
+        prove(lambda x: (2 * x, None), lambda dy, _: dy, {"x": X}, doubt=doubt)
+
+
+def test_products_of_matrices_that_do_not_fit() -> None:
+    for f in (
+        lambda x: x[:, :1] @ x,
+        lambda x: x @ x[0, :1],
+        lambda x: x[0] @ x[0, :1],
+        lambda x: torch.addmm(x, x[:, :1], x),
+    ):
+        with pytest.raises((ValueError, RuntimeError)):
+            prove(lambda x, f=f: (f(x), x), lambda _, x: 0 * x, {"x": X})
 
 
 def test_constants_from_outside_are_not_written_over() -> None:
@@ -635,3 +755,51 @@ def test_more_points_until_the_doubt_is_small() -> None:
     assert verdict.doubt < 1e-100
     assert verdict.points > 8
     assert prove(*pair, {"x": X}, doubt=1e-3).points == 8
+
+
+# Memory
+
+
+def filled_by(make: Callable[[Tensor], Tensor]) -> Forward:
+    """Return a backward pass, of a product with a number, that writes over a constant."""
+
+    def backward(dy: Tensor, cache: Any) -> Any:
+        x, factor = cache
+        made = make(factor)
+        made.mul_(factor)
+        return dy * 1.0, (dy * x).sum()  # the first one should have the factor
+
+    return backward
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda like: like.new_full((), 1.0),
+        lambda like: torch.full_like(like, 1.0),
+        lambda _: torch.full((), 1.0),
+        lambda like: torch.ones_like(like),
+    ],
+)
+def test_a_constant_that_is_written_over_changes_no_other(make: Callable[[Tensor], Tensor]) -> None:
+    inputs = {"x": X, "factor": draw(0, 1)[0]}
+    verdict = prove(lambda x, factor: (x * factor, (x, factor)), filled_by(make), inputs)
+    assert verdict.wrong == ("x",)
+
+
+def test_filled_memory_is_written_to_place_by_place() -> None:
+    def backward(dy: Tensor, cache: Any) -> Tensor:
+        dx = torch.full_like(cache, 0.0)
+        for row in range(3):
+            dx[row] += dy[row]
+        return dx
+
+    assert prove(lambda x: (1 * x, x), backward, {"x": X})
+
+
+def test_a_sum_of_one_number_is_a_copy() -> None:
+    def backward(dy: Tensor, _: Any) -> Tensor:
+        dy.sum().mul_(2)
+        return dy.broadcast_to(3, 3)
+
+    assert prove(lambda x: (x.sum(), None), backward, {"x": X})

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from rnnreport import layers
-from rnnreport.equations._table import number_text
+from rnnreport.equations._table import bound_text
 from rnnreport.proof import Verdict, prove, prove_loss
 
 __all__ = ["PAIRS", "Pair", "PairRow", "PairSizes", "PairTable", "pairs"]
@@ -381,7 +381,7 @@ class PairTable:
     def _cells(self) -> Iterator[tuple[str, ...]]:
         for row in self.rows:
             verdict = "proven" if row.verdict else f"refuted: {', '.join(row.verdict.wrong)}"
-            degree, doubt = f"{row.verdict.degree}", number_text(row.verdict.doubt)
+            degree, doubt = f"{row.verdict.degree}", bound_text(row.verdict.doubt)
             yield row.name, str(row.gradients), verdict, degree, doubt
 
 

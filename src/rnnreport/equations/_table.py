@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from html import escape
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -121,7 +122,7 @@ class LedgerTable:
         exact = (
             ""
             if self.doubt is None
-            else f"Proven exactly, each with a doubt below {number_text(self.doubt)}. "
+            else f"Proven exactly, each with a doubt below {bound_text(self.doubt)}. "
         )
         if failed:
             return (
@@ -251,6 +252,14 @@ def number_text(value: float) -> str:
     if value == float(f"1e{exponent}"):
         return power
     return f"{mantissa} × {power}".replace(" ", "\N{NO-BREAK SPACE}")  # not torn apart on a phone
+
+
+def bound_text(value: float) -> str:
+    """Write a chance that is an upper bound: rounded up, so that it is one still."""
+    return number_text(float(_CEILING.create_decimal(value)))
+
+
+_CEILING = Context(prec=2, rounding=ROUND_CEILING)
 
 
 def _row(number: int | str, draws: int, seed: int, with_mistakes: bool, exact: bool) -> LedgerRow:

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import embedding
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rnnreport import nn
 from rnnreport._checks import check_choice
@@ -189,7 +190,7 @@ class RecurrentClassifier(TextClassifier):
     hidden_dim : int
         H.
     directions : {1, 2}
-        With 2, a second layer reads each sentence from its last word to its first.
+        With 2, the layer also reads each sentence from its last word to its first.
     pooling : {"last", "max"}
         Which state stands for the sentence: the one after the last word that a layer reads, or for
         each feature the largest over all words.
@@ -229,14 +230,13 @@ class RecurrentClassifier(TextClassifier):
         check_choice("pooling", pooling, get_args(Pooling))
         super().__init__()
         self.vectors = torch.nn.Parameter(vectors.clone())
-        self.layers = torch.nn.ModuleList(
-            cell(vectors.shape[1], hidden_dim) for _ in range(directions)
-        )
-        for layer in self.layers:
-            _initialise(layer, hidden_dim, generator)
-            # Orthogonal blocks neither shrink nor stretch a state on its way through time.
-            for gate in torch.split(layer.get_parameter("weight_hh_l0").detach(), hidden_dim):
-                torch.nn.init.orthogonal_(gate, generator=generator)
+        self.recurrent = cell(vectors.shape[1], hidden_dim, bidirectional=directions == 2)
+        _initialise(self.recurrent, hidden_dim, generator)
+        for name, weight in self.recurrent.named_parameters():
+            if name.startswith("weight_hh"):
+                # Orthogonal blocks neither shrink nor stretch a state on its way through time.
+                for gate in torch.split(weight.detach(), hidden_dim):
+                    torch.nn.init.orthogonal_(gate, generator=generator)
         self.output = _affine(directions * hidden_dim, generator)
         self.pooling = pooling
         self.embedding_dropout = embedding_dropout
@@ -250,13 +250,14 @@ class RecurrentClassifier(TextClassifier):
         if generator is not None and self.word_dropout:
             dropped = _rand_like(words, generator) < self.word_dropout
             words = torch.where(dropped & (words >= self.first_rare), _UNKNOWN, words)
-        pooled = []
-        for states in self._states(words, lengths, generator):
-            if self.pooling == "last":
-                pooled.append(states[lengths - 1, torch.arange(len(lengths), device=words.device)])
-            else:
-                pooled.append(nn.max_pool(states, lengths))
-        score: Tensor = self.output(_drop(torch.cat(pooled, dim=1), self.dropout, generator))
+        states = self._states(words, lengths, generator)
+        if self.pooling == "max":
+            pooled = nn.max_pool(states, lengths)
+        else:
+            H, sentence = self.recurrent.hidden_size, torch.arange(len(lengths))
+            last = states[lengths - 1, sentence.to(words.device)]
+            pooled = torch.cat([last[:, :H], states[0, :, H:]], dim=1)  # the other way ends first
+        score: Tensor = self.output(_drop(pooled, self.dropout, generator))
         return score[:, 0]
 
     def scores_by_step(self, sentences: Sentences) -> Tensor:
@@ -280,31 +281,25 @@ class RecurrentClassifier(TextClassifier):
         ValueError
             If the model has two directions.
         """
-        if len(self.layers) != 1:
+        if self.recurrent.bidirectional:
             raise ValueError("scores_by_step needs a model of one direction, got one of two")
-        (states,) = self._states(sentences.padded(), sentences.lengths, None)
+        states = self._states(sentences.padded(), sentences.lengths, None)
         if self.pooling == "max":
             states = states.cummax(0).values
         scores: Tensor = self.output(states)
         return scores[:, :, 0]
 
-    def _states(self, words: Tensor, lengths: Tensor, generator: Generator | None) -> list[Tensor]:
-        """Run the layers; the states of each, (T, N, H), in the order in which it reads."""
+    def _states(self, words: Tensor, lengths: Tensor, generator: Generator | None) -> Tensor:
+        """Run the layer; its states at every word, (T, N, H), or (T, N, 2H) in two directions."""
         x = embedding(words, self.vectors)
         if generator is not None:
             # One mask a sentence: a feature is dropped from all of its words or from none.
             x = x * _keep(x[:1], self.embedding_dropout, generator)
-        states = [self.layers[0](x)[0]]
-        if len(self.layers) == 2:
-            states.append(self.layers[1](_reverse(x, lengths))[0])
-        return states
-
-
-def _reverse(x: Tensor, lengths: Tensor) -> Tensor:
-    """Turn each sequence around within its length; what stands behind it stays."""
-    step = torch.arange(len(x), device=x.device)[:, None]
-    index = torch.where(step < lengths, lengths - 1 - step, step)  # (T, N)
-    return x.gather(0, index[:, :, None].expand_as(x))
+        if not self.recurrent.bidirectional:  # what stands behind a sentence changes nothing
+            states: Tensor = self.recurrent(x)[0]
+            return states
+        packed = pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
+        return pad_packed_sequence(self.recurrent(packed)[0])[0]
 
 
 def _affine(size: int, generator: Generator) -> torch.nn.Linear:

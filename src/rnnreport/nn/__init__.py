@@ -1,11 +1,13 @@
 """The hand-derived layers as modules and functions that ``torch.autograd`` knows.
 
-:class:`RNN` and :class:`LSTM` stand where :class:`torch.nn.RNN` and :class:`torch.nn.LSTM` do. Each
-inherits parameters, initialisation, ``state_dict`` and representation from its counterpart, and
-runs :mod:`rnnreport.layers` forward and backward in its place. :class:`AttentionLSTM` has no
-counterpart there; its parameters are those of the layer.
+:class:`RNN`, :class:`GRU`, :class:`LSTM` and their cells stand where those of :mod:`torch.nn` do.
+Each inherits parameters, initialisation, options, ``state_dict`` and representation from its
+counterpart, and runs :mod:`rnnreport.layers` forward and backward in its place.
+:class:`AttentionLSTM` has no counterpart there; its parameters are those of the layer.
 """
 
+from rnnreport.nn._attention import AttentionLSTM
+from rnnreport.nn._cells import GRUCell, LSTMCell, RNNCell
 from rnnreport.nn._functions import (
     content_loss,
     dropout,
@@ -15,12 +17,16 @@ from rnnreport.nn._functions import (
     style_loss,
     total_variation_loss,
 )
-from rnnreport.nn._recurrent import LSTM, RNN, AttentionLSTM
+from rnnreport.nn._recurrent import GRU, LSTM, RNN
 
 __all__ = [
+    "GRU",
     "LSTM",
     "RNN",
     "AttentionLSTM",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
     "content_loss",
     "dropout",
     "embedding_bag",

@@ -38,6 +38,20 @@ class _DropoutFunction(Function[Tensor]):
         return layers.dropout_backward(dout, DropoutCache(*ctx.saved_tensors)), None, None
 
 
+class _ScaleFunction(Function[Tensor]):
+    """Dropout whose mask is there already, scaled."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(scale)
+        return x * scale
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+        return layers.dropout_backward(dout, DropoutCache(*ctx.saved_tensors)), None
+
+
 class _EmbeddingBagFunction(Function[Tensor]):
     @staticmethod
     def forward(ctx: Any, words: Tensor, lengths: Tensor, W: Tensor, average: bool) -> Tensor:
@@ -102,6 +116,25 @@ def dropout(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
         The elements that stay, divided by 1 - p, and zeros.
     """
     return _DropoutFunction.of(x, p, generator)
+
+
+def torch_dropout(x: Tensor, p: float) -> Tensor:
+    """Drop elements as :func:`torch.nn.functional.dropout` does, by the same draws.
+
+    Parameters
+    ----------
+    x : Tensor, any shape
+        What is thinned out.
+    p : float
+        Probability of being dropped, 0 <= p <= 1.
+
+    Returns
+    -------
+    Tensor, of the shape of `x`
+        The elements that stay, divided by 1 - p, and zeros.
+    """
+    scale = torch.empty_like(x).bernoulli_(1 - p)
+    return _ScaleFunction.of(x, scale.div_(1 - p) if p < 1 else scale)
 
 
 def embedding_bag(words: Tensor, lengths: Tensor, W: Tensor, *, average: bool) -> Tensor:

@@ -2,418 +2,263 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnreport._checks import check_at_least
-from rnnreport.layers import (
-    AttentionLSTMCache,
-    LSTMCache,
-    RNNCache,
-    attention_lstm_backward,
-    attention_lstm_forward,
-    lstm_backward,
-    lstm_forward,
-    rnn_backward,
-    rnn_forward,
-)
-from rnnreport.nn._functions import Function
-
-# torch.nn packs the gates i, f, g, o; the layers pack them f, i, c̃, o. The swap is its own
-# inverse.
-_GATE_ORDER = (1, 0, 2, 3)
+from rnnreport.nn._arguments import check_real, check_state, pair, working_dtypes
+from rnnreport.nn._autograd import run
+from rnnreport.nn._functions import torch_dropout
 
 
-class _RNNFunction(Function[Tensor]):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor) -> Tensor:
-        h, cache = rnn_forward(x, h0, Wx, Wh, b)
-        ctx.save_for_backward(*cache)  # saved here, a later change in place is noticed
-        return h
+class _Sequence:
+    """A sequence as the layers take it: time first, or packed; and how it goes back."""
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dh: Tensor) -> tuple[Tensor, ...]:
-        return rnn_backward(dh, RNNCache(*ctx.saved_tensors))
-
-
-class _LSTMFunction(Function[tuple[Tensor, Tensor]]):
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        h, cache = lstm_forward(x, h0, Wx, Wh, b, c0)
-        ctx.save_for_backward(*cache)
-        return h, cache.c[-1].clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dh: Tensor, dc_T: Tensor) -> tuple[Tensor, ...]:
-        cache = LSTMCache(*ctx.saved_tensors)
-        dx, dh0, dWx, dWh, db, dc0 = lstm_backward(dh, cache, dc_T=dc_T, return_dc0=True)
-        return dx, dh0, dc0, dWx, dWh, db
-
-
-class _AttentionLSTMFunction(Function[tuple[Tensor, Tensor]]):
-    @staticmethod
-    def forward(ctx: Any, *arguments: Tensor) -> tuple[Tensor, Tensor]:
-        h, cache = attention_lstm_forward(*arguments)
-        ctx.save_for_backward(*cache)
-        return h, cache.c[-1].clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dh: Tensor, dc_T: Tensor) -> tuple[Tensor, ...]:
-        return attention_lstm_backward(dh, AttentionLSTMCache(*ctx.saved_tensors), dc_T=dc_T)
-
-
-class RNN(torch.nn.RNN):
-    r"""One layer of a vanilla RNN in one direction, on :func:`rnnreport.layers.rnn_forward`.
-
-    Called as :class:`torch.nn.RNN` is, with the same outputs, parameters, initial values and
-    ``state_dict``. The gradient is the hand-derived one, of equations (6)-(12); it cannot be
-    differentiated again.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        D and H.
-    num_layers, nonlinearity, dropout, bidirectional
-        Taken for the sake of the signature; one layer, ``"tanh"``, no dropout and one direction
-        only.
-    bias : bool
-        Whether there are biases; the two vectors of torch add up to the b of the derivation.
-    batch_first : bool
-        Whether input and output are (N, T, ·) and not (T, N, ·).
-    device, dtype
-        Of the parameters. float32 or float64.
-
-    Raises
-    ------
-    ValueError
-        If an option asks for what is not derived here.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        _refuse(
-            num_layers=(num_layers, 1),
-            nonlinearity=(nonlinearity, "tanh"),
-            dropout=(dropout, 0.0),
-            bidirectional=(bidirectional, False),
-        )
-        super().__init__(
-            input_size,
-            hidden_size,
-            bias=bias,
-            batch_first=batch_first,
-            device=device,
-            dtype=dtype,
-        )
-
-    def forward(  # type: ignore[override]
-        self, input: Tensor, hx: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Run the layer.
-
-        Parameters
-        ----------
-        input : Tensor, shape (T, N, D), (N, T, D) if `batch_first`, or (T, D) without a batch
-            The sequence.
-        hx : Tensor, shape (1, N, H) or (1, H), optional
-            Hidden state before the first step; zero if not given.
-
-        Returns
-        -------
-        output : Tensor, shape (T, N, H), (N, T, H) or (T, H)
-            Hidden state after every step.
-        h_n : Tensor, shape (1, N, H) or (1, H)
-            Hidden state after the last step.
-
-        Raises
-        ------
-        ValueError
-            If a shape, dtype or device does not fit.
-        TypeError
-            If `input` is a packed sequence.
-        """
-        x, batched = _time_first(self, input)
-        h0 = _state(self, "hx", hx, x, batched)
-        Wx, Wh, b = _parameters(self, x)
-        h = _RNNFunction.of(x, h0, Wx.T, Wh.T, b)
-        return _output(self, h, batched), _final(h[-1], batched)
-
-
-class LSTM(torch.nn.LSTM):
-    r"""One layer of an LSTM in one direction, on :func:`rnnreport.layers.lstm_forward`.
-
-    Called as :class:`torch.nn.LSTM` is, with the same outputs, parameters, initial values and
-    ``state_dict``: parameters keep torch's gate order and are mapped on every call. The gradient is
-    the hand-derived one, of equations (32)-(49); it cannot be differentiated again.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        D and H.
-    num_layers, dropout, bidirectional, proj_size
-        Taken for the sake of the signature; one layer, no dropout, one direction and no projection
-        only.
-    bias : bool
-        Whether there are biases; the two vectors of torch add up to the b of the derivation.
-    batch_first : bool
-        Whether input and output are (N, T, ·) and not (T, N, ·).
-    device, dtype
-        Of the parameters. float32 or float64.
-
-    Raises
-    ------
-    ValueError
-        If an option asks for what is not derived here.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        _refuse(
-            num_layers=(num_layers, 1),
-            dropout=(dropout, 0.0),
-            bidirectional=(bidirectional, False),
-            proj_size=(proj_size, 0),
-        )
-        super().__init__(
-            input_size,
-            hidden_size,
-            bias=bias,
-            batch_first=batch_first,
-            device=device,
-            dtype=dtype,
-        )
-
-    def forward(  # type: ignore[override]
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run the layer.
-
-        Parameters
-        ----------
-        input : Tensor, shape (T, N, D), (N, T, D) if `batch_first`, or (T, D) without a batch
-            The sequence.
-        hx : tuple of two Tensors, shape (1, N, H) or (1, H), optional
-            Hidden and cell state before the first step; zero if not given.
-
-        Returns
-        -------
-        output : Tensor, shape (T, N, H), (N, T, H) or (T, H)
-            Hidden state after every step.
-        (h_n, c_n) : tuple of two Tensors, shape (1, N, H) or (1, H)
-            Hidden and cell state after the last step.
-
-        Raises
-        ------
-        ValueError
-            If a shape, dtype or device does not fit, or `hx` is not a pair.
-        TypeError
-            If `input` is a packed sequence.
-        """
-        x, batched = _time_first(self, input)
-        if hx is None:
-            hx_h = hx_c = None
-        elif len(hx) == 2:
-            hx_h, hx_c = hx
+    def __init__(self, module: torch.nn.RNNBase, input: Tensor | PackedSequence) -> None:
+        self.batch_first, self.batched = module.batch_first, True
+        self.sizes: Tensor | None = None
+        self.sorted: Tensor | None = None
+        self.unsorted: Tensor | None = None
+        if isinstance(input, PackedSequence):
+            self.x, self.sizes, self.sorted, self.unsorted = input
+            self.N = int(self.sizes[0])
+            if self.x.dim() != 2:
+                raise RuntimeError(
+                    f"input.data must have 2 axes, (steps, input_size), got {tuple(self.x.shape)}"
+                )
+        elif isinstance(input, Tensor):
+            if input.dim() not in (2, 3):
+                raise ValueError(
+                    f"{type(module).__name__}: input must be 2D, (T, input_size), or 3D with a "
+                    f"batch, got shape {tuple(input.shape)}"
+                )
+            self.batched = input.dim() == 3
+            x = input if self.batched else input.unsqueeze(1)
+            self.x = x.transpose(0, 1) if self.batched and self.batch_first else x
+            self.N = self.x.shape[1]
+            if not self.x.shape[0]:
+                raise RuntimeError(
+                    f"input must have at least one step, got shape {tuple(input.shape)}"
+                )
         else:
-            raise ValueError(f"hx must be a pair of tensors (h_0, c_0), got {len(hx)} of them")
-        h0 = _state(self, "hx[0]", hx_h, x, batched)
-        c0 = _state(self, "hx[1]", hx_c, x, batched)
-        Wx, Wh, b = map(_swap_gates, _parameters(self, x))
-        h, c_T = _LSTMFunction.of(x, h0, c0, Wx.T, Wh.T, b)
-        return _output(self, h, batched), (_final(h[-1], batched), _final(c_T, batched))
-
-
-class AttentionLSTM(torch.nn.Module):
-    r"""An LSTM that looks at a map at every step; :func:`rnnreport.layers.attention_lstm_forward`.
-
-    The gradient is the hand-derived one, of equations (50)-(58); it cannot be differentiated again.
-    Weights and biases begin uniform between :math:`\pm 1 / \sqrt{H}`, as those of :class:`LSTM` do.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        D and H; a place of the map has H features too.
-    device, dtype
-        Of the parameters. float32 or float64.
-
-    Attributes
-    ----------
-    Wx : torch.nn.Parameter, shape (D, 4H)
-        Input weights of the four gates, in the layers' order f, i, c̃, o.
-    Wh, Wa : torch.nn.Parameter, shape (H, 4H)
-        Recurrent weights and weights of the context, in the same order.
-    b : torch.nn.Parameter, shape (4H,)
-        Biases, in the same order.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        check_at_least(1, input_size=input_size, hidden_size=hidden_size)
-        self.input_size, self.hidden_size = input_size, hidden_size
-
-        def parameter(*shape: int) -> torch.nn.Parameter:
-            return torch.nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-
-        self.Wx = parameter(input_size, 4 * hidden_size)
-        self.Wh = parameter(hidden_size, 4 * hidden_size)
-        self.Wa = parameter(hidden_size, 4 * hidden_size)
-        self.b = parameter(4 * hidden_size)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew."""
-        bound = self.hidden_size**-0.5
-        for parameter in self.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound)
-
-    def extra_repr(self) -> str:
-        """Name the sizes."""
-        return f"{self.input_size}, {self.hidden_size}"
-
-    def forward(
-        self, input: Tensor, A: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run the layer.
-
-        Parameters
-        ----------
-        input : Tensor, shape (T, N, D)
-            The sequence.
-        A : Tensor, shape (N, P, H)
-            A map of P places for each row of the batch.
-        hx : tuple of two Tensors, shape (1, N, H), optional
-            Hidden and cell state before the first step; the mean over the places of `A` if not
-            given.
-
-        Returns
-        -------
-        output : Tensor, shape (T, N, H)
-            Hidden state after every step.
-        (h_n, c_n) : tuple of two Tensors, shape (1, N, H)
-            Hidden and cell state after the last step.
-
-        Raises
-        ------
-        ValueError
-            If a shape, dtype or device does not fit, or `hx` is not a pair.
-        """
-        for name, tensor in (("input", input), ("A", A)):
-            if tensor.dim() != 3:
-                raise ValueError(f"{name} must have 3 axes, got shape {tuple(tensor.shape)}")
-        if hx is None:
-            h0 = c0 = A.mean(1)
-        elif len(hx) == 2:
-            h0 = _state(self, "hx[0]", hx[0], input, True)
-            c0 = _state(self, "hx[1]", hx[1], input, True)
-        else:
-            raise ValueError(f"hx must be a pair of tensors (h_0, c_0), got {len(hx)} of them")
-        h, c_T = _AttentionLSTMFunction.of(input, A, h0, c0, self.Wx, self.Wh, self.Wa, self.b)
-        return h, (_final(h[-1], True), _final(c_T, True))
-
-
-def _refuse(**options: tuple[object, object]) -> None:
-    for name, (value, only) in options.items():
-        if value != only:
-            raise ValueError(
-                f"{name} must be {only!r}: nothing else is derived here, got {value!r}"
+            raise TypeError(
+                f"input must be a tensor or a PackedSequence, got {type(input).__name__}"
             )
 
+    def output(self, h: Tensor) -> Tensor | PackedSequence:
+        """Bring the states of all steps to the shape of the input."""
+        if self.sizes is not None:
+            return PackedSequence(h, self.sizes, self.sorted, self.unsorted)
+        if not self.batched:
+            return h.squeeze(1)
+        return h.transpose(0, 1) if self.batch_first else h
 
-def _swap_gates(packed: Tensor) -> Tensor:
-    """Bring gates from torch's order to the layers', along the first axis."""
-    gates = packed.chunk(4)
-    return torch.cat([gates[k] for k in _GATE_ORDER])
+    def state_in(self, state: Tensor) -> Tensor:
+        """Bring a state of the caller to (layers, N, H), in the order of the sequences."""
+        if not self.batched:
+            return state.unsqueeze(1)
+        return state if self.sorted is None else state.index_select(1, self.sorted)
 
+    def state_out(self, state: Tensor) -> Tensor:
+        """Bring (layers, N, H) to the caller's shape and order."""
+        if not self.batched:
+            return state.squeeze(1)
+        return state if self.unsorted is None else state.index_select(1, self.unsorted)
 
-def _parameters(module: torch.nn.RNNBase, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Input weights, recurrent weights and the sum of the biases, in torch's layout."""
-    Wx, Wh, *biases = module.all_weights[0]
-    return Wx, Wh, biases[0] + biases[1] if biases else x.new_zeros(len(Wx))
+    def reversed(self, values: Tensor) -> Tensor:
+        """Turn each sequence around."""
+        if self.sizes is None:
+            return values.flip(0)
+        return values.index_select(0, self._turned.to(values.device))
 
-
-def _time_first(module: torch.nn.RNNBase, input: Tensor) -> tuple[Tensor, bool]:
-    """Bring the input to (T, N, D); also say whether it had a batch axis."""
-    if isinstance(input, PackedSequence):
-        raise TypeError(
-            "input must be a tensor, got a PackedSequence: pad it with "
-            "torch.nn.utils.rnn.pad_packed_sequence and read the output at each sequence's length"
-        )
-    if input.dim() not in (2, 3):
-        raise ValueError(f"input must have 2 or 3 axes, got shape {tuple(input.shape)}")
-    if input.shape[-1] != module.input_size:
-        raise ValueError(
-            f"input must have input_size = {module.input_size} features along its last axis, "
-            f"got shape {tuple(input.shape)}"
-        )
-    if input.dim() == 2:
-        return input.unsqueeze(1), False
-    return (input.transpose(0, 1) if module.batch_first else input), True
-
-
-def _state(
-    module: torch.nn.RNNBase | AttentionLSTM,
-    name: str,
-    state: Tensor | None,
-    x: Tensor,
-    batched: bool,
-) -> Tensor:
-    """Bring an initial state to (N, H)."""
-    N, H = x.shape[1], module.hidden_size
-    if state is None:
-        return x.new_zeros(N, H)
-    expected = (1, N, H) if batched else (1, H)
-    if tuple(state.shape) != expected:
-        raise ValueError(f"{name} must have shape {expected}, got {tuple(state.shape)}")
-    return state.reshape(N, H)
+    @property
+    def _turned(self) -> Tensor:
+        """Where each packed row of the sequences turned around comes from."""
+        assert self.sizes is not None  # noqa: S101
+        sizes = self.sizes
+        starts = sizes.cumsum(0) - sizes
+        step = torch.arange(len(sizes)).repeat_interleave(sizes)
+        sequence = torch.arange(len(step)) - starts[step]
+        lengths = (sizes[:, None] > torch.arange(self.N)).sum(0)
+        return starts[lengths[sequence] - 1 - step] + sequence
 
 
-def _output(module: torch.nn.RNNBase, h: Tensor, batched: bool) -> Tensor:
-    if not batched:
-        return h.squeeze(1)
-    return h.transpose(0, 1) if module.batch_first else h
+class _Module(torch.nn.RNNBase):
+    """What the modules share: layers one upon the other, in one direction or two."""
+
+    def _states(self) -> tuple[tuple[str, int], ...]:
+        """Return the name and the size of each state."""
+        return (("hx", self.hidden_size),)
+
+    def _recurrence(self) -> str:
+        return {"RNN_TANH": "RNN", "RNN_RELU": "RNN with relu"}.get(self.mode, self.mode)
+
+    def _run(
+        self, input: Tensor | PackedSequence, hx: Sequence[Tensor | None]
+    ) -> tuple[Tensor | PackedSequence, list[Tensor]]:
+        sequence = _Sequence(self, input)
+        given = {
+            name: state
+            for (name, _), state in zip(self._states(), hx, strict=True)
+            if state is not None
+        }
+        x, weights = sequence.x, self.all_weights
+        self._check(x, given, sequence)
+        compute, results = working_dtypes(x, keeps_input=self.mode == "GRU")
+        directions = 2 if self.bidirectional else 1
+        states = [
+            sequence.state_in(given[name]).to(compute)
+            if name in given
+            else x.new_zeros(1, sequence.N, size, dtype=compute).expand(
+                self.num_layers * directions, -1, -1
+            )
+            for name, size in self._states()
+        ]
+        x, last = x.to(compute), []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in range(directions):
+                k = layer * directions + direction
+                forward = sequence.reversed(x) if direction else x
+                parameters = [each.to(compute) for each in weights[k]]
+                arguments = [forward, *(state[k] for state in states), *parameters]
+                h, *final = run(self._recurrence(), arguments, sequence.sizes)
+                outputs.append(sequence.reversed(h) if direction else h)
+                last.append(final)
+            x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+            if self.training and self.dropout and layer < self.num_layers - 1:
+                x = torch_dropout(x, self.dropout)
+        finals = [torch.stack(each).to(results) for each in zip(*last, strict=True)]
+        return sequence.output(x.to(results)), [sequence.state_out(each) for each in finals]
+
+    def _check(self, x: Tensor, given: dict[str, Tensor], sequence: _Sequence) -> None:
+        """Refuse what does not fit, in the caller's words."""
+        weight = self.all_weights[0][0]
+        check_real(type(self).__name__, x, weight)
+        if x.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input must have input_size = {self.input_size} features along its last axis, got "
+                f"{x.shape[-1]}"
+            )
+        layers = self.num_layers * (2 if self.bidirectional else 1)
+        for name, size in self._states():
+            if name in given:
+                batch = (sequence.N,) if sequence.batched else ()
+                check_state(name, given[name], (layers, *batch, size), x)
 
 
-def _final(state: Tensor, batched: bool) -> Tensor:
-    return state.unsqueeze(0) if batched else state
+class RNN(torch.nn.RNN, _Module):
+    r"""A vanilla RNN, on :func:`rnnreport.layers.rnn_forward`.
+
+    Called as :class:`torch.nn.RNN` is, with all its options and the same outputs, parameters,
+    initial values and ``state_dict``. The gradient is the hand-derived one, of equations (6)-(12),
+    and (79)-(81) for ``nonlinearity="relu"``.
+
+    Notes
+    -----
+    float16 and bfloat16 are computed in float32, under autocast too, and the result has the dtype
+    that torch's has. ``torch.func.grad``, ``jacrev`` and ``vmap`` work, one element of the batch
+    after the other. So does ``torch.compile``: the layer is a single operator there. The gradient
+    cannot be differentiated again, there is no forward-mode derivative, and complex numbers are
+    refused: each says so.
+    """
+
+    def forward(  # type: ignore[override]
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        """Run the layers.
+
+        Parameters
+        ----------
+        input : Tensor or PackedSequence
+            The sequence, of shape (T, N, D), (N, T, D) if `batch_first`, or (T, D) without a batch.
+        hx : Tensor, shape (layers, N, H) or (layers, H), optional
+            Hidden states before the first step, of all layers and directions; zero if not given.
+
+        Returns
+        -------
+        output : Tensor or PackedSequence
+            Hidden states of the last layer after every step, in the shape of the input.
+        h_n : Tensor, shape (layers, N, H) or (layers, H)
+            Hidden states after the last step, in memory of their own.
+
+        Raises
+        ------
+        ValueError
+            If `input` has not 2 or 3 axes, or another dtype than the parameters.
+        RuntimeError
+            If another shape, dtype or device does not fit.
+        TypeError
+            If an argument is no tensor.
+        """
+        output, (h_n,) = self._run(input, [hx])
+        return output, h_n
+
+
+class GRU(torch.nn.GRU, _Module):
+    r"""A GRU, on :func:`rnnreport.layers.gru_forward`.
+
+    Called as :class:`torch.nn.GRU` is, with all its options and the same outputs, parameters,
+    initial values and ``state_dict``. The gradient is the hand-derived one, of equations (74)-(78).
+
+    Notes
+    -----
+    Those of :class:`RNN` hold here too.
+    """
+
+    def forward(  # type: ignore[override]
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        """Run the layers, as :meth:`RNN.forward` does."""
+        output, (h_n,) = self._run(input, [hx])
+        return output, h_n
+
+
+class LSTM(torch.nn.LSTM, _Module):
+    r"""An LSTM, on :func:`rnnreport.layers.lstm_forward`.
+
+    Called as :class:`torch.nn.LSTM` is, with all its options and the same outputs, parameters,
+    initial values and ``state_dict``: parameters keep torch's order of gates and are mapped on
+    every call. The gradient is the hand-derived one, of equations (32)-(49), and (85), (86) for the
+    projection that `proj_size` asks for.
+
+    Notes
+    -----
+    Those of :class:`RNN` hold here too.
+    """
+
+    def _states(self) -> tuple[tuple[str, int], ...]:
+        return (("hx[0]", self.proj_size or self.hidden_size), ("hx[1]", self.hidden_size))
+
+    def _recurrence(self) -> str:
+        return "LSTM with proj_size" if self.proj_size else "LSTM"
+
+    def forward(  # type: ignore[override]
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
+        """Run the layers.
+
+        Parameters
+        ----------
+        input : Tensor or PackedSequence
+            The sequence, of shape (T, N, D), (N, T, D) if `batch_first`, or (T, D) without a batch.
+        hx : tuple of two Tensors, shape (layers, N, ·) or (layers, ·), optional
+            Hidden and cell states before the first step, of all layers and directions; zero if not
+            given. A hidden state has `proj_size` elements where there is a projection.
+
+        Returns
+        -------
+        output : Tensor or PackedSequence
+            Hidden states of the last layer after every step, in the shape of the input.
+        (h_n, c_n) : tuple of two Tensors, shape (layers, N, ·) or (layers, ·)
+            Hidden and cell states after the last step, in memory of their own.
+
+        Raises
+        ------
+        Exception
+            What :meth:`RNN.forward` raises.
+        """
+        output, (h_n, c_n) = self._run(input, pair(hx))
+        return output, (h_n, c_n)

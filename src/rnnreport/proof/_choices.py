@@ -143,6 +143,8 @@ def _amin(self: Dual, dim: Sequence[int] = (), keepdim: bool = False) -> Dual:
 
 def _extreme(along: Rule, self: Dual, dim: Sequence[int], keepdim: bool) -> Dual:
     """Choose along several axes, one after the other."""
+    if not self.shape:
+        return self
     axes = [each % len(self.shape) for each in dim or range(len(self.shape))]
     for axis in axes:
         self, _ = along(self, axis, True)

@@ -42,9 +42,12 @@ class Dual:
         return cls(value, Residues(field, rows[_ROWS:]) if moves else None)
 
     def pack(self) -> Tensor:
-        """Lay numbers, and tangents if anything moves, in one tensor of integers, (rows, ...)."""
+        """Lay numbers, and tangents where anything moves, in one tensor of integers, (rows, ...).
+
+        It is memory of its own: what is written there changes no other number.
+        """
         if not self.field.directions:
-            return self.value.rows
+            return self.value.rows.clone(memory_format=torch.contiguous_format)
         return torch.cat([self.value.rows, self.moves().rows])
 
     def moves(self) -> Residues:

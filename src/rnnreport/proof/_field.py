@@ -29,6 +29,7 @@ _LEAST, _MOST = 2**30, 2**31
 _PRIMES = 50_697_537  # so many lie between the two
 _WITNESSES = (2, 3, 5, 7)  # with them, Miller's test is right below 3,215,031,751
 _DEGREE, _POLES, _HALVINGS, _BITS = range(4)
+_TOO_LARGE = 2**60  # of a bound; the sum of two such is still an integer of 64 bits
 
 
 class Point(ArithmeticError):
@@ -146,13 +147,16 @@ class Field:
         if bounds.degree < 0:
             return {LESS: -math.inf, MORE: math.inf}.get(bounds.degree, math.nan)
         if not any(column):
+            self.look_up(bounds, new=False)
             return 0.0
         if bounds.degree == bounds.poles == 0 and bounds.bits < math.log2(_LEAST) * POINTS // 2:
             return float(self._whole(column, bounds.halvings) / 2**bounds.halvings)
-        if column not in self._ranks:
-            self.look_up(bounds)
+        new = column not in self._ranks
+        self.look_up(bounds, new=new)
+        if new:
             size, sign = 2.0 ** self._choice.gauss(0, 4), self._choice.choice((-1, 1))
-            self._ranks[column] = float(sign * size)
+            minus = tuple(-value % p for value, p in zip(column, self.primes, strict=True))
+            self._ranks[column], self._ranks[minus] = sign * size, -sign * size
         return self._ranks[column]
 
     def _whole(self, column: Column, halvings: int) -> int:
@@ -165,9 +169,17 @@ class Field:
                 product *= p
         return whole if 2 * whole < product else whole - product
 
-    def look_up(self, *numbers: Bounds) -> None:
-        """Note that a number is told from others by its column alone."""
-        self._looked_up += 1
+    def look_up(self, *numbers: Bounds, new: bool = True) -> None:
+        """Note that a number is told from others by its column alone.
+
+        Parameters
+        ----------
+        numbers
+            Bounds of it, and of what is kept with it.
+        new
+            Whether its column was not known.
+        """
+        self._looked_up += new
         for bounds in numbers:
             self._largest = self._largest.or_(bounds)
 
@@ -234,8 +246,9 @@ class Field:
 
     def note_pole(self, column: Column, bounds: Bounds) -> None:
         """Keep the bounds of what is divided by."""
-        if column not in self._poles:
-            self.look_up(bounds)
+        new = column not in self._poles
+        self.look_up(bounds, new=new)
+        if new:
             self._poles[column] = bounds
 
     def _prime(self) -> int:
@@ -310,7 +323,7 @@ class Residues:
         one, other = _aligned(self, other)
         values = one.values * other.values % self.field.modulus(one.rows.ndim)
         a, b = one.bounds, other.bounds
-        bounds = a + b
+        bounds = (a + b).clamp_(max=_TOO_LARGE)
         if self.field.infinite:
             bounds[_DEGREE].masked_fill_((a[_DEGREE] < 0) | (b[_DEGREE] < 0), NEITHER)
         return _joined(self.field, values, bounds)

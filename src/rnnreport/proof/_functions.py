@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnreport.proof._choices import absolute
 from rnnreport.proof._dual import Dual
-from rnnreport.proof._moves import axis_of, cat
+from rnnreport.proof._moves import axis_of, cat, ones_like
 from rnnreport.proof._tensor import Refusal, rule
 
 # Arithmetic.
@@ -64,9 +64,9 @@ def _square(self: Dual) -> Dual:
 @rule("pow", raw=("exponent",))
 def _pow(self: Dual, exponent: Any) -> Dual:
     if isinstance(exponent, int | float):
-        if exponent == int(exponent):
-            return self ** int(exponent)
-        if 2 * exponent == int(2 * exponent):
+        if float(exponent).is_integer():
+            return self ** int(exponent) if exponent else ones_like(self)
+        if float(2 * exponent).is_integer():
             return _sqrt(self) ** int(2 * exponent)
     raise Refusal("a power has a rule where the exponent is a whole number, or half of one")
 
@@ -103,6 +103,8 @@ def _mean(self: Dual, dim: Any = None, keepdim: bool = False, *, dtype: Any = No
 
 @rule("cumsum")
 def _cumsum(self: Dual, dim: int, *, dtype: Any = None) -> Dual:  # noqa: ARG001
+    if not self.shape:
+        return self
     axis = axis_of(dim, len(self.shape))
     ahead = (slice(None),) * (axis - 1)
     parts = [
@@ -187,11 +189,19 @@ def _vector_norm(
 @rule("mm")
 @rule("bmm")
 def _mm(self: Dual, mat2: Dual) -> Dual:
+    _fit(self.shape[-1], mat2.shape[-2])
     return self @ mat2
+
+
+def _fit(one: int, other: int) -> None:
+    """Refuse a product that PyTorch refuses: nothing is repeated in it."""
+    if one != other:
+        raise ValueError(f"a product of matrices needs as many columns as rows, got {one}, {other}")
 
 
 @rule("mv")
 def _mv(self: Dual, vec: Dual) -> Dual:
+    _fit(self.shape[1], vec.shape[0])
     return (self * vec).sum([1])
 
 
@@ -199,6 +209,7 @@ def _mv(self: Dual, vec: Dual) -> Dual:
 @rule("vdot")
 def _dot(self: Dual, **more: Dual) -> Dual:
     (other,) = more.values()
+    _fit(self.shape[0], other.shape[0])
     return (self * other).sum([0])
 
 
@@ -206,7 +217,7 @@ def _dot(self: Dual, **more: Dual) -> Dual:
 @rule("baddbmm")
 def _addmm(self: Dual, *, beta: Dual | float = 1, alpha: Dual | float = 1, **more: Dual) -> Dual:
     one, other = more.values()
-    return _scaled(self, beta) + _scaled(one @ other, alpha)
+    return _scaled(self, beta) + _scaled(_mm(one, other), alpha)
 
 
 @rule("addmv")

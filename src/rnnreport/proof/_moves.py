@@ -14,7 +14,7 @@ from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import Residues, widened
 from rnnreport.proof._tensor import Refusal, rule, untouched, view
 
-__all__ = ["axis_of", "cat", "gather", "joined", "where"]
+__all__ = ["axis_of", "cat", "gather", "joined", "ones_like", "where"]
 
 # Views. The first axis of the rows is not the caller's.
 
@@ -140,7 +140,8 @@ def _copy(self: Dual, src: Dual, non_blocking: bool = False) -> Dual:  # noqa: A
 def cat(tensors: list[Dual], dim: int = 0) -> Dual:
     """Join along an axis."""
     ndim = max(len(each.shape) for each in tensors)
-    kept = [each for each in tensors if len(each.shape) == ndim]
+    # PyTorch leaves out what is empty and has another number of axes.
+    kept = [each for each in tensors if len(each.shape) == ndim or 0 not in each.shape]
     return joined(kept, lambda rows: torch.cat(rows, axis_of(dim, ndim)))
 
 
@@ -265,48 +266,71 @@ def _fill(self: Dual, value: Dual) -> Dual:
 
 @rule("zero")
 @rule("zeros_like")
-def _zeros_like(self: Dual, **_kept: Any) -> Dual:
-    return _filled(self, self.shape, 0)
+def _zeros_like(self: Dual, **how: Any) -> Dual | Tensor:
+    return _new_full(self, self.shape, 0, **how)
 
 
 @rule("ones_like")
-def _ones_like(self: Dual, **_kept: Any) -> Dual:
-    return _filled(self, self.shape, 1)
+def ones_like(self: Dual, **how: Any) -> Any:
+    """Return ones."""
+    return _new_full(self, self.shape, 1, **how)
 
 
-@rule("new_full")
-def _new_full(self: Dual, size: Sequence[int], fill_value: Dual, **_kept: Any) -> Dual:  # noqa: ARG001
-    return fill_value.broadcast(*size)
+@rule("new_full", raw=("fill_value",))
+def _new_full(
+    self: Dual, size: Sequence[int], fill_value: float, *, dtype: Any = None, **_kept: Any
+) -> Dual | Tensor:
+    made = torch.full(tuple(size), fill_value, dtype=dtype or torch.float64)
+    return self.lift(made) if made.dtype == torch.float64 else made
 
 
-@rule("full_like")
-def _full_like(self: Dual, fill_value: Dual, **_kept: Any) -> Dual:
-    return _fill(self, fill_value)
+@rule("full_like", raw=("fill_value",))
+def _full_like(self: Dual, fill_value: float, **how: Any) -> Dual | Tensor:
+    return _new_full(self, self.shape, fill_value, **how)
 
 
 @rule("new_zeros")
-def _new_zeros(self: Dual, size: Sequence[int], **_kept: Any) -> Dual:
-    return _filled(self, size, 0)
+def _new_zeros(self: Dual, size: Sequence[int], **how: Any) -> Dual | Tensor:
+    return _new_full(self, size, 0, **how)
 
 
 @rule("new_ones")
-def _new_ones(self: Dual, size: Sequence[int], **_kept: Any) -> Dual:
-    return _filled(self, size, 1)
+def _new_ones(self: Dual, size: Sequence[int], **how: Any) -> Dual | Tensor:
+    return _new_full(self, size, 1, **how)
 
 
 @rule("empty_like")
-def _empty_like(self: Dual, **_kept: Any) -> Dual:
-    return _new_empty(self, self.shape)
+def _empty_like(self: Dual, **how: Any) -> Dual | Tensor:
+    return _new_empty(self, self.shape, **how)
 
 
 @rule("new_empty")
 @rule("new_empty_strided")
-def _new_empty(self: Dual, size: Sequence[int], *_strides: Any, **_kept: Any) -> Dual:
-    return untouched(self.field, size)
+def _new_empty(
+    self: Dual, size: Sequence[int], *_strides: Any, dtype: Any = None, **_kept: Any
+) -> Dual | Tensor:
+    if dtype in (None, torch.float64):
+        return untouched(self.field, size)
+    return torch.empty(tuple(size), dtype=dtype)
 
 
-def _filled(like: Dual, size: Sequence[int], number: int) -> Dual:
-    return Dual(like.field.constant(torch.full(tuple(size), number)))
+# Chance. What is drawn is data: it does not depend on the inputs.
+
+
+@rule("rand_like")
+def _rand_like(self: Dual, **_kept: Any) -> Dual:
+    return self.lift(torch.rand(self.shape, dtype=torch.float64))
+
+
+@rule("randn_like")
+def _randn_like(self: Dual, **_kept: Any) -> Dual:
+    return self.lift(torch.randn(self.shape, dtype=torch.float64))
+
+
+@rule("bernoulli")
+def _bernoulli(self: Dual, p: float = 0.5, *, generator: Any = None) -> Dual:
+    # Odds that depend on the inputs decide which branch is drawn, and any may be.
+    return self.lift(torch.full(self.shape, p, dtype=torch.float64).bernoulli(generator=generator))
 
 
 # Sums at places.
@@ -337,23 +361,31 @@ def _index_put(
 
 
 @rule("scatter", raw=("index",))
-def _scatter(self: Dual, dim: int, index: Tensor, src: Dual | None = None, **more: Any) -> Dual:
-    return _scattered(self, dim, index, more["value"] if src is None else src, add=False)
-
-
-@rule("scatter_add", raw=("index",))
-def _scatter_add(self: Dual, dim: int, index: Tensor, src: Dual) -> Dual:
-    return _scattered(self, dim, index, src, add=True)
-
-
-def _scattered(self: Dual, dim: int, index: Tensor, src: Dual, *, add: bool) -> Dual:
+def _scatter(
+    self: Dual,
+    dim: int,
+    index: Tensor,
+    src: Dual | None = None,
+    value: Dual | None = None,
+    *,
+    reduce: str = "",
+) -> Dual:
+    new = value if src is None else src
+    assert new is not None  # noqa: S101
     total = self
     for place in itertools.product(*map(range, index.shape)):
         here = list(place)
         here[dim] = int(index[place])
-        new = src.at(*place) if src.shape else src
-        total = _replaced(total, tuple(here), new + total.at(*here) if add else new)
+        one, there = new.at(*place) if new.shape else new, total.at(*here)
+        if reduce:
+            one = there + one if reduce == "add" else there * one
+        total = _replaced(total, tuple(here), one)
     return total
+
+
+@rule("scatter_add", raw=("index",))
+def _scatter_add(self: Dual, dim: int, index: Tensor, src: Dual) -> Dual:
+    return _scatter(self, dim, index, src, reduce="add")
 
 
 def _replaced(total: Dual, here: tuple[Any, ...], new: Dual) -> Dual:

@@ -68,6 +68,8 @@ class Oracle:
                 ((value, size),) = found.columns()
                 known = _Known((z, bounds), (value, size))
             self._keep(name, known)
+        else:
+            self._field.look_up(bounds, new=False)
         return known.value
 
     def _keep(self, name: str, known: _Known) -> None:

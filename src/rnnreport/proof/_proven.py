@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from rnnreport.proof._dual import Dual
 from rnnreport.proof._field import POINTS, Field, Point, Residues
-from rnnreport.proof._tensor import ExactTensor, exact_arithmetic
+from rnnreport.proof._tensor import READ, ExactTensor, Refusal, exact_arithmetic
 
 __all__ = ["CHOICES", "DOUBT", "Inputs", "Verdict", "named_inputs", "prove", "prove_loss"]
 
@@ -20,6 +21,8 @@ DOUBT = 1e-30
 
 CHOICES = 8
 """In how many ways the comparisons of code turn out, where it compares."""
+
+_CEILING = Context(prec=1, rounding=ROUND_CEILING)  # what is shown is a bound still
 
 _DRAWS = 20  # so many points may divide by zero before the function itself is suspected
 
@@ -64,7 +67,7 @@ class Verdict:
         ways = f" in each of {self.choices} ways to compare" if self.choices else ""
         return (
             f"proven at {self.points} random points{ways}: degree {self.degree} at most, doubt "
-            f"below {self.doubt:.0e}"
+            f"below {_CEILING.create_decimal(self.doubt):.0e}"
         )
 
 
@@ -98,7 +101,7 @@ def prove(
     seed
         Draws primes, points and directions.
     doubt
-        More points are drawn until the doubt is below it.
+        More points are drawn until the doubt is below it: a number between 0 and 1.
 
     Returns
     -------
@@ -108,8 +111,8 @@ def prove(
     Raises
     ------
     ValueError
-        If no input is differentiated by, one is empty or of float32, or the backward pass returns
-        another number of gradients or one of another shape.
+        If no input is differentiated by, one is empty or of float32, `doubt` is not between 0 and
+        1, or the backward pass returns another number of gradients or one of another shape.
     TypeError
         If the code does something that has no rule; the message says how to add one. Nothing is
         proven then, and nothing refuted.
@@ -124,7 +127,9 @@ def prove(
     of it. What is refuted is no identity of polynomials in the inputs and the values of tanh, exp
     and the like. Known are beside their derivatives only that exp and log undo each other, that
     exp(-x) is 1 / exp(x), that a sigmoid is made of exp, and that tanh is odd. Right code that
-    relies on more, as on the square of a square root or on exp(x) > 0, is refuted too.
+    relies on more, as on the square of a square root or on exp(x) > 0, is refuted too. So is code
+    that compares other numbers in the backward pass than in the forward pass: whether x > y and
+    whether x - y > 0 are two choices, as are x > 0 and 2 x > 0.
 
     Examples
     --------
@@ -146,6 +151,8 @@ def prove(
     >>> prove(forward, careless, {"x": x, "w": w}).wrong
     ('w',)
     """
+    if not 0 < doubt < 1:
+        raise ValueError(f"doubt must be between 0 and 1, got {doubt}")
     named = named_inputs(inputs)
     variables = _variables(named)
     most, points, degree, choice, choices = 0.0, 0, 0, 0, 1
@@ -181,7 +188,7 @@ def prove_loss(
     ----------
     loss
         Takes `inputs` and returns its value, without axes, and the gradient of each input of
-        float64: ``(loss, dx)``, or a tuple of them in place of ``dx``.
+        float64: ``(loss, dx)``, or a tuple or list of them in place of ``dx``.
     inputs, seed, doubt
         As in :func:`prove`.
 
@@ -197,12 +204,20 @@ def prove_loss(
     """
 
     def forward(*arguments: Any) -> tuple[Any, Any]:
-        value, gradients = loss(*arguments)
+        returned = loss(*arguments)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise ValueError(
+                "loss must return its value and its gradients, as in (loss, dx) or (loss, (dx, "
+                f"dw)), got {_kind(returned)}"
+            )
+        value, gradients = returned
+        if isinstance(value, Tensor) and value.ndim:
+            raise ValueError(f"the loss must have no axes, got shape {tuple(value.shape)}")
         return value, gradients
 
-    def backward(dloss: Tensor, gradients: Any) -> tuple[Tensor, ...]:
-        every = gradients if isinstance(gradients, tuple) else (gradients,)
-        return tuple(dloss * gradient for gradient in every)
+    def backward(dloss: Tensor, gradients: Any) -> tuple[Any, ...]:
+        every = gradients if isinstance(gradients, tuple | list) else (gradients,)
+        return tuple(dloss * each if isinstance(each, Tensor) else each for each in every)
 
     return prove(forward, backward, inputs, seed=seed, doubt=doubt)
 
@@ -210,7 +225,11 @@ def prove_loss(
 def named_inputs(inputs: Inputs) -> dict[str, Any]:
     """Give each input a name."""
     if isinstance(inputs, Mapping):
-        return dict(inputs)
+        return {str(name): value for name, value in inputs.items()}
+    if not isinstance(inputs, Sequence):
+        raise ValueError(
+            f"inputs must be a sequence, or a mapping of names, got {type(inputs).__name__}"
+        )
     return {f"input {place}": value for place, value in enumerate(inputs, 1)}
 
 
@@ -247,6 +266,10 @@ def _sides(
             return field, _difference(field, forward, backward, named, variables, moved)
         except Point:
             continue
+        except RuntimeError as error:
+            if "not allocated" not in str(error):
+                raise
+            raise Refusal(READ) from error  # PyTorch looked for numbers of float64
         except TypeError as error:
             # Operators such as ** turn a refusal into an error that says nothing of it.
             if field.refusal in (None, error):
@@ -299,12 +322,18 @@ def _outputs(returned: Any) -> tuple[Any, ...]:
     if not isinstance(returned, tuple) or len(returned) < 2:
         raise ValueError(
             "forward must return its outputs and a cache, as in (out, cache), got "
-            f"{type(returned).__name__}"
+            f"{_kind(returned)}"
         )
     for out in returned[:-1]:
         if not isinstance(out, Tensor):
             raise ValueError(f"each output must be a tensor, got {type(out).__name__}")
     return returned
+
+
+def _kind(returned: Any) -> str:
+    """Say what was returned."""
+    kind = type(returned).__name__
+    return f"a {kind} of {len(returned)}" if isinstance(returned, tuple | list) else kind
 
 
 def _gradients(
@@ -314,7 +343,7 @@ def _gradients(
     if len(gradients) != len(variables):
         raise ValueError(
             f"backward must return {len(variables)} gradients, of {', '.join(variables)}, got "
-            f"{len(gradients)}"
+            f"{len(gradients) if gradients is returned else type(returned).__name__}"
         )
     for name, gradient in zip(variables, gradients, strict=True):
         if not isinstance(gradient, Tensor):

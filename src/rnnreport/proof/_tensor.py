@@ -38,6 +38,12 @@ RULES: dict[str, tuple[Rule, frozenset[str]]] = {}
 VIEWS: dict[str, Rule] = {}
 
 
+READ = (
+    "numbers are read out of a tensor (numpy, tolist or torch.tensor): what follows depends on a "
+    "single point, and nothing can be proven of all; compute with the tensor itself"
+)
+
+
 class Refusal(TypeError):
     """Code does something that nothing can be proven about."""
 
@@ -145,12 +151,14 @@ class ExactTensor(Tensor):
         return dispatch(func, args, kwargs or {}, field)
 
     def _read(self, *_: Any, **__: Any) -> Any:
-        raise Refusal(
-            "numbers are read out of a tensor (numpy or tolist): what follows depends on a single "
-            "point, and nothing can be proven of all; compute with the tensor itself"
-        )
+        raise Refusal(READ)
 
     numpy = tolist = __array__ = _read
+
+    def _replace(self, _: Any) -> None:
+        raise Refusal("the data of a tensor are replaced: write over them, as with copy_")
+
+    data = property(lambda self: self.detach(), _replace)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Say its shape: the numbers at a random point tell nobody anything."""
@@ -167,7 +175,7 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
 
 
 def _computed(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
-    name, kinds, writes = _signature(func)
+    name, kinds, writes, outs = _signature(func)
     if name in VIEWS:
         viewed = VIEWS[name](args[0].rows, *args[1:], **kwargs)
         if isinstance(viewed, Tensor):
@@ -184,25 +192,64 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any
         return _taken_apart(func, args, kwargs, field)
     function, raw = RULES[name]
     named = dict(zip(kinds, args, strict=False)) | kwargs
-    out = named.pop("out", None)
+    targets = [named.pop(each) for each in outs]
+    _check_kind(name, named.get("dtype"))
     for argument, value in named.items():
         if argument not in raw:
             named[argument] = _lifted(value, kinds[argument], field)
+        elif argument in _PLACES and any(isinstance(each, ExactTensor) for each in leaves([value])):
+            raise Refusal(f"{name} takes a mask or whole numbers as {argument}, got float64")
     result = function(**named)
     if not writes:
         return _wrapped(result, field)
-    target = args[0] if out is None else out
-    _write(target, result)
-    return target
+    if not targets:
+        _write(args[0], result, field)
+        return args[0]
+    results = result if isinstance(result, tuple) else (result,)
+    for target, each in zip(targets, results, strict=True):
+        if target.shape != each.shape:
+            raise Refusal(
+                f"out has shape {tuple(target.shape)}, and {name} returns {tuple(each.shape)}: "
+                "nothing is resized here"
+            )
+        _write(target, each, field)
+    return targets[0] if len(targets) == 1 else tuple(targets)
+
+
+def _check_kind(name: str, dtype: torch.dtype | None) -> None:
+    """Refuse to turn numbers into what rounds; masks and whole numbers may be made."""
+    if dtype not in (None, torch.float64) and (
+        dtype.is_floating_point or dtype.is_complex or name not in _MAKERS
+    ):
+        raise Refusal(f"a number is turned into {dtype}, which rounds: stay with float64")
+
+
+_PLACES = {"condition", "index", "indices", "mask"}
+_MAKERS = {
+    "_to_copy",
+    "empty_like",
+    "full_like",
+    "new_empty",
+    "new_empty_strided",
+    "new_full",
+    "new_ones",
+    "new_zeros",
+    "ones_like",
+    "zeros_like",
+}
 
 
 @functools.cache
-def _signature(func: Any) -> tuple[str, Mapping[str, str], bool]:
-    """Return the name of an operation, the kind of each argument, and whether it writes to one."""
+def _signature(func: Any) -> tuple[str, Mapping[str, str], bool, tuple[str, ...]]:
+    """Return the name of an operation, the kind of each argument, whether and to which it writes.
+
+    The last are those of ``out=``: it has several names, where several tensors are returned.
+    """
     schema = func._schema
     kinds = {each.name: str(each.type) for each in schema.arguments}
     writes = any(each.alias_info and each.alias_info.is_write for each in schema.arguments)
-    return schema.name.removeprefix("aten::"), kinds, writes
+    outs = tuple(each.name for each in schema.arguments if each.is_out)
+    return schema.name.removeprefix("aten::"), kinds, writes, outs
 
 
 def _taken_apart(func: Any, args: Any, kwargs: dict[str, Any], field: Field) -> Any:
@@ -224,6 +271,8 @@ def _lifted(value: Any, kind: str, field: Field) -> Any:
     """Turn what an operation computes with into dual numbers; sizes and axes stay."""
     if isinstance(value, ExactTensor):
         return value.dual
+    if isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex()):
+        raise Refusal("a number is multiplied or added to a complex one: stay with float64")
     if isinstance(value, Tensor):
         return Dual(field.constant(value))
     if isinstance(value, list | tuple) and "Tensor" in kind:
@@ -241,7 +290,12 @@ def _wrapped(result: Any, field: Field) -> Any:
     return result
 
 
-def _write(target: Any, result: Dual) -> None:
+def _write(target: Any, result: Dual | Tensor, field: Field) -> None:
+    if isinstance(result, Tensor):  # signs, places or masks
+        if not isinstance(target, ExactTensor):
+            target.copy_(result)
+            return
+        result = Dual(field.constant(result))
     if not isinstance(target, ExactTensor):
         raise Refusal(
             "a tensor of constants is written over with what depends on the inputs: make it with "

@@ -200,10 +200,10 @@ def test_reading_agrees_with_the_classifier() -> None:
     classifier.load_state_dict(
         {
             "vectors": model.tensors["vectors"],
-            "layers.0.weight_ih_l0": torch_order(model.tensors["Wx"]),
-            "layers.0.weight_hh_l0": torch_order(model.tensors["Wh"]),
-            "layers.0.bias_ih_l0": torch_order(model.tensors["b"]),
-            "layers.0.bias_hh_l0": torch.zeros(12),
+            "recurrent.weight_ih_l0": torch_order(model.tensors["Wx"]),
+            "recurrent.weight_hh_l0": torch_order(model.tensors["Wh"]),
+            "recurrent.bias_ih_l0": torch_order(model.tensors["b"]),
+            "recurrent.bias_hh_l0": torch.zeros(12),
             "output.weight": model.tensors["w"][None],
             "output.bias": model.tensors["bias"],
         }

@@ -205,7 +205,7 @@ def _in_order(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         i, f, c_tilde, o = (gate[..., order] for gate in packed.chunk(4, dim=-1))
         return torch.cat([f, i, c_tilde * sign[order], o], dim=-1)
 
-    layer = {name.removeprefix("layers.0."): value for name, value in weights.items()}
+    layer = {name.removeprefix("recurrent."): value for name, value in weights.items()}
     return {
         "vectors": weights["vectors"],
         "Wx": gates(layer["weight_ih_l0"].T),

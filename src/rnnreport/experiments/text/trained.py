@@ -109,7 +109,7 @@ class TrainedClassifier:
         TypeError
             If the model does not read word by word in one direction.
         """
-        if not isinstance(self.model, RecurrentClassifier) or len(self.model.layers) != 1:
+        if not isinstance(self.model, RecurrentClassifier) or self.model.recurrent.bidirectional:
             raise TypeError(f"the model {self.result.config['model']!r} does not read word by word")
         encoded = Sentences.encode(self.vocabulary, [sentence])
         steps: list[float] = self.model.scores_by_step(encoded)[:, 0].sigmoid().tolist()

@@ -1,0 +1,77 @@
+"""What modules accept, and in which numbers they compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_LOW = (torch.float16, torch.bfloat16)
+
+
+def check_real(module: str, x: Tensor, weight: Tensor) -> None:
+    """Refuse an input of another dtype or device than the parameters, and complex numbers.
+
+    Autocast may bring a lower dtype: there torch converts, and so do the modules.
+    """
+    if x.is_complex() and weight.is_complex():
+        raise ValueError(
+            f"{module} computes with real numbers, got {x.dtype}: the layers continue the formulas "
+            "without conjugation, which is not what optimisers expect; use torch.nn for these"
+        )
+    cast = torch.is_autocast_enabled(x.device.type) and x.is_floating_point()
+    if x.dtype != weight.dtype and not cast:
+        raise ValueError(
+            f"input must have the dtype of the parameters, {weight.dtype}, got {x.dtype}"
+        )
+    if x.device != weight.device:
+        raise RuntimeError(
+            f"input must be on the device of the parameters, {weight.device}, got {x.device}"
+        )
+
+
+def check_state(name: str, state: Any, expected: tuple[int, ...], x: Tensor) -> None:
+    """Refuse a state that does not fit the input."""
+    if not isinstance(state, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(state).__name__}")
+    if tuple(state.shape) != expected:
+        raise RuntimeError(f"{name} must have shape {expected}, got {tuple(state.shape)}")
+    cast = torch.is_autocast_enabled(x.device.type) and state.is_floating_point()
+    if state.dtype != x.dtype and not cast:
+        raise RuntimeError(f"{name} must have the dtype of input, {x.dtype}, got {state.dtype}")
+    if state.device != x.device:
+        raise RuntimeError(f"{name} must be on the device of input, {x.device}, got {state.device}")
+
+
+def working_dtypes(x: Tensor, *, keeps_input: bool) -> tuple[torch.dtype, torch.dtype]:
+    """Return the dtype to compute in and that of the results.
+
+    Parameters
+    ----------
+    x
+        The input.
+    keeps_input
+        Whether torch's module has the input's dtype under autocast on the CPU: a GRU, and the cells
+        of LSTM and GRU.
+    """
+    compute = torch.float32 if x.dtype in _LOW else x.dtype
+    kind = x.device.type
+    if not torch.is_autocast_enabled(kind) or x.dtype == torch.float64:
+        return compute, x.dtype
+    if keeps_input and kind == "cpu":
+        return compute, x.dtype
+    return compute, torch.get_autocast_dtype(kind)
+
+
+def pair(hx: Any) -> tuple[Any, Any]:
+    """Take the two states of an LSTM apart; none are given if there are none."""
+    if hx is None:
+        return None, None
+    if not isinstance(hx, tuple | list):
+        raise TypeError(
+            f"hx must be a pair of tensors (h_0, c_0), got a single {type(hx).__name__}"
+        )
+    if len(hx) != 2:
+        raise TypeError(f"hx must be a pair of tensors (h_0, c_0), got {len(hx)} of them")
+    return hx[0], hx[1]

@@ -1,0 +1,131 @@
+"""Single steps as modules of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnreport.nn._arguments import check_real, check_state, pair, working_dtypes
+from rnnreport.nn._autograd import run
+
+
+class _Cell(torch.nn.RNNCellBase):
+    """What the cells share."""
+
+    def _step(self, recurrence: str, input: Tensor, hx: list[tuple[str, Any]]) -> list[Tensor]:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"input must be a tensor, got {type(input).__name__}")
+        if input.dim() not in (1, 2):
+            raise ValueError(
+                f"{type(self).__name__}: input must be 1D, (input_size,), or 2D with a batch, got "
+                f"shape {tuple(input.shape)}"
+            )
+        check_real(type(self).__name__, input, self.weight_ih)
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input must have input_size = {self.input_size} features along its last axis, got "
+                f"{input.shape[-1]}"
+            )
+        batched = input.dim() == 2
+        x = input if batched else input[None]
+        expected = (*input.shape[:-1], self.hidden_size)
+        keeps_input = recurrence in ("GRUCell", "LSTMCell")
+        compute, results = working_dtypes(x, keeps_input=keeps_input)
+        states = []
+        for name, state in hx:
+            if state is None:
+                states.append(x.new_zeros(len(x), self.hidden_size, dtype=compute))
+            else:
+                check_state(name, state, expected, input)
+                states.append((state if batched else state[None]).to(compute))
+        weights = [self.weight_ih, self.weight_hh]
+        biases = [self.bias_ih, self.bias_hh] if self.bias else []
+        arguments = [x, *states, *weights, *biases]
+        found = run(recurrence, [each.to(compute) for each in arguments])
+        return [(each if batched else each[0]).to(results) for each in found]
+
+
+class RNNCell(torch.nn.RNNCell, _Cell):
+    r"""One step of a vanilla RNN, on :func:`rnnreport.layers.rnn_step_forward`.
+
+    Called as :class:`torch.nn.RNNCell` is, with the same parameters. The gradient is the
+    hand-derived one, of equations (1)-(5), and (79) for ``nonlinearity="relu"``. The notes of
+    :class:`RNN` hold here too.
+    """
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """Advance by one step.
+
+        Parameters
+        ----------
+        input : Tensor, shape (N, D) or (D,)
+            Input of this step.
+        hx : Tensor, shape (N, H) or (H,), optional
+            Hidden state before the step; zero if not given.
+
+        Returns
+        -------
+        Tensor, shape (N, H) or (H,)
+            Hidden state after the step.
+
+        Raises
+        ------
+        ValueError
+            If `input` has not 1 or 2 axes, or another dtype than the parameters.
+        RuntimeError
+            If another shape, dtype or device does not fit.
+        TypeError
+            If an argument is no tensor.
+        """
+        name = "RNNCell with relu" if self.nonlinearity == "relu" else "RNNCell"
+        (h,) = self._step(name, input, [("hx", hx)])
+        return h
+
+
+class GRUCell(torch.nn.GRUCell, _Cell):
+    r"""One step of a GRU, on :func:`rnnreport.layers.gru_step_forward`.
+
+    Called as :class:`torch.nn.GRUCell` is, with the same parameters. The notes of :class:`RNN` hold
+    here too.
+    """
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """Advance by one step, as :meth:`RNNCell.forward` does."""
+        (h,) = self._step("GRUCell", input, [("hx", hx)])
+        return h
+
+
+class LSTMCell(torch.nn.LSTMCell, _Cell):
+    r"""One step of an LSTM, on :func:`rnnreport.layers.lstm_step_forward`.
+
+    Called as :class:`torch.nn.LSTMCell` is, with the same parameters. The gradient is the
+    hand-derived one, of equations (13)-(31). The notes of :class:`RNN` hold here too.
+    """
+
+    def forward(
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Advance by one step.
+
+        Parameters
+        ----------
+        input : Tensor, shape (N, D) or (D,)
+            Input of this step.
+        hx : tuple of two Tensors, shape (N, H) or (H,), optional
+            Hidden and cell state before the step; zero if not given.
+
+        Returns
+        -------
+        tuple of two Tensors, shape (N, H) or (H,)
+            Hidden and cell state after the step.
+
+        Raises
+        ------
+        Exception
+            What :meth:`RNNCell.forward` raises.
+        """
+        h_0, c_0 = pair(hx)
+        h, c = self._step("LSTMCell", input, [("hx[0]", h_0), ("hx[1]", c_0)])
+        return h, c
