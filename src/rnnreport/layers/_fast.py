@@ -81,6 +81,24 @@ def lstm_steps_backward(
     return dz, dh0, dc
 
 
+def gru_steps_forward(h0: Tensor, Wh_q: Tensor, gates: Tensor, h: Tensor) -> None:
+    """Run all steps of a GRU, equation (U1): gates begins as bh and x Wx + b; fill it and h."""
+    T, N, H = h.shape
+    panels = _panels(Wh_q.view(H, 3, H))
+    _share(_compiled().gru_steps_forward, T, N, Wh_q, (h0, panels, gates, h))
+
+
+def gru_steps_backward(
+    dh: Tensor, h0: Tensor, Wh_q: Tensor, gates: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Go back through all steps of a GRU, equation (74): return dz, shape (T, N, 4, H), and dh0."""
+    T, N, H = h.shape
+    dz, dh0 = dh.new_empty(T, N, 4 * H), dh.new_zeros(N, H)
+    panels = _panels(Wh_q.T.unsqueeze(1))
+    _share(_compiled().gru_steps_backward, T, N, Wh_q, (dh, h0, panels, gates, h, dz, dh0))
+    return dz.view(T, N, 4, H), dh0
+
+
 def _panels(W: Tensor) -> Tensor:
     """Lay weights of shape (rows, gates, units) as the kernels read them."""
     kernels = _compiled()
