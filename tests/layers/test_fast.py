@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -12,15 +14,17 @@ import torch
 from fresh_python import output_of
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import ARGUMENTS, Problem, assert_close, make_problem, seeds
+from problems import Problem, assert_close, make_problem, seeds
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnnreport.layers import LSTMCache, RNNCache, _fast, lstm_backward, lstm_forward
+from rnnreport.layers import LSTMCache, _fast, lstm_forward
+from rnnreport.layers._gru import gru_through_time
+from rnnreport.layers._lstm import lstm_through_time
 
 pytest.importorskip("numba", reason="the compiled loops need numba")
 
-CELLS = ("lstm",)
+CELLS = ("lstm", "gru")
 ROUNDING = 2e-6
 """Of float32, for a few steps with gates that are not at their limits."""
 
@@ -34,10 +38,11 @@ def plain() -> Iterator[None]:
 @contextmanager
 def only_compiled() -> Iterator[None]:
     """Fail where a plain loop runs."""
-    with (
-        mock.patch("rnnreport.layers._lstm._steps_forward", side_effect=AssertionError),
-        mock.patch("rnnreport.layers._lstm._steps_backward", side_effect=AssertionError),
-    ):
+    with ExitStack() as stack:
+        for cell in CELLS:
+            for way in ("forward", "backward"):
+                loop = f"rnnreport.layers._{cell}._steps_{way}"
+                stack.enter_context(mock.patch(loop, side_effect=AssertionError))
         yield
 
 
@@ -102,19 +107,28 @@ def test_memory_may_lie_as_it_likes(problem: Problem, data: st.DataObject) -> No
 @pytest.mark.parametrize("cell", CELLS)
 def test_one_path_goes_back_where_the_other_went_forward(cell: str) -> None:
     problem = make_problem(cell, T=4, N=3, D=2, H=5, seed=1).to(torch.float32)
+    compiled_cache = problem.forward()[1]
     with plain():
         plain_cache = problem.forward()[1]
         expected = problem.backward(plain_cache)
-        mixed = problem.backward(_compiled_cache(problem))
-    close(mixed, expected, ROUNDING)
+        close(problem.backward(compiled_cache), expected, ROUNDING)
     close(problem.backward(plain_cache), expected, ROUNDING)
 
 
-def _compiled_cache(problem: Problem) -> RNNCache | LSTMCache:
-    with mock.patch.object(_fast, "_available", return_value=True):
-        return problem.forward()[1]  # type: ignore[no-any-return]
+@pytest.fixture(params=["PyTorch's threads", "threads of our own"])
+def many_threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Share even the smallest batch, in either kind of threads."""
+    with mock.patch.object(_fast, "ENOUGH", 1):
+        if request.param == "PyTorch's threads":
+            if _fast._parallel_region(os.getpid()) is None:
+                pytest.skip("PyTorch's OpenMP is not GNU's here")
+            yield
+        else:
+            with mock.patch.object(_fast, "_parallel_region", return_value=None):
+                yield
 
 
+@pytest.mark.usefixtures("many_threads")
 @pytest.mark.parametrize("cell", CELLS)
 def test_number_of_threads_changes_no_bit(cell: str) -> None:
     problem = make_problem(cell, T=30, N=19, D=3, H=40, seed=2).to(torch.float32)
@@ -123,22 +137,32 @@ def test_number_of_threads_changes_no_bit(cell: str) -> None:
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            with mock.patch.object(_fast, "ENOUGH", 1):
-                h, cache = problem.forward()
-                dz = _through_time(problem, cache)
-            results.append((h, dz))
+            h, cache = problem.forward()
+            results.append((h, *_through_time(problem, cache)))
     finally:
         torch.set_num_threads(count)
-    for h, dz in results[1:]:
-        assert torch.equal(h, results[0][0])
-        assert torch.equal(dz, results[0][1])
+    for result in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(result, results[0], strict=True))
 
 
-def _through_time(problem: Problem, cache: RNNCache | LSTMCache) -> Tensor:
-    from rnnreport.layers._lstm import lstm_through_time
+@pytest.mark.usefixtures("many_threads")
+def test_an_error_in_any_thread_is_raised() -> None:
+    def fail() -> None:
+        raise KeyboardInterrupt
 
-    assert isinstance(cache, LSTMCache)
-    return lstm_through_time(problem.dh, problem.dc_T, cache)[0]
+    def work() -> None:
+        pass
+
+    for tasks in ([fail, work], [work, fail], [fail]):
+        with pytest.raises(KeyboardInterrupt):
+            _fast._side_by_side(tasks)
+
+
+def _through_time(problem: Problem, cache: Any) -> tuple[Tensor, ...]:
+    """What the kernel gives: products over all steps are PyTorch's, which rounds as it likes."""
+    if isinstance(cache, LSTMCache):
+        return lstm_through_time(problem.dh, problem.dc_T, cache)
+    return gru_through_time(problem.dh, cache)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -164,45 +188,44 @@ def test_limits_of_the_gates(size: float) -> None:
     assert gates.max() == 1
 
 
-def test_no_drift_over_ten_thousand_steps() -> None:
+@pytest.mark.parametrize("cell", CELLS)
+def test_no_drift_over_ten_thousand_steps(cell: str) -> None:
     T, N, D, H = 10_000, 2, 3, 16
-    problem = make_problem("lstm", T, N, D, H, seed=4)
+    problem = make_problem(cell, T, N, D, H, seed=4)
     exact, single = problem.forward()[0], problem.to(torch.float32)
-    peer = torch.nn.LSTM(D, H)
-
-    def reordered(ours: Tensor) -> Tensor:  # the peer's gates stand in the order i, f, c̃, o
-        f, i, c_tilde, o = ours.T.chunk(4)
-        return torch.cat([i, f, c_tilde, o])
-
+    peer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](D, H)
+    inner = torch.zeros(2 * H if cell == "gru" else 4 * H)
     weights = {
-        "weight_ih_l0": reordered(single.Wx),
-        "weight_hh_l0": reordered(single.Wh),
-        "bias_ih_l0": reordered(single.b[None]).squeeze(1),
-        "bias_hh_l0": torch.zeros(4 * H),
+        "weight_ih_l0": single.to_torch(single.Wx),
+        "weight_hh_l0": single.to_torch(single.Wh),
+        "bias_ih_l0": single.to_torch(single.b[None]).squeeze(1),
+        "bias_hh_l0": torch.cat([inner, single.bh]) if cell == "gru" else inner,
     }
     peer.load_state_dict(weights)
+    states = tuple(state[None] for state in single.states.values())
     with torch.no_grad():
-        theirs = peer(single.x, (single.h0[None], single.c0[None]))[0]
+        theirs = peer(single.x, states if cell == "lstm" else states[0])[0]
     error, peers_error = ((h.double() - exact).abs() for h in (single.forward()[0], theirs))
     assert error.max() <= 4 * peers_error.max()
     assert error[T // 2 :].mean() <= 2 * peers_error[T // 2 :].mean()
     assert error[T // 2 :].mean() <= 2 * error[: T // 2].mean()
 
 
-def test_several_callers_at_once() -> None:
-    problem = make_problem("lstm", T=20, N=12, D=8, H=24, seed=5).to(torch.float32)
+@pytest.mark.usefixtures("many_threads")
+@pytest.mark.parametrize("cell", CELLS)
+def test_several_callers_at_once(cell: str) -> None:
+    problem = make_problem(cell, T=20, N=12, D=8, H=24, seed=5).to(torch.float32)
     expected = all_results(problem)
     results: list[dict[str, Tensor]] = []
 
     def work() -> None:
         results.extend(all_results(problem) for _ in range(10))
 
-    with mock.patch.object(_fast, "ENOUGH", 1):
-        callers = [threading.Thread(target=work) for _ in range(6)]
-        for caller in callers:
-            caller.start()
-        for caller in callers:
-            caller.join()
+    callers = [threading.Thread(target=work) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
     assert len(results) == 60
     for result in results:
         close(result, expected, ROUNDING)
@@ -230,7 +253,7 @@ print("the same")
 """
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system does not fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_makes_threads_of_its_own() -> None:
     assert output_of(FORK) == "the same\n"
 
@@ -283,13 +306,11 @@ def test_who_traces_sees_the_plain_loop() -> None:
     assert answers == [False, False, False]
 
 
-def test_a_cache_serves_twice() -> None:
-    problem = make_problem("lstm", T=4, N=7, D=3, H=18, seed=6).to(torch.float32)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cache_serves_twice(cell: str) -> None:
+    problem = make_problem(cell, T=4, N=7, D=3, H=18, seed=6).to(torch.float32)
     cache = problem.forward()[1]
-    assert isinstance(cache, LSTMCache)
     before = [value.clone() for value in cache]
-    first = lstm_backward(problem.dh, cache, dc_T=problem.dc_T, return_dc0=True)
-    second = lstm_backward(problem.dh, cache, dc_T=problem.dc_T, return_dc0=True)
-    assert len(first) == len(ARGUMENTS["lstm"])
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    first, second = problem.backward(cache), problem.backward(cache)
+    assert all(torch.equal(first[name], second[name]) for name in first)
     assert all(torch.equal(a, b) for a, b in zip(cache, before, strict=True))

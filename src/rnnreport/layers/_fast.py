@@ -6,11 +6,13 @@ they give differs from the plain loops by rounding alone.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from types import ModuleType
 
@@ -79,6 +81,24 @@ def lstm_steps_backward(
     return dz, dh0, dc
 
 
+def gru_steps_forward(h0: Tensor, Wh_q: Tensor, gates: Tensor, h: Tensor) -> None:
+    """Run all steps of a GRU, equation (U1): gates begins as bh and x Wx + b; fill it and h."""
+    T, N, H = h.shape
+    panels = _panels(Wh_q.view(H, 3, H))
+    _share(_compiled().gru_steps_forward, T, N, Wh_q, (h0, panels, gates, h))
+
+
+def gru_steps_backward(
+    dh: Tensor, h0: Tensor, Wh_q: Tensor, gates: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Go back through all steps of a GRU, equation (74): return dz, shape (T, N, 4, H), and dh0."""
+    T, N, H = h.shape
+    dz, dh0 = dh.new_empty(T, N, 4 * H), dh.new_zeros(N, H)
+    panels = _panels(Wh_q.T.unsqueeze(1))
+    _share(_compiled().gru_steps_backward, T, N, Wh_q, (dh, h0, panels, gates, h, dz, dh0))
+    return dz.view(T, N, 4, H), dh0
+
+
 def _panels(W: Tensor) -> Tensor:
     """Lay weights of shape (rows, gates, units) as the kernels read them."""
     kernels = _compiled()
@@ -100,16 +120,59 @@ def _share(
     threads = torch.get_num_threads()
     shares = max(1, min(threads, N, T * N * Wh.numel() // ENOUGH))
     bounds = [N * share // shares for share in range(shares + 1)]
-    others = [
-        _pool(os.getpid(), threads).submit(kernel, first, last, *arrays)
-        for first, last in pairwise(bounds[:-1])
-    ]
-    kernel(bounds[-2], N, *arrays)
-    for other in others:
-        other.result()
+    _side_by_side([partial(kernel, *rows, *arrays) for rows in pairwise(bounds)])
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run each task in a thread of its own, one of them in the calling thread."""
+    if len(tasks) == 1:
+        tasks[0]()
+    elif (parallel := _parallel_region(os.getpid())) is None:
+        others = [_pool(os.getpid(), len(tasks)).submit(task) for task in tasks[1:]]
+        tasks[0]()
+        for other in others:
+            other.result()
+    else:
+        left = iter(tasks)
+        errors: list[BaseException] = []
+
+        def work(_: object) -> None:
+            try:
+                for task in left:
+                    task()
+            except BaseException as error:  # Ctrl-C too: C has no way to hand it on
+                errors.append(error)
+
+        parallel(_WORK(work), None, len(tasks), 0)
+        if errors:
+            raise errors[0]
+
+
+_WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@functools.cache
+def _parallel_region(process: int) -> Callable[..., None] | None:
+    """Find what starts work in PyTorch's own threads, where its OpenMP is GNU's or understands it.
+
+    After a product these threads look out for more work for some milliseconds without sleeping. Any
+    others would have to share the cores with them.
+    """
+    if process != _PROCESS:  # OpenMP's threads do not survive a fork
+        return None
+    try:
+        region = ctypes.CDLL(torch._C.__file__).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    region.argtypes = (_WORK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    region.restype = None
+    return region
+
+
+_PROCESS = os.getpid()
 
 
 @functools.cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:  # noqa: ARG001 a fork has no threads
-    """Keep the threads besides the calling one, which are made when they are first needed."""
+    """Keep threads where PyTorch's cannot be had; they are made when they are first needed."""
     return ThreadPoolExecutor(threads, thread_name_prefix="rnnreport")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rnnreport.layers import _fast
 from rnnreport.layers._checks import check_alike, check_shapes
 from rnnreport.layers._products import (
     bias_gradient,
@@ -156,8 +157,8 @@ def gru_forward(
 ) -> tuple[Tensor, GRUCache]:
     """Run a GRU over a sequence, time first.
 
-    The inputs of all steps pass through `Wx` in one matrix product before the loop; the gates are
-    formed in place inside it, after one product a step. No autograd graph is recorded.
+    The inputs of all steps pass through `Wx` in one matrix product before the steps; the gates are
+    formed in place, after one product a step. No autograd graph is recorded.
 
     Parameters
     ----------
@@ -184,17 +185,23 @@ def gru_forward(
     T, N, H = (sizes[axis] for axis in "TNH")
     packed, gates = slots(x, (T, N), bh)
     torch.addmm(b, x.flatten(0, 1), Wx, out=packed.view(T * N, 4 * H)[:, H:])
-    Wh_q = candidate_first(Wh)
     h = x.new_empty(T, N, H)
+    steps = _fast.gru_steps_forward if _fast.serves(gates, h0, Wh) else _steps_forward
+    steps(h0, candidate_first(Wh), gates, h)
+    return h, GRUCache(x, h0, Wx, Wh, gates, h)
+
+
+def _steps_forward(h0: Tensor, Wh_q: Tensor, gates: Tensor, h: Tensor) -> None:
+    """Run all steps, equation (U1): ``gates`` begins as bh and x Wx + b; fill it and h."""
+    packed = gates.flatten(2)
     prev_h = h0
-    by_step = (packed[:, :, : 3 * H], gates[:, :, 1:3], *gates.unbind(2), h)
+    by_step = (packed[:, :, : Wh_q.shape[1]], gates[:, :, 1:3], *gates.unbind(2), h)
     for qrz_t, rz_t, q, r, z, n, h_t in zip(*(values.unbind(0) for values in by_step), strict=True):
         qrz_t.addmm_(prev_h, Wh_q)
         rz_t.sigmoid_()
         n.addcmul_(r, q).tanh_()
         torch.lerp(n, prev_h, z, out=h_t)  # n + z (h_{t-1} - n)
         prev_h = h_t
-    return h, GRUCache(x, h0, Wx, Wh, gates, h)
 
 
 @torch.no_grad()
@@ -243,9 +250,6 @@ def gru_backward(dh: Tensor, cache: GRUCache) -> Gradients:
 def gru_through_time(dh: Tensor, cache: GRUCache) -> tuple[Tensor, Tensor, Tensor]:
     """Go back through time; what remains to be done are products over all steps.
 
-    What depends on the forward values alone is formed before the loop, so that a step back costs
-    one matrix product and two products with the upstream gradient.
-
     Parameters
     ----------
     dh : Tensor, shape (T, N, H)
@@ -264,9 +268,21 @@ def gru_through_time(dh: Tensor, cache: GRUCache) -> tuple[Tensor, Tensor, Tenso
     """
     _, h0, _, Wh, gates, h = cache
     H = h.shape[-1]
-    WhT = candidate_first(Wh).T.contiguous()
+    steps = _fast.gru_steps_backward if _fast.serves(dh, h0, Wh, gates, h) else _steps_backward
+    grads, dh0 = steps(dh, h0, candidate_first(Wh), gates, h)
+    return grads.flatten(2)[:, :, H:], grads.flatten(2)[:, :, : 3 * H], dh0
+
+
+def _steps_backward(
+    dh: Tensor, h0: Tensor, Wh_q: Tensor, gates: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Go back through all steps: one product of matrices and two with the upstream gradient each.
+
+    What depends on the forward values alone is formed before the loop.
+    """
+    WhT = Wh_q.T.contiguous()
     grads = gradient_slots(gates, torch.cat([h0[None], h[:-1]]))
-    dz, dzh = grads.flatten(2)[:, :, H:], grads.flatten(2)[:, :, : 3 * H]
+    dzh = grads.flatten(2)[:, :, : Wh_q.shape[1]]
     direct = (torch.zeros_like(h0), *dh[:-1].unbind(0))  # of h_0, ..., h_{T-1}
     dnew = dh[-1]
     by_step = (grads, dzh, gates[:, :, 2])
@@ -275,7 +291,7 @@ def gru_through_time(dh: Tensor, cache: GRUCache) -> tuple[Tensor, Tensor, Tenso
     ):
         grads_t.mul_(dnew.unsqueeze(1))
         dnew = torch.addcmul(dh_t, dnew, z).addmm_(dzh_t, WhT)  # (74)
-    return dz, dzh, dnew
+    return grads, dnew
 
 
 def check_arguments(

@@ -403,3 +403,87 @@ def lstm_steps_backward(first, last, dh, panels, gates, c, tanh_c, dz, dh0, dc):
                 for j in range(p * WIDTH, min(H, (p + 1) * WIDTH), LANES):
                     dprev_h = load(dzWhT, (n - start, j - p * WIDTH), every)
                     store(dh0, (n, j), first_lanes(H - j), dprev_h)  # (49)
+
+
+# -- the GRU ---------------------------------------------------------------------------------------
+
+
+@_kernel("intp", "intp", _MATRIX, _STEPS, _GATES, _STEPS)
+def gru_steps_forward(first, last, h0, panels, gates, h):
+    """Run rows first, ..., last - 1 through all steps of a GRU, equation (U1).
+
+    ``gates`` holds q, r, z and n. It begins as the bias of q and as x Wx + b, and is filled, as is
+    ``h``. ``panels`` are those of Wh, with the candidate first.
+    """
+    T, _, _, H = gates.shape
+    hWh = np.empty((ROWS, 3 * WIDTH), np.float32)
+    rows, every = blocks(first, last), first_lanes(LANES)
+    for t in range(T):
+        prev_h = h[t - 1] if t > 0 else h0
+        for side in range(0, H, WIDTH):  # so many units have their columns in three panels
+            for start, end in rows:
+                for part in range(min(3, panels.shape[0] - side // WIDTH * 3)):
+                    p = side // WIDTH * 3 + part
+                    multiply(prev_h, start, end, panels, p, hWh, part * WIDTH)
+                for row in range(start, end):
+                    for j in range(side, min(H, side + WIDTH), LANES):
+                        units, column, r_ = first_lanes(H - j), (j - side) * 3, row - start
+                        hn = load(hWh, (r_, column), every)
+                        hr = load(hWh, (r_, column + LANES), every)
+                        hz = load(hWh, (r_, column + 2 * LANES), every)
+                        q = load(gates, (t, row, 0, j), units) + hn
+                        r = sigmoid(load(gates, (t, row, 1, j), units) + hr)
+                        z = sigmoid(load(gates, (t, row, 2, j), units) + hz)
+                        n = tanh(load(gates, (t, row, 3, j), units) + r * q)
+                        next_h = (1.0 - z) * n + z * load(prev_h, (row, j), units)  # (U1)
+                        store(gates, (t, row, 0, j), units, q)
+                        store(gates, (t, row, 1, j), units, r)
+                        store(gates, (t, row, 2, j), units, z)
+                        store(gates, (t, row, 3, j), units, n)
+                        store(h, (t, row, j), units, next_h)
+
+
+@_kernel("intp", "intp", _STEPS, _MATRIX, _STEPS, _GATES, _STEPS, _STEPS, _MATRIX)
+def gru_steps_backward(first, last, dh, h0, panels, gates, h, dz, dprev_h):
+    """Run rows first, ..., last - 1 back through all steps of a GRU, equation (74).
+
+    ``dprev_h`` begins at zero and ends as the gradient of the first state. ``dz`` is filled with
+    the gradients of q and of what r, z and n are formed from. ``panels`` are those of the
+    transposed Wh, whose candidate comes first: of ``dz``, they meet q, r and z.
+    """
+    T, _, _, H = gates.shape
+    dzWhT = np.zeros((ROWS, WIDTH), np.float32)  # stays zero at the last step
+    rows, every = blocks(first, last), first_lanes(LANES)
+    for t in range(T - 1, -2, -1):
+        prev_h = h[t - 1] if t > 0 else h0
+        for p in range(panels.shape[0]):
+            for start, end in rows:
+                if t < T - 1:
+                    multiply(dz[t + 1], start, end, panels, p, dzWhT, 0)
+                for row in range(start, end):
+                    for j in range(p * WIDTH, min(H, (p + 1) * WIDTH), LANES):
+                        units = first_lanes(H - j)
+                        later = load(dzWhT, (row - start, j - p * WIDTH), every)
+                        later = load(dprev_h, (row, j), units) + later  # (73)
+                        if t < 0:
+                            store(dprev_h, (row, j), units, later)
+                            continue
+                        q, r = (
+                            load(gates, (t, row, 0, j), units),
+                            load(gates, (t, row, 1, j), units),
+                        )
+                        z, n = (
+                            load(gates, (t, row, 2, j), units),
+                            load(gates, (t, row, 3, j), units),
+                        )
+                        dnext_h = load(dh, (t, row, j), units) + later  # (74)
+                        dzn = dnext_h * (1.0 - z) * (1.0 - n * n)  # (65)
+                        kept = load(prev_h, (row, j), units) - n
+                        dzz = dnext_h * kept * z * (1.0 - z)  # (66)
+                        dq = dzn * r  # (67)
+                        dzr = dzn * q * r * (1.0 - r)  # (68)
+                        store(dz, (t, row, j), units, dq)
+                        store(dz, (t, row, H + j), units, dzr)
+                        store(dz, (t, row, 2 * H + j), units, dzz)
+                        store(dz, (t, row, 3 * H + j), units, dzn)
+                        store(dprev_h, (row, j), units, dnext_h * z)  # (73)

@@ -9,6 +9,12 @@ from torch import Tensor
 
 from rnnreport.layers import _fast
 from rnnreport.layers._checks import check_alike, check_shapes
+from rnnreport.layers._products import (
+    bias_gradient,
+    input_gradient,
+    input_weights_gradient,
+    state_weights_gradient,
+)
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 GradientsWithCell = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -297,8 +303,8 @@ def lstm_backward(
     check_shapes({"h": (h, "T N H"), "dh": (dh, "T N H"), "dc_T": (dc_T, "N H")})
     check_alike(("h", h), dh=dh, dc_T=dc_T)
     dz, dh0, dc0 = lstm_through_time(dh, dc_T, cache)
-    dWx = input_weight_gradient(dz, x)  # (36), (38), (40), (42)
-    dWh = recurrent_weight_gradient(dz, h0, h)  # (37), (39), (41), (43)
+    dWx = input_weights_gradient(dz, x)  # (36), (38), (40), (42)
+    dWh = state_weights_gradient(dz, h0, h)  # (37), (39), (41), (43)
     db = bias_gradient(dz)  # (44)-(47)
     dx = input_gradient(dz, Wx)  # (48)
     if return_dc0:
@@ -356,33 +362,6 @@ def _steps_backward(
         dnew_h = torch.addmm(dh_t, dz_t, WhT)  # (32); (49) at the last turn
         dnew_c = dprev_c_t  # (33)
     return dz, dnew_h, dnew_c.clone()
-
-
-def input_weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
-    """Gradient of Wx, summed over steps and sequences: x^T dz."""
-    return flat(x).T @ flat(dz)
-
-
-def recurrent_weight_gradient(dz: Tensor, h0: Tensor, h: Tensor) -> Tensor:
-    """Gradient of Wh, summed over steps and sequences: (h_{t-1})^T dz_t."""
-    return torch.addmm(h0.T @ dz[0], flat(h[:-1]).T, flat(dz[1:]))
-
-
-def bias_gradient(dz: Tensor) -> Tensor:
-    """Gradient of b, summed over steps and sequences."""
-    return flat(dz).sum(0)
-
-
-def input_gradient(dz: Tensor, Wx: Tensor) -> Tensor:
-    """Gradient of x: dz Wx^T."""
-    T, N, _ = dz.shape
-    return (flat(dz) @ Wx.T).view(T, N, -1)
-
-
-def flat(values: Tensor) -> Tensor:
-    """Lay the rows of all steps below each other."""
-    T, N, width = values.shape
-    return values.reshape(T * N, width)
 
 
 def gradient_slots(
