@@ -694,7 +694,7 @@ _BEFORE = (
 _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
     PROJECTED_RECURRENCE.step(
         82,
-        "what is projected",
+        "output of the cell",
         rf"{_Y} = W_p^{{\top}} {d('h_t')}",
         left=lambda p: p.derivative_projected(),
         formula=projected,
