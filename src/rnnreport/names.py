@@ -84,7 +84,7 @@ PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
 """The pages that show results of each part."""
 
 ALL_PAGES = (
-    *("index", "rnn", "temporal", "lstm", "attention", "captioning", "glove", "text"),
+    *("index", "rnn", "temporal", "lstm", "gru", "attention", "captioning", "glove", "text"),
     *("transfer", "style", "proof", "ledger", "symbols", "contributing", "references", "api"),
 )
 """All pages of the report; those of the reference count as one."""
