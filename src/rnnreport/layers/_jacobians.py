@@ -29,7 +29,8 @@ def rnn_step_jacobian(cache: RNNStepCache) -> Tensor:
     Tensor, shape (N, H, H)
         At ``[n, i, j]`` the derivative of ``next_h[n, i]`` by ``prev_h[n, j]``.
     """
-    return _rows(slopes(cache.next_h, cache.nonlinearity), cache.Wh)  # (60), of tanh
+    slope = slopes(cache.next_h, cache.nonlinearity)  # of tanh 1 - h_t * h_t
+    return _rows(slope, cache.Wh)  # (60)
 
 
 @torch.no_grad()
