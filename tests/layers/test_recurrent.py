@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -343,6 +344,15 @@ def test_c0_defaults_to_zero_and_dc_T_too() -> None:
     assert len(long) == 6
     for a, b_ in zip(short, long, strict=False):
         assert torch.equal(a, b_)
+
+
+@given(problems("lstm"), st.integers(1, 6))
+def test_gates_that_were_not_kept_are_formed_again(problem: Problem, rows: int) -> None:
+    with mock.patch("rnnreport.layers._lstm.ROWS_AT_ONCE", rows):
+        h, cache = layers.lstm_forward(*problem.arguments.values(), keep="states")
+        gradients = layers.lstm_backward(problem.dh, cache, dc_T=problem.dc_T, return_dc0=True)
+    assert_close(h, problem.forward()[0])
+    assert_all_close(dict(zip(problem.arguments, gradients, strict=True)), problem.gradients())
 
 
 # Bad input

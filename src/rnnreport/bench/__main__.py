@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from rnnreport.bench import captioning, layers, proof, style, text, transfer
+from rnnreport.bench import captioning, layers, proof, scaling, style, text, transfer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 _SUBJECTS = {
     "layers": layers,
+    "scaling": scaling,
     "proof": proof,
     "captioning": captioning,
     "text": text,

@@ -30,6 +30,7 @@ from rnnreport.layers._gru import (
 from rnnreport.layers._jacobians import gru_step_jacobian, lstm_step_jacobian, rnn_step_jacobian
 from rnnreport.layers._lstm import (
     LSTMCache,
+    LSTMStatesCache,
     LSTMStepCache,
     lstm_backward,
     lstm_forward,
@@ -101,6 +102,7 @@ __all__ = [
     "GRUCache",
     "GRUStepCache",
     "LSTMCache",
+    "LSTMStatesCache",
     "LSTMStepCache",
     "MaxPoolCache",
     "PackedGRUCache",

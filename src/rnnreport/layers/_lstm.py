@@ -53,6 +53,25 @@ class LSTMCache(NamedTuple):
     h: Tensor
 
 
+class LSTMStatesCache(NamedTuple):
+    """What :func:`lstm_backward` needs after ``keep="states"``; leave it unchanged until then.
+
+    ``c`` has shape (T + 1, N, H) as in :class:`LSTMCache`. The gates are formed again.
+    """
+
+    x: Tensor
+    h0: Tensor
+    Wx: Tensor
+    Wh: Tensor
+    b: Tensor
+    c: Tensor
+    h: Tensor
+
+
+ROWS_AT_ONCE = 1024
+"""Rows of x whose gates are held at a time, where only states are kept."""
+
+
 def lstm_step_forward(
     x: Tensor, prev_h: Tensor, prev_c: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor
 ) -> tuple[Tensor, Tensor, LSTMStepCache]:
@@ -166,10 +185,39 @@ def lstm_step_backward(dnext_h: Tensor, dnext_c: Tensor, cache: LSTMStepCache) -
     return dx, dprev_h, dprev_c, dWx, dWh, db
 
 
+@overload
+def lstm_forward(
+    x: Tensor,
+    h0: Tensor,
+    Wx: Tensor,
+    Wh: Tensor,
+    b: Tensor,
+    c0: Tensor | None = None,
+    *,
+    keep: Literal["gates"] = "gates",
+) -> tuple[Tensor, LSTMCache]: ...
+@overload
+def lstm_forward(
+    x: Tensor,
+    h0: Tensor,
+    Wx: Tensor,
+    Wh: Tensor,
+    b: Tensor,
+    c0: Tensor | None = None,
+    *,
+    keep: Literal["states"],
+) -> tuple[Tensor, LSTMStatesCache]: ...
 @torch.no_grad()
 def lstm_forward(
-    x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, c0: Tensor | None = None
-) -> tuple[Tensor, LSTMCache]:
+    x: Tensor,
+    h0: Tensor,
+    Wx: Tensor,
+    Wh: Tensor,
+    b: Tensor,
+    c0: Tensor | None = None,
+    *,
+    keep: Literal["gates", "states"] = "gates",
+) -> tuple[Tensor, LSTMCache | LSTMStatesCache]:
     r"""Run an LSTM over a sequence, time first.
 
     The inputs of all steps pass through `Wx` in one matrix product before the steps; the gates are
@@ -190,12 +238,16 @@ def lstm_forward(
         Biases, in the same order.
     c0 : Tensor, shape (N, H), optional
         Cell state before the first step; zero if not given.
+    keep : {"gates", "states"}
+        What the cache holds besides the arguments: gates and states, 7 T N H numbers, or the states
+        alone, 2 T N H. Then the gates are formed some steps at a time, and in the backward pass
+        once more.
 
     Returns
     -------
     h : Tensor, shape (T, N, H)
         Hidden state after every step.
-    cache : LSTMCache
+    cache : LSTMCache or LSTMStatesCache
         Values for :func:`lstm_backward`. ``cache.c[-1]`` is the cell state after the last step.
 
     Raises
@@ -216,13 +268,34 @@ def lstm_forward(
         }
     )
     check_alike(("x", x), h0=h0, Wx=Wx, Wh=Wh, b=b, c0=c0)
-    T, N, D, H = (sizes[axis] for axis in "TNDH")
-    gates = torch.addmm(b, x.reshape(T * N, D), Wx).view(T, N, 4, H)  # all of z but h Wh
-    h, tanh_c, c = x.new_empty(T, N, H), x.new_empty(T, N, H), x.new_empty(T + 1, N, H)
+    T, N, H = (sizes[axis] for axis in "TNH")
+    h, c = x.new_empty(T, N, H), x.new_empty(T + 1, N, H)
     c[0].copy_(c0)
+    if keep == "gates":
+        gates, tanh_c = _forward(x, h0, Wx, Wh, b, c, h)
+        return h, LSTMCache(x, h0, Wx, Wh, gates, c, tanh_c, h)
+    for first, last in _stretches(T, N):
+        prev_h = h[first - 1] if first else h0
+        _forward(x[first:last], prev_h, Wx, Wh, b, c[first : last + 1], h[first:last])
+    return h, LSTMStatesCache(x, h0, Wx, Wh, b, c, h)
+
+
+def _forward(
+    x: Tensor, h0: Tensor, Wx: Tensor, Wh: Tensor, b: Tensor, c: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Fill c[1:] and h, and return the gates and tanh c."""
+    T, N, H = h.shape
+    gates = torch.addmm(b, x.reshape(T * N, -1), Wx).view(T, N, 4, H)  # all of z but h Wh
+    tanh_c = torch.empty_like(h)
     steps = _fast.lstm_steps_forward if _fast.serves(gates, h0, Wh) else _steps_forward
     steps(h0, Wh, gates, c, tanh_c, h)
-    return h, LSTMCache(x, h0, Wx, Wh, gates, c, tanh_c, h)
+    return gates, tanh_c
+
+
+def _stretches(T: int, N: int) -> list[tuple[int, int]]:
+    """Part the steps where only so many rows are held at a time."""
+    steps = max(1, ROWS_AT_ONCE // N)
+    return [(first, min(T, first + steps)) for first in range(0, T, steps)]
 
 
 def _steps_forward(
@@ -249,18 +322,26 @@ def _steps_forward(
 @overload
 def lstm_backward(
     dh: Tensor,
-    cache: LSTMCache,
+    cache: LSTMCache | LSTMStatesCache,
     *,
     dc_T: Tensor | None = None,
     return_dc0: Literal[False] = False,
 ) -> Gradients: ...
 @overload
 def lstm_backward(
-    dh: Tensor, cache: LSTMCache, *, dc_T: Tensor | None = None, return_dc0: Literal[True]
+    dh: Tensor,
+    cache: LSTMCache | LSTMStatesCache,
+    *,
+    dc_T: Tensor | None = None,
+    return_dc0: Literal[True],
 ) -> GradientsWithCell: ...
 @torch.no_grad()
 def lstm_backward(
-    dh: Tensor, cache: LSTMCache, *, dc_T: Tensor | None = None, return_dc0: bool = False
+    dh: Tensor,
+    cache: LSTMCache | LSTMStatesCache,
+    *,
+    dc_T: Tensor | None = None,
+    return_dc0: bool = False,
 ) -> Gradients | GradientsWithCell:
     r"""Differentiate :func:`lstm_forward`, through time; equations (32)-(49).
 
@@ -269,7 +350,7 @@ def lstm_backward(
     dh : Tensor, shape (T, N, H)
         Upstream gradient of every hidden state: the part of :math:`\partial L / \partial h_t` that
         does not pass through later states.
-    cache : LSTMCache
+    cache : LSTMCache or LSTMStatesCache
         From the forward pass.
     dc_T : Tensor, shape (N, H), optional
         Upstream gradient of the last cell state, for a loss that reads it; zero if not given, as in
@@ -302,14 +383,46 @@ def lstm_backward(
         dc_T = torch.zeros_like(h0)
     check_shapes({"h": (h, "T N H"), "dh": (dh, "T N H"), "dc_T": (dc_T, "N H")})
     check_alike(("h", h), dh=dh, dc_T=dc_T)
-    dz, dh0, dc0 = lstm_through_time(dh, dc_T, cache)
-    dWx = input_weights_gradient(dz, x)  # (36), (38), (40), (42)
-    dWh = state_weights_gradient(dz, h0, h)  # (37), (39), (41), (43)
-    db = bias_gradient(dz)  # (44)-(47)
-    dx = input_gradient(dz, Wx)  # (48)
+    if isinstance(cache, LSTMStatesCache):
+        dx, dh0, dWx, dWh, db, dc0 = _backward_from_states(dh, dc_T, cache)
+    else:
+        dz, dh0, dc0 = lstm_through_time(dh, dc_T, cache)
+        dWx = input_weights_gradient(dz, x)  # (36), (38), (40), (42)
+        dWh = state_weights_gradient(dz, h0, h)  # (37), (39), (41), (43)
+        db = bias_gradient(dz)  # (44)-(47)
+        dx = input_gradient(dz, Wx)  # (48)
     if return_dc0:
         return dx, dh0, dWx, dWh, db, dc0
     return dx, dh0, dWx, dWh, db
+
+
+def _backward_from_states(dh: Tensor, dc: Tensor, cache: LSTMStatesCache) -> GradientsWithCell:
+    """Form the gates again, some steps at a time, and go back through those."""
+    x, h0, Wx, Wh, b, c, h = cache
+    dx, dprev_h = torch.empty_like(x), torch.zeros_like(h0)
+    dWx, dWh, db = torch.zeros_like(Wx), torch.zeros_like(Wh), torch.zeros_like(b)
+    for first, last in reversed(_stretches(len(h), len(h0))):
+        part = slice(first, last)
+        x_, h_, prev_h = x[part], h[part], h[first - 1] if first else h0
+        z = torch.addmm(b, x_.flatten(0, 1), Wx).view(*h_.shape[:2], -1)
+        z[0].addmm_(prev_h, Wh)
+        z[1:].flatten(0, 1).addmm_(h_[:-1].flatten(0, 1), Wh)
+        gates = z.view(*h_.shape[:2], 4, -1)
+        for gate, nonlinearity in zip(gates.unbind(2), NONLINEARITIES, strict=True):
+            nonlinearity(gate, out=gate)
+        c_ = c[first : last + 1]
+        part_cache = LSTMCache(x_, prev_h, Wx, Wh, gates, c_, c_[1:].tanh(), h_)
+        dh_ = dh[part].clone()
+        dh_[-1] += dprev_h  # (32)
+        dz, dprev_h, dc = lstm_through_time(dh_, dc, part_cache)
+        dx[part] = input_gradient(dz, Wx)
+        dWx += input_weights_gradient(dz, x_)
+        dWh += state_weights_gradient(dz, prev_h, h_)
+        db += bias_gradient(dz)
+    return dx, dprev_h, dWx, dWh, db, dc
+
+
+NONLINEARITIES = (torch.sigmoid, torch.sigmoid, torch.tanh, torch.sigmoid)
 
 
 def lstm_through_time(dh: Tensor, dc_T: Tensor, cache: LSTMCache) -> tuple[Tensor, Tensor, Tensor]:
