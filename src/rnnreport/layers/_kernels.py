@@ -16,7 +16,8 @@ import operator
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils, codegen, typing
+from numba.core import cgutils, typing
+from numba.core.registry import cpu_target
 from numba.core.typing.templates import ConcreteTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
@@ -25,7 +26,8 @@ LANES = 16
 GATES = 4
 ROWS = 6
 """Most rows of a block: 6 rows of 64 sums take 24 of 32 long registers."""
-WIDTH = 64 if "+avx512f" in codegen.get_host_cpu_features() else 16
+FEATURES = cpu_target.target_context.codegen().magic_tuple()[-1]
+WIDTH = 64 if "+avx512f" in FEATURES else 16
 """Columns of a panel of weights: as many as have their sums in registers at once."""
 
 # -- vectors ---------------------------------------------------------------------------------------
