@@ -85,7 +85,8 @@ PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
 
 ALL_PAGES = (
     *("index", "rnn", "temporal", "lstm", "gru", "attention", "captioning", "glove", "text"),
-    *("transfer", "style", "proof", "ledger", "symbols", "contributing", "references", "api"),
+    *("transfer", "style", "proof", "ledger", "speed", "symbols", "contributing"),
+    *("references", "api"),
 )
 """All pages of the report; those of the reference count as one."""
 

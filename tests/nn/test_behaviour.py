@@ -335,3 +335,16 @@ def test_an_exported_module_takes_other_sizes(name: str) -> None:
     program = torch.export.export(ours, (inputs(),), dynamic_shapes=({0: auto, 1: auto},))
     x = torch.randn(7, 2, D, generator=torch.Generator().manual_seed(0))
     close(program.module()(x)[0], theirs(x)[0])
+
+
+# Devices
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ALL)
+def test_modules_compute_on_cuda(name: str) -> None:
+    ours, theirs = (module.double() for module in twins(name))
+    x = inputs(name).double()
+    expected = gradients(theirs, x)
+    found = gradients(ours.cuda(), x.cuda())
+    close([each.cpu() for each in found], expected)

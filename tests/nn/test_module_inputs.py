@@ -53,7 +53,8 @@ def test_outputs_and_gradients_are_those_of_torch(
         info, device="cpu", dtype=dtype, requires_grad=True, training=training
     )
     assert samples
-    tolerance = 1e-11 if dtype == torch.float64 else 1e-5
+    # In float32 two layers of 24 units differ by rounding, torch's from float64 as much as ours.
+    tolerance = 1e-11 if dtype == torch.float64 else 1e-4
     for sample in samples:
         made = sample.constructor_input
         theirs = info.module_cls(*made.args, **made.kwargs, dtype=dtype)

@@ -20,11 +20,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from rnnreport.bench.recording import write
 from rnnreport.layers import (
     gru_backward,
     gru_forward,
@@ -177,12 +179,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", choices=[*GATES], action="append", help="default: all")
     parser.add_argument("--seconds", type=float, default=6.0, help="for each shape (default: 6)")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure and print the tables of the cells."""
     print(f"Layers, {options.dtype}; forward and backward, medians")
     cells: list[Cell] = options.cell or ["lstm", "gru", "rnn"]
+    every = []
     for cell in cells:
         rows = []
         for shape in SHAPES:
@@ -191,3 +195,6 @@ def run(options: argparse.Namespace) -> None:
                 measure(cell, shape, seconds=options.seconds, dtype=getattr(torch, options.dtype))
             )
         print(f"{cell.upper():<50}\n{table(rows)}\n")
+        every += rows
+    if options.out:
+        write(options.out, "rows", every)

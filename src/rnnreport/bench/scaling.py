@@ -9,21 +9,20 @@ turns says how fast the machine multiplies. ``--out`` writes all of it as JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rnnreport.bench.recording import write
 from rnnreport.layers import lstm_backward, lstm_forward
 
 SIZES: dict[str, tuple[int, int, int, int]] = {
@@ -187,18 +186,10 @@ def run(options: argparse.Namespace) -> None:
         print(f"LSTM, growing {axis}, float32, medians{'':<30}\n{table(own)}\n")
         points += own
     if options.out:
-        machine = {
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "python": platform.python_version(),
-        }
-        record = {"machine": machine, "points": [asdict(point) for point in points]}
-        options.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        write(options.out, "points", points)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # one pass in a process of its own, for memory_of
     name, *numbers = sys.argv[1:]
     T, N, D, H = map(int, numbers)
     print(own_memory(name, (T, N, D, H)))
