@@ -178,6 +178,25 @@ def test_func_differentiates(name: str) -> None:
         close([value[k] for value in each.values()], gradients(theirs, samples[k]))
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_func_goes_through_dropout(name: str) -> None:
+    ours, theirs = twins(name, num_layers=2, dropout=0.5)
+    found = []
+    for module in (ours, theirs):
+        parameters = {k: v.detach() for k, v in module.named_parameters()}
+
+        def loss(parameters: dict[str, Tensor], module: Any = module) -> Tensor:
+            return first(functional_call(module, parameters, (inputs(),))).sin().sum()
+
+        torch.manual_seed(0)
+        found.append(list(grad(loss)(parameters).values()))
+    close(*found)
+    out = vmap(lambda x: first(ours(x)), randomness="different")(
+        inputs()[None].expand(2, -1, -1, -1)
+    )
+    assert not torch.equal(out[0], out[1])
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_jacobians_are_those_of_torch(name: str) -> None:
     ours, theirs = twins(name)
