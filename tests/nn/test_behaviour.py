@@ -87,6 +87,14 @@ def test_states_own_their_memory(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_gradients_are_laid_out_as_those_of_torch_and_share_nothing(name: str) -> None:
+    ours, _ = twins(name)
+    found = gradients(ours, inputs(name))
+    assert all(each.is_contiguous() for each in found)
+    assert len({each.untyped_storage().data_ptr() for each in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_frozen_weights_get_no_gradient_and_no_product(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +342,16 @@ def test_a_compiled_module_is_one_graph(name: str, compiled: Callable[..., Any])
     module = compiled(ours)
     loss = first(module(x)).sin().sum()
     close(list(torch.autograd.grad(loss, list(ours.parameters()))), gradients(ours, x))
+
+
+def test_a_compiled_module_with_attention_is_one_graph(compiled: Callable[..., Any]) -> None:
+    ours = nn.AttentionLSTM(D, H)
+    arguments = inputs(), torch.ones(N, 2, H)
+    found = []
+    for module in (ours, compiled(ours)):
+        loss = module(*arguments)[0].sin().sum()
+        found.append(list(torch.autograd.grad(loss, list(ours.parameters()))))
+    close(*found)
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")

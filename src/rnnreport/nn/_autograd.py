@@ -79,7 +79,9 @@ def _backward(
         return tuple(torch.zeros_like(each) for each, needed in differentiated if needed)
     with _full_precision(arguments[0].device):
         found = RECURRENCES[name].gradients(upstream, arguments, kept, sizes)
-        return tuple(find() for find, needed in zip(found, wanted, strict=False) if needed)
+        computed = zip(found, wanted, strict=False)
+        # As torch's are: callers flatten gradients, and compilers know no other layout.
+        return tuple(find().contiguous() for find, needed in computed if needed)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -181,12 +183,7 @@ def _gradient_operator(
     wanted: list[bool],
     sizes: Tensor | None,
 ) -> list[Tensor]:
-    found = _backward(name, _listed(sizes), wanted, upstream, tuple(known))
-    # An operator may not return a tensor twice, and both biases have the same gradient.
-    before = (None, *found[:-1])
-    return [
-        each.clone() if each is last else each for last, each in zip(before, found, strict=True)
-    ]
+    return list(_backward(name, _listed(sizes), wanted, upstream, tuple(known)))
 
 
 @_gradient_operator.register_fake
