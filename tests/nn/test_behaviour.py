@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -14,6 +15,7 @@ import torch.nn.utils.prune
 from torch import Tensor
 from torch.func import functional_call, grad, jacrev, jvp, stack_module_state, vmap
 from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
@@ -95,6 +97,23 @@ def test_gradients_are_laid_out_as_those_of_torch_and_share_nothing(name: str) -
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_a_parametrization_is_computed_once_a_call(name: str) -> None:
+    called = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, weight: Tensor) -> Tensor:
+            called.append(weight.shape)
+            return weight
+
+    ours, _ = twins(name)
+    weight = "weight_ih" if name in CELLS else "weight_ih_l0"
+    register_parametrization(ours, weight, Counting())
+    called.clear()
+    ours(inputs(name))
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_frozen_weights_get_no_gradient_and_no_product(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +142,32 @@ def test_an_empty_batch_has_empty_outputs(name: str) -> None:
         assert all(not bool(each.grad.any()) for each in module.parameters())
 
 
+@pytest.mark.parametrize("sizes", [(0, H), (D, 0), (0, 0)])
+@pytest.mark.parametrize("name", CELLS)
+def test_cells_without_features_or_without_state(name: str, sizes: tuple[int, int]) -> None:
+    results = []
+    for package in (nn, torch.nn):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of parameters without elements
+            torch.manual_seed(0)
+            cell = getattr(package, name)(*sizes)
+        out = first(cell(torch.ones(N, sizes[0])))
+        results.append([out, *torch.autograd.grad(out.sum(), list(cell.parameters()))])
+    close(*results)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_meta_tensors_show_shapes(name: str) -> None:
+    returned = [
+        tree_leaves(getattr(package, name)(D, H, device="meta")(inputs(name).to("meta")))
+        for package in (nn, torch.nn)
+    ]
+    for mine, other in zip(*returned, strict=True):
+        assert mine.is_meta
+        assert (mine.shape, mine.dtype) == (other.shape, other.dtype)
+    first(tuple(returned[0])).sum().backward()  # type: ignore[no-untyped-call]
+
+
 # Numbers
 
 
@@ -145,6 +190,29 @@ def test_autocast_computes_in_float32_and_returns_what_torch_does(
     # The result is rounded, and so is the gradient that comes back through the rounding.
     for rounded, right in zip(inside, exact, strict=True):
         assert (rounded - right).norm() <= 0.01 * right.norm()
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("state", [None, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in ALL), ("LSTM", {"proj_size": 2})]
+)
+def test_dtypes_under_autocast_are_those_of_torch(
+    name: str, options: dict[str, int], state: torch.dtype | None, packed: bool
+) -> None:
+    if packed and name in CELLS:
+        return
+    x: Any = inputs(name)
+    lead = (N,) if name in CELLS else (1, N)
+    h = torch.zeros(*lead, options.get("proj_size", H), dtype=state)
+    hx = (h, torch.zeros(*lead, H, dtype=state)) if "LSTM" in name else h
+    if packed:
+        x = pack_padded_sequence(x, [T, T, 1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        returned = [module(x, None if state is None else hx) for module in twins(name, **options)]
+    dtypes = [[getattr(each, "dtype", None) for each in tree_leaves(r)] for r in returned]
+    assert dtypes[0] == dtypes[1]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -58,7 +58,7 @@ def _full_precision(device: torch.device) -> Iterator[None]:
 
 
 def _forward(name: str, sizes: Sizes, arguments: Tensors) -> Tensors:
-    if not arguments[0].numel():  # an empty batch; the layers have no word for it
+    if _has_no_values(name, arguments):
         return tuple(arguments[0].new_zeros(each) for each in RECURRENCES[name].shapes(arguments))
     with _full_precision(arguments[0].device):
         outputs, kept = RECURRENCES[name].forward(arguments, sizes)
@@ -74,7 +74,7 @@ def _backward(
 ) -> Tensors:
     """Differentiate by the arguments that are wanted; known are these, and what was kept."""
     arguments, kept = known[: len(wanted)], known[len(wanted) :]
-    if not arguments[0].numel():
+    if _has_no_values(name, arguments):
         differentiated = zip(arguments, wanted, strict=True)
         return tuple(torch.zeros_like(each) for each, needed in differentiated if needed)
     with _full_precision(arguments[0].device):
@@ -82,6 +82,11 @@ def _backward(
         computed = zip(found, wanted, strict=False)
         # As torch's are: callers flatten gradients, and compilers know no other layout.
         return tuple(find().contiguous() for find, needed in computed if needed)
+
+
+def _has_no_values(name: str, arguments: Tensors) -> bool:
+    """Tell an empty batch, and shapes on the device "meta": the layers have no word for them."""
+    return arguments[0].is_meta or 0 in RECURRENCES[name].shapes(arguments)[0]
 
 
 class _Recurrence(torch.autograd.Function):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnreport.nn._arguments import check_real, check_state, pair, working_dtypes
+from rnnreport.nn._arguments import carried_dtype, check_real, check_state, pair, working_dtypes
 from rnnreport.nn._autograd import run
 
 
@@ -22,7 +22,10 @@ class _Cell(torch.nn.RNNCellBase):
                 f"{type(self).__name__}: input must be 1D, (input_size,), or 2D with a batch, got "
                 f"shape {tuple(input.shape)}"
             )
-        check_real(type(self).__name__, input, self.weight_ih)
+        # Each is read once: a parametrization computes it, and may change at every reading.
+        weights = [self.weight_ih, self.weight_hh]
+        biases = [self.bias_ih, self.bias_hh] if self.bias else []
+        check_real(type(self).__name__, input, weights[0])
         if input.shape[-1] != self.input_size:
             raise RuntimeError(
                 f"input must have input_size = {self.input_size} features along its last axis, got "
@@ -31,8 +34,7 @@ class _Cell(torch.nn.RNNCellBase):
         batched = input.dim() == 2
         x = input if batched else input[None]
         expected = (*input.shape[:-1], self.hidden_size)
-        keeps_input = recurrence in ("GRUCell", "LSTMCell")
-        compute, results = working_dtypes(x, keeps_input=keeps_input)
+        compute, results = working_dtypes(x)
         states = []
         for name, state in hx:
             if state is None:
@@ -40,8 +42,10 @@ class _Cell(torch.nn.RNNCellBase):
             else:
                 check_state(name, state, expected, input)
                 states.append((state if batched else state[None]).to(compute))
-        weights = [self.weight_ih, self.weight_hh]
-        biases = [self.bias_ih, self.bias_hh] if self.bias else []
+        if recurrence in ("GRUCell", "LSTMCell"):
+            results = carried_dtype(results, x, hx[-1][1])
+        if not self.input_size:  # nothing comes in, and the layers want one feature: a zero
+            x, weights[0] = (torch.nn.functional.pad(each, (0, 1)) for each in (x, weights[0]))
         arguments = [x, *states, *weights, *biases]
         found = run(recurrence, [each.to(compute) for each in arguments])
         return [(each if batched else each[0]).to(results) for each in found]
