@@ -15,10 +15,13 @@ def _casts(x: Tensor) -> bool:
     return not x.is_meta and torch.is_autocast_enabled(x.device.type)
 
 
-def check_real(module: str, x: Tensor, weight: Tensor) -> None:
+def check_real(
+    module: str, x: Tensor, weight: Tensor, *, error: type[Exception] = ValueError
+) -> None:
     """Refuse an input of another dtype or device than the parameters, and complex numbers.
 
-    Autocast may bring a lower dtype: there torch converts, and so do the modules.
+    Autocast may bring a lower dtype: there torch converts, and so do the modules. Of another dtype
+    torch's cells raise another `error` than its modules.
     """
     if x.is_complex() and weight.is_complex():
         raise ValueError(
@@ -27,9 +30,7 @@ def check_real(module: str, x: Tensor, weight: Tensor) -> None:
         )
     cast = _casts(x) and x.is_floating_point()
     if x.dtype != weight.dtype and not cast:
-        raise ValueError(
-            f"input must have the dtype of the parameters, {weight.dtype}, got {x.dtype}"
-        )
+        raise error(f"input must have the dtype of the parameters, {weight.dtype}, got {x.dtype}")
     if x.device != weight.device:
         raise RuntimeError(
             f"input must be on the device of the parameters, {weight.device}, got {x.device}"

@@ -25,7 +25,7 @@ class _Cell(torch.nn.RNNCellBase):
         # Each is read once: a parametrization computes it, and may change at every reading.
         weights = [self.weight_ih, self.weight_hh]
         biases = [self.bias_ih, self.bias_hh] if self.bias else []
-        check_real(type(self).__name__, input, weights[0])
+        check_real(type(self).__name__, input, weights[0], error=RuntimeError)
         if input.shape[-1] != self.input_size:
             raise RuntimeError(
                 f"input must have input_size = {self.input_size} features along its last axis, got "
@@ -40,6 +40,11 @@ class _Cell(torch.nn.RNNCellBase):
             if state is None:
                 states.append(x.new_zeros(len(x), self.hidden_size, dtype=compute))
             else:
+                if isinstance(state, Tensor) and state.dim() not in (1, 2):
+                    raise ValueError(
+                        f"{type(self).__name__}: {name} must have shape {expected}, got "
+                        f"{tuple(state.shape)}"
+                    )
                 check_state(name, state, expected, input)
                 states.append((state if batched else state[None]).to(compute))
         if recurrence in ("GRUCell", "LSTMCell"):
@@ -77,13 +82,15 @@ class RNNCell(torch.nn.RNNCell, _Cell):
         Raises
         ------
         ValueError
-            If `input` has not 1 or 2 axes, or another dtype than the parameters.
+            If `input` or `hx` has not 1 or 2 axes.
         RuntimeError
-            If another shape, dtype or device does not fit.
+            If another shape, a dtype or device does not fit, or the nonlinearity is unknown.
         TypeError
             If an argument is no tensor.
         """
-        name = "RNNCell with relu" if self.nonlinearity == "relu" else "RNNCell"
+        name = {"tanh": "RNNCell", "relu": "RNNCell with relu"}.get(self.nonlinearity)
+        if name is None:
+            raise RuntimeError(f"nonlinearity must be 'tanh' or 'relu', got {self.nonlinearity!r}")
         (h,) = self._step(name, input, [("hx", hx)])
         return h
 

@@ -27,6 +27,7 @@ class _Sequence:
                 raise RuntimeError(
                     f"input.data must have 2 axes, (steps, input_size), got {tuple(self.x.shape)}"
                 )
+            _check_sizes(self.sizes, len(self.x))
             self.N = int(self.sizes[0])
         elif isinstance(input, Tensor):
             if input.dim() not in (2, 3):
@@ -83,6 +84,19 @@ class _Sequence:
         sequence = torch.arange(len(step)) - starts[step]
         lengths = (sizes[:, None] > torch.arange(self.N)).sum(0)
         return starts[lengths[sequence] - 1 - step] + sequence
+
+
+def _check_sizes(sizes: Tensor, rows: int) -> None:
+    """Refuse what no packing gives: a step with more sequences than the one before it, or none."""
+    found = sizes.tolist()
+    if not found or found != sorted(found, reverse=True) or found[-1] < 1:
+        raise RuntimeError(
+            f"input.batch_sizes must hold numbers of at least 1 that never increase, got {found}"
+        )
+    if sum(found) != rows:
+        raise RuntimeError(
+            f"input.batch_sizes must have the sum {rows}, the rows of input.data, got {sum(found)}"
+        )
 
 
 class _Module(torch.nn.RNNBase):
