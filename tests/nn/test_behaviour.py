@@ -440,3 +440,47 @@ def test_an_exported_module_takes_other_sizes(name: str) -> None:
     program = torch.export.export(ours, (inputs(),), dynamic_shapes=({0: auto, 1: auto},))
     x = torch.randn(7, 2, D, generator=torch.Generator().manual_seed(0))
     close(program.module()(x)[0], theirs(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit", "ignore:Converting a tensor")  # torch's own too
+@pytest.mark.parametrize("name", ALL)
+def test_a_traced_module_takes_other_sizes(name: str) -> None:
+    ours, _ = twins(name)
+    x = inputs(name)
+    traced = torch.jit.trace(ours, (x,))  # type: ignore[no-untyped-call]
+    more = torch.cat([x, x], -2)
+    close(first(traced(more)), first(ours(more)))
+    close(gradients(traced, more), gradients(ours, more))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("name", ALL)
+def test_what_cannot_be_scripted_says_so(name: str) -> None:
+    ours, _ = twins(name)
+    for module in (ours, torch.nn.Sequential(ours)):
+        with pytest.raises(NotImplementedError, match=f"nn.{name} cannot be scripted: use"):
+            torch.jit.script(module)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_fx_takes_a_module_for_a_leaf(name: str) -> None:
+    class Model(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            first_step: Tensor = self.inner(x * 2, hx=None)[0]
+            return first_step
+
+    ours, _ = twins(name)
+    graph = torch.fx.symbolic_trace(Model(ours))
+    assert "call_module" in [node.op for node in graph.graph.nodes]
+    close(graph(inputs(name)), Model(ours)(inputs(name)))
+
+    class Changed(type(ours)):  # type: ignore[misc]
+        def forward(self, x: Tensor, hx: Any = None) -> Any:
+            return super().forward(x * 2, hx)
+
+    with pytest.raises(TypeError, match="got Proxy"):
+        torch.fx.symbolic_trace(Model(Changed(D, H)))

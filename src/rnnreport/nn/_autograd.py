@@ -1,4 +1,4 @@
-"""How autograd runs a recurrence: eagerly, under ``torch.func``, and where code is compiled."""
+"""How autograd runs a recurrence: eagerly, under ``torch.func``, compiled or traced."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def run(name: str, arguments: Sequence[Tensor], sizes: Tensor | None = None) -> 
         What the recurrence returns.
     """
     count = RECURRENCES[name].outputs
-    if torch.compiler.is_compiling():
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if torch.compiler.is_compiling() or tracing:
         return tuple(_operator(name, list(arguments), sizes)[:count])
     steps = None if sizes is None else tuple(sizes.tolist())
     results: Tensors = _Recurrence.apply(name, steps, *arguments)  # type: ignore[no-untyped-call]
@@ -166,7 +167,7 @@ def _one_by_one(
     return stacked, (0,) * len(stacked)
 
 
-# The same for compilers: one opaque operator, and one for its gradient.
+# The same for compilers and tracers: one opaque operator, and one for its gradient.
 
 
 @torch.library.custom_op("rnnreport::recurrence", mutates_args=())

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from rnnreport.nn._arguments import carried_dtype, check_real, check_state, pair, working_dtypes
 from rnnreport.nn._autograd import run
+from rnnreport.nn._graphs import Unscriptable, leaf
 
 
-class _Cell(torch.nn.RNNCellBase):
+class _Cell(torch.nn.RNNCellBase, Unscriptable):
     """What the cells share."""
 
     def _step(self, recurrence: str, input: Tensor, hx: list[tuple[str, Any]]) -> list[Tensor]:
@@ -38,7 +39,7 @@ class _Cell(torch.nn.RNNCellBase):
         states = []
         for name, state in hx:
             if state is None:
-                states.append(x.new_zeros(len(x), self.hidden_size, dtype=compute))
+                states.append(x.new_zeros(x.shape[0], self.hidden_size, dtype=compute))
             else:
                 if isinstance(state, Tensor) and state.dim() not in (1, 2):
                     raise ValueError(
@@ -64,6 +65,7 @@ class RNNCell(torch.nn.RNNCell, _Cell):
     :class:`RNN` hold here too.
     """
 
+    @leaf
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Advance by one step.
 
@@ -102,6 +104,7 @@ class GRUCell(torch.nn.GRUCell, _Cell):
     here too.
     """
 
+    @leaf
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Advance by one step, as :meth:`RNNCell.forward` does."""
         (h,) = self._step("GRUCell", input, [("hx", hx)])
@@ -115,6 +118,7 @@ class LSTMCell(torch.nn.LSTMCell, _Cell):
     hand-derived one, of equations (13)-(31). The notes of :class:`RNN` hold here too.
     """
 
+    @leaf
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:

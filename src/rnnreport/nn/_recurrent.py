@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnreport.nn._arguments import carried_dtype, check_real, check_state, pair, working_dtypes
 from rnnreport.nn._autograd import run
 from rnnreport.nn._functions import torch_dropout
+from rnnreport.nn._graphs import Unscriptable, leaf
 
 
 class _Sequence:
@@ -99,7 +100,7 @@ def _check_sizes(sizes: Tensor, rows: int) -> None:
         )
 
 
-class _Module(torch.nn.RNNBase):
+class _Module(torch.nn.RNNBase, Unscriptable):
     """What the modules share: layers one upon the other, in one direction or two."""
 
     def _states(self) -> tuple[tuple[str, int], ...]:
@@ -194,11 +195,13 @@ class RNN(torch.nn.RNN, _Module):
     -----
     float16 and bfloat16 are computed in float32, under autocast too, and the result has the dtype
     that torch's has. ``torch.func.grad``, ``jacrev`` and ``vmap`` work, one element of the batch
-    after the other. So does ``torch.compile``: the layer is a single operator there. The gradient
-    cannot be differentiated again, there is no forward-mode derivative, and complex numbers are
-    refused: each says so.
+    after the other. So do ``torch.compile``, ``torch.export`` and ``torch.jit.trace``: the layer is
+    a single operator there. The gradient cannot be differentiated again, there is no forward-mode
+    derivative, no batch of gradients (``is_grads_batched``) and no ``torch.jit.script``, and
+    complex numbers are refused: each says so.
     """
 
+    @leaf
     def forward(  # type: ignore[override]
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
@@ -242,6 +245,7 @@ class GRU(torch.nn.GRU, _Module):
     Those of :class:`RNN` hold here too.
     """
 
+    @leaf
     def forward(  # type: ignore[override]
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
@@ -277,6 +281,7 @@ class LSTM(torch.nn.LSTM, _Module):
         carried = carried_dtype(lowered, x, hx[1])
         return [lowered if self.proj_size else carried, carried]
 
+    @leaf
     def forward(  # type: ignore[override]
         self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
