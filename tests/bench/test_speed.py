@@ -35,7 +35,7 @@ def test_nothing_is_faster_than_the_arithmetic(record: Speed) -> None:
     for row in record.rows:
         assert row.arithmetic < 1.1 * min(row.layers, row.torch_nn)
     for point in record.points:
-        assert point.arithmetic < 1.1 * (point.forward + point.backward)
+        assert point.arithmetic < 1.1 * point.seconds
 
 
 @pytest.mark.parametrize("cell", GATES)
@@ -59,18 +59,10 @@ def test_growth_has_a_panel_for_each_axis(record: Speed) -> None:
     assert values == sorted(values)
 
 
-def test_shares_at_the_largest_sizes(record: Speed) -> None:
-    worst = max(
-        layers.memory / torch_nn.memory
-        for axis in SIZES
-        for layers, torch_nn in [
-            [
-                next(
-                    p for p in reversed(record.points) if (p.axis, p.contender) == (axis, contender)
-                )
-                for contender in ("layers", "torch_nn")
-            ]
-        ]
-        if layers.memory and torch_nn.memory
-    )
-    assert record.largest("layers", "memory") == pytest.approx(worst)
+def test_the_states_alone_halve_the_memory_of_many_steps(record: Speed) -> None:
+    layers, states = record.longest("layers"), record.longest("states")
+    assert layers.T == states.T == max(point.T for point in record.points)
+    assert layers.memory
+    assert states.memory
+    assert states.memory < 0.5 * layers.memory
+    assert states.seconds == states.forward + states.backward > layers.seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -14,6 +15,7 @@ import torch.nn.utils.prune
 from torch import Tensor
 from torch.func import functional_call, grad, jacrev, jvp, stack_module_state, vmap
 from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
@@ -87,6 +89,31 @@ def test_states_own_their_memory(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_gradients_are_laid_out_as_those_of_torch_and_share_nothing(name: str) -> None:
+    ours, _ = twins(name)
+    found = gradients(ours, inputs(name))
+    assert all(each.is_contiguous() for each in found)
+    assert len({each.untyped_storage().data_ptr() for each in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_parametrization_is_computed_once_a_call(name: str) -> None:
+    called = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, weight: Tensor) -> Tensor:
+            called.append(weight.shape)
+            return weight
+
+    ours, _ = twins(name)
+    weight = "weight_ih" if name in CELLS else "weight_ih_l0"
+    register_parametrization(ours, weight, Counting())
+    called.clear()
+    ours(inputs(name))
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_frozen_weights_get_no_gradient_and_no_product(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +142,32 @@ def test_an_empty_batch_has_empty_outputs(name: str) -> None:
         assert all(not bool(each.grad.any()) for each in module.parameters())
 
 
+@pytest.mark.parametrize("sizes", [(0, H), (D, 0), (0, 0)])
+@pytest.mark.parametrize("name", CELLS)
+def test_cells_without_features_or_without_state(name: str, sizes: tuple[int, int]) -> None:
+    results = []
+    for package in (nn, torch.nn):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of parameters without elements
+            torch.manual_seed(0)
+            cell = getattr(package, name)(*sizes)
+        out = first(cell(torch.ones(N, sizes[0])))
+        results.append([out, *torch.autograd.grad(out.sum(), list(cell.parameters()))])
+    close(*results)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_meta_tensors_show_shapes(name: str) -> None:
+    returned = [
+        tree_leaves(getattr(package, name)(D, H, device="meta")(inputs(name).to("meta")))
+        for package in (nn, torch.nn)
+    ]
+    for mine, other in zip(*returned, strict=True):
+        assert mine.is_meta
+        assert (mine.shape, mine.dtype) == (other.shape, other.dtype)
+    first(tuple(returned[0])).sum().backward()  # type: ignore[no-untyped-call]
+
+
 # Numbers
 
 
@@ -137,6 +190,29 @@ def test_autocast_computes_in_float32_and_returns_what_torch_does(
     # The result is rounded, and so is the gradient that comes back through the rounding.
     for rounded, right in zip(inside, exact, strict=True):
         assert (rounded - right).norm() <= 0.01 * right.norm()
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("state", [None, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "options"), [*((name, {}) for name in ALL), ("LSTM", {"proj_size": 2})]
+)
+def test_dtypes_under_autocast_are_those_of_torch(
+    name: str, options: dict[str, int], state: torch.dtype | None, packed: bool
+) -> None:
+    if packed and name in CELLS:
+        return
+    x: Any = inputs(name)
+    lead = (N,) if name in CELLS else (1, N)
+    h = torch.zeros(*lead, options.get("proj_size", H), dtype=state)
+    hx = (h, torch.zeros(*lead, H, dtype=state)) if "LSTM" in name else h
+    if packed:
+        x = pack_padded_sequence(x, [T, T, 1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        returned = [module(x, None if state is None else hx) for module in twins(name, **options)]
+    dtypes = [[getattr(each, "dtype", None) for each in tree_leaves(r)] for r in returned]
+    assert dtypes[0] == dtypes[1]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -176,6 +252,25 @@ def test_func_differentiates(name: str) -> None:
     each = vmap(grad(loss), (None, 0))(parameters, samples)
     for k in range(2):
         close([value[k] for value in each.values()], gradients(theirs, samples[k]))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_func_goes_through_dropout(name: str) -> None:
+    ours, theirs = twins(name, num_layers=2, dropout=0.5)
+    found = []
+    for module in (ours, theirs):
+        parameters = {k: v.detach() for k, v in module.named_parameters()}
+
+        def loss(parameters: dict[str, Tensor], module: Any = module) -> Tensor:
+            return first(functional_call(module, parameters, (inputs(),))).sin().sum()
+
+        torch.manual_seed(0)
+        found.append(list(grad(loss)(parameters).values()))
+    close(*found)
+    out = vmap(lambda x: first(ours(x)), randomness="different")(
+        inputs()[None].expand(2, -1, -1, -1)
+    )
+    assert not torch.equal(out[0], out[1])
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -317,6 +412,16 @@ def test_a_compiled_module_is_one_graph(name: str, compiled: Callable[..., Any])
     close(list(torch.autograd.grad(loss, list(ours.parameters()))), gradients(ours, x))
 
 
+def test_a_compiled_module_with_attention_is_one_graph(compiled: Callable[..., Any]) -> None:
+    ours = nn.AttentionLSTM(D, H)
+    arguments = inputs(), torch.ones(N, 2, H)
+    found = []
+    for module in (ours, compiled(ours)):
+        loss = module(*arguments)[0].sin().sum()
+        found.append(list(torch.autograd.grad(loss, list(ours.parameters()))))
+    close(*found)
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("name", MODULES)
 def test_a_compiled_module_breaks_the_graph_as_torch_does(name: str) -> None:
@@ -335,6 +440,50 @@ def test_an_exported_module_takes_other_sizes(name: str) -> None:
     program = torch.export.export(ours, (inputs(),), dynamic_shapes=({0: auto, 1: auto},))
     x = torch.randn(7, 2, D, generator=torch.Generator().manual_seed(0))
     close(program.module()(x)[0], theirs(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit", "ignore:Converting a tensor")  # torch's own too
+@pytest.mark.parametrize("name", ALL)
+def test_a_traced_module_takes_other_sizes(name: str) -> None:
+    ours, _ = twins(name)
+    x = inputs(name)
+    traced = torch.jit.trace(ours, (x,))  # type: ignore[no-untyped-call]
+    more = torch.cat([x, x], -2)
+    close(first(traced(more)), first(ours(more)))
+    close(gradients(traced, more), gradients(ours, more))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("name", ALL)
+def test_what_cannot_be_scripted_says_so(name: str) -> None:
+    ours, _ = twins(name)
+    for module in (ours, torch.nn.Sequential(ours)):
+        with pytest.raises(NotImplementedError, match=f"nn.{name} cannot be scripted: use"):
+            torch.jit.script(module)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_fx_takes_a_module_for_a_leaf(name: str) -> None:
+    class Model(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            first_step: Tensor = self.inner(x * 2, hx=None)[0]
+            return first_step
+
+    ours, _ = twins(name)
+    graph = torch.fx.symbolic_trace(Model(ours))
+    assert "call_module" in [node.op for node in graph.graph.nodes]
+    close(graph(inputs(name)), Model(ours)(inputs(name)))
+
+    class Changed(type(ours)):  # type: ignore[misc]
+        def forward(self, x: Tensor, hx: Any = None) -> Any:
+            return super().forward(x * 2, hx)
+
+    with pytest.raises(TypeError, match="got Proxy"):
+        torch.fx.symbolic_trace(Model(Changed(D, H)))
 
 
 # Devices

@@ -219,6 +219,10 @@ def test_gradcheck(name: str, options: dict[str, Any]) -> None:
 LOST = torch.zeros(5, 2, 3)
 
 
+def packed(*sizes: int) -> PackedSequence:
+    return PackedSequence(torch.zeros(5, 3), torch.tensor(sizes, dtype=torch.int64))
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "error", "message"),
     [
@@ -241,6 +245,10 @@ LOST = torch.zeros(5, 2, 3)
             r"hx\[1\] must have shape \(1, 4\), got \(1, 1, 4\)",
         ),
         ("RNN", (pack_sequence([torch.zeros(2)]),), RuntimeError, r"input\.data must have 2 axes"),
+        ("GRU", (packed(2, 3),), RuntimeError, r"input\.batch_sizes must hold .* got \[2, 3\]"),
+        ("GRU", (packed(5, 0),), RuntimeError, r"input\.batch_sizes must hold .* got \[5, 0\]"),
+        ("GRU", (packed(),), RuntimeError, r"input\.batch_sizes must hold .* got \[\]"),
+        ("LSTM", (packed(2, 2),), RuntimeError, r"input\.batch_sizes must have the sum 5.* got 4"),
     ],
 )
 def test_bad_input_is_named(
@@ -255,7 +263,13 @@ def test_bad_input_is_named(
     [
         ("RNNCell", (torch.zeros(2, 2, 3),), ValueError, "RNNCell: input must be 1D"),
         ("LSTMCell", (torch.zeros(2, 7),), RuntimeError, "input must have input_size = 3 features"),
-        ("GRUCell", (torch.zeros(2, 3).double(),), ValueError, "input must have the dtype"),
+        ("GRUCell", (torch.zeros(2, 3).double(),), RuntimeError, "input must have the dtype"),
+        (
+            "LSTMCell",
+            (torch.zeros(2, 3), (torch.zeros(1, 2, 4),) * 2),
+            ValueError,
+            r"LSTMCell: hx\[0\] must have shape \(2, 4\), got \(1, 2, 4\)",
+        ),
         ("GRUCell", (None,), TypeError, "input must be a tensor, got NoneType"),
         (
             "RNNCell",
@@ -271,6 +285,19 @@ def test_bad_input_of_cells_is_named(
 ) -> None:
     with pytest.raises(error, match=message):
         getattr(nn, name)(3, 4)(*arguments)
+
+
+def test_a_cell_knows_no_other_nonlinearity() -> None:
+    cell = nn.RNNCell(3, 4, nonlinearity="gelu")  # torch does not look before the first step
+    with pytest.raises(RuntimeError, match="nonlinearity must be 'tanh' or 'relu', got 'gelu'"):
+        cell(torch.zeros(2, 3))
+
+
+def test_a_lost_parameter_is_named() -> None:
+    module = nn.GRU(3, 4)
+    del module.weight_hh_l0
+    with pytest.raises(AttributeError, match="weight_hh_l0"):
+        module(LOST)
 
 
 @pytest.mark.parametrize(

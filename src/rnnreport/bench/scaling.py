@@ -57,6 +57,11 @@ class Point:
     arithmetic: float
     rounds: int
 
+    @property
+    def seconds(self) -> float:
+        """Forward and backward pass together."""
+        return self.forward + self.backward
+
 
 def sizes_of(axis: str) -> list[tuple[int, int, int, int]]:
     """Return the sizes (T, N, D, H) at which an axis is measured."""
@@ -161,7 +166,7 @@ def table(points: list[Point]) -> str:
     for point in points:
         sizes = f"{point.T}, {point.N}, {point.D}, {point.H}"
         memory = "" if point.memory is None else f"{point.memory / 2**20:9.1f} MB"
-        share = point.arithmetic / (point.forward + point.backward)
+        share = point.arithmetic / point.seconds
         lines.append(
             f"{sizes:<20}{point.contender:<10}{1e3 * point.forward:9.2f} ms"
             f"{1e3 * point.backward:9.2f} ms{memory:>12}{share:10.0%}"

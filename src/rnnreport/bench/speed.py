@@ -84,7 +84,7 @@ class Speed:
 
     def growth(self, of: Literal["time", "memory"]) -> LinePlot:
         """Plot what a pass takes while one size is doubled."""
-        value: Callable[[Point], float] = _seconds if of == "time" else _megabytes
+        value: Callable[[Point], float] = _milliseconds if of == "time" else _megabytes
         panels = []
         for axis, title in _AXES.items():
             points = [point for point in self.points if point.axis == axis]
@@ -107,14 +107,13 @@ class Speed:
             log=True,
         ).plot()
 
-    def largest(self, contender: str, of: Literal["time", "memory"]) -> float:
-        """Return the largest share of torch.nn's cost at the ends of the axes."""
-        value: Callable[[Point], float] = _seconds if of == "time" else _megabytes
-        shares = []
-        for axis in _AXES:
-            ends = {p.contender: value(p) for p in self.points if p.axis == axis}  # the last stays
-            shares.append(ends[contender] / ends["torch_nn"])
-        return max(shares)
+    def longest(self, contender: str) -> Point:
+        """Return what the most steps cost."""
+        return next(
+            point
+            for point in reversed(self.points)
+            if (point.axis, point.contender) == ("T", contender)
+        )
 
 
 def load() -> Speed:
@@ -132,8 +131,8 @@ def _line(values: list[float]) -> tuple[list[float], list[float]]:
     return [float(k) for k in range(len(values))], values
 
 
-def _seconds(point: Point) -> float:
-    return 1e3 * (point.forward + point.backward)
+def _milliseconds(point: Point) -> float:
+    return 1e3 * point.seconds
 
 
 def _megabytes(point: Point) -> float:

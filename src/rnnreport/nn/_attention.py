@@ -116,7 +116,7 @@ class AttentionLSTM(torch.nn.Module):
             if state is not None:
                 check_state(name, state, (1, N, H), input)
             states.append(A.mean(1) if state is None else state[0])
-        compute, results = working_dtypes(input, keeps_input=False)
+        compute, results = working_dtypes(input)
         arguments = [input, A, *states, self.Wx, self.Wh, self.Wa, self.b]
         h, h_n, c_n = run("AttentionLSTM", [each.to(compute) for each in arguments])
         return h.to(results), (h_n[None].to(results), c_n[None].to(results))

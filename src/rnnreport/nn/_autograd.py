@@ -1,4 +1,4 @@
-"""How autograd runs a recurrence: eagerly, under ``torch.func``, and where code is compiled."""
+"""How autograd runs a recurrence: eagerly, under ``torch.func``, compiled or traced."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def run(name: str, arguments: Sequence[Tensor], sizes: Tensor | None = None) -> 
         What the recurrence returns.
     """
     count = RECURRENCES[name].outputs
-    if torch.compiler.is_compiling():
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if torch.compiler.is_compiling() or tracing:
         return tuple(_operator(name, list(arguments), sizes)[:count])
     steps = None if sizes is None else tuple(sizes.tolist())
     results: Tensors = _Recurrence.apply(name, steps, *arguments)  # type: ignore[no-untyped-call]
@@ -58,7 +59,7 @@ def _full_precision(device: torch.device) -> Iterator[None]:
 
 
 def _forward(name: str, sizes: Sizes, arguments: Tensors) -> Tensors:
-    if not arguments[0].numel():  # an empty batch; the layers have no word for it
+    if _has_no_values(name, arguments):
         return tuple(arguments[0].new_zeros(each) for each in RECURRENCES[name].shapes(arguments))
     with _full_precision(arguments[0].device):
         outputs, kept = RECURRENCES[name].forward(arguments, sizes)
@@ -74,12 +75,19 @@ def _backward(
 ) -> Tensors:
     """Differentiate by the arguments that are wanted; known are these, and what was kept."""
     arguments, kept = known[: len(wanted)], known[len(wanted) :]
-    if not arguments[0].numel():
+    if _has_no_values(name, arguments):
         differentiated = zip(arguments, wanted, strict=True)
         return tuple(torch.zeros_like(each) for each, needed in differentiated if needed)
     with _full_precision(arguments[0].device):
         found = RECURRENCES[name].gradients(upstream, arguments, kept, sizes)
-        return tuple(find() for find, needed in zip(found, wanted, strict=False) if needed)
+        computed = zip(found, wanted, strict=False)
+        # As torch's are: callers flatten gradients, and compilers know no other layout.
+        return tuple(find().contiguous() for find, needed in computed if needed)
+
+
+def _has_no_values(name: str, arguments: Tensors) -> bool:
+    """Tell an empty batch, and shapes on the device "meta": the layers have no word for them."""
+    return arguments[0].is_meta or 0 in RECURRENCES[name].shapes(arguments)[0]
 
 
 class _Recurrence(torch.autograd.Function):
@@ -159,7 +167,7 @@ def _one_by_one(
     return stacked, (0,) * len(stacked)
 
 
-# The same for compilers: one opaque operator, and one for its gradient.
+# The same for compilers and tracers: one opaque operator, and one for its gradient.
 
 
 @torch.library.custom_op("rnnreport::recurrence", mutates_args=())
@@ -181,12 +189,7 @@ def _gradient_operator(
     wanted: list[bool],
     sizes: Tensor | None,
 ) -> list[Tensor]:
-    found = _backward(name, _listed(sizes), wanted, upstream, tuple(known))
-    # An operator may not return a tensor twice, and both biases have the same gradient.
-    before = (None, *found[:-1])
-    return [
-        each.clone() if each is last else each for last, each in zip(before, found, strict=True)
-    ]
+    return list(_backward(name, _listed(sizes), wanted, upstream, tuple(known)))
 
 
 @_gradient_operator.register_fake

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnreport.nn._arguments import check_real, check_state, pair, working_dtypes
+from rnnreport.nn._arguments import carried_dtype, check_real, check_state, pair, working_dtypes
 from rnnreport.nn._autograd import run
+from rnnreport.nn._graphs import Unscriptable, leaf
 
 
-class _Cell(torch.nn.RNNCellBase):
+class _Cell(torch.nn.RNNCellBase, Unscriptable):
     """What the cells share."""
 
     def _step(self, recurrence: str, input: Tensor, hx: list[tuple[str, Any]]) -> list[Tensor]:
@@ -22,7 +23,10 @@ class _Cell(torch.nn.RNNCellBase):
                 f"{type(self).__name__}: input must be 1D, (input_size,), or 2D with a batch, got "
                 f"shape {tuple(input.shape)}"
             )
-        check_real(type(self).__name__, input, self.weight_ih)
+        # Each is read once: a parametrization computes it, and may change at every reading.
+        weights = [self.weight_ih, self.weight_hh]
+        biases = [self.bias_ih, self.bias_hh] if self.bias else []
+        check_real(type(self).__name__, input, weights[0], error=RuntimeError)
         if input.shape[-1] != self.input_size:
             raise RuntimeError(
                 f"input must have input_size = {self.input_size} features along its last axis, got "
@@ -31,17 +35,23 @@ class _Cell(torch.nn.RNNCellBase):
         batched = input.dim() == 2
         x = input if batched else input[None]
         expected = (*input.shape[:-1], self.hidden_size)
-        keeps_input = recurrence in ("GRUCell", "LSTMCell")
-        compute, results = working_dtypes(x, keeps_input=keeps_input)
+        compute, results = working_dtypes(x)
         states = []
         for name, state in hx:
             if state is None:
-                states.append(x.new_zeros(len(x), self.hidden_size, dtype=compute))
+                states.append(x.new_zeros(x.shape[0], self.hidden_size, dtype=compute))
             else:
+                if isinstance(state, Tensor) and state.dim() not in (1, 2):
+                    raise ValueError(
+                        f"{type(self).__name__}: {name} must have shape {expected}, got "
+                        f"{tuple(state.shape)}"
+                    )
                 check_state(name, state, expected, input)
                 states.append((state if batched else state[None]).to(compute))
-        weights = [self.weight_ih, self.weight_hh]
-        biases = [self.bias_ih, self.bias_hh] if self.bias else []
+        if recurrence in ("GRUCell", "LSTMCell"):
+            results = carried_dtype(results, x, hx[-1][1])
+        if not self.input_size:  # nothing comes in, and the layers want one feature: a zero
+            x, weights[0] = (torch.nn.functional.pad(each, (0, 1)) for each in (x, weights[0]))
         arguments = [x, *states, *weights, *biases]
         found = run(recurrence, [each.to(compute) for each in arguments])
         return [(each if batched else each[0]).to(results) for each in found]
@@ -55,6 +65,7 @@ class RNNCell(torch.nn.RNNCell, _Cell):
     :class:`RNN` hold here too.
     """
 
+    @leaf
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Advance by one step.
 
@@ -73,13 +84,15 @@ class RNNCell(torch.nn.RNNCell, _Cell):
         Raises
         ------
         ValueError
-            If `input` has not 1 or 2 axes, or another dtype than the parameters.
+            If `input` or `hx` has not 1 or 2 axes.
         RuntimeError
-            If another shape, dtype or device does not fit.
+            If another shape, a dtype or device does not fit, or the nonlinearity is unknown.
         TypeError
             If an argument is no tensor.
         """
-        name = "RNNCell with relu" if self.nonlinearity == "relu" else "RNNCell"
+        name = {"tanh": "RNNCell", "relu": "RNNCell with relu"}.get(self.nonlinearity)
+        if name is None:
+            raise RuntimeError(f"nonlinearity must be 'tanh' or 'relu', got {self.nonlinearity!r}")
         (h,) = self._step(name, input, [("hx", hx)])
         return h
 
@@ -91,6 +104,7 @@ class GRUCell(torch.nn.GRUCell, _Cell):
     here too.
     """
 
+    @leaf
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """Advance by one step, as :meth:`RNNCell.forward` does."""
         (h,) = self._step("GRUCell", input, [("hx", hx)])
@@ -104,6 +118,7 @@ class LSTMCell(torch.nn.LSTMCell, _Cell):
     hand-derived one, of equations (13)-(31). The notes of :class:`RNN` hold here too.
     """
 
+    @leaf
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:

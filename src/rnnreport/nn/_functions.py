@@ -41,10 +41,15 @@ class _DropoutFunction(Function[Tensor]):
 class _ScaleFunction(Function[Tensor]):
     """Dropout whose mask is there already, scaled."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
-        ctx.save_for_backward(scale)
+    def forward(x: Tensor, scale: Tensor) -> Tensor:
         return x * scale
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG004
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     @once_differentiable

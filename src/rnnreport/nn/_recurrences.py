@@ -110,7 +110,7 @@ class _RNN(Recurrence):
             lambda: input_weights_gradient(dz, x).T,
             lambda: _of_state_weights(dz, h0, h, sizes).T,
             db,
-            db,
+            lambda: db().clone(),
         )
 
     def shapes(self, arguments: Tensors) -> list[tuple[int, ...]]:
@@ -200,7 +200,7 @@ class _LSTM(Recurrence):
             lambda: _swap_gates(input_weights_gradient(dz, x).T),
             lambda: _swap_gates(_of_state_weights(dz, h0, h, sizes).T),
             db,
-            db,
+            lambda: db().clone(),
         )
 
     def shapes(self, arguments: Tensors) -> list[tuple[int, ...]]:
@@ -243,7 +243,7 @@ class _ProjectedLSTM(Recurrence):
             packed = layers.PackedProjectedLSTMCache(x, None, sizes, h0, c0, Wx, Wh, Wp, *kept)
             dz, dnew, dh0, dc0 = packed_projected_lstm_through_time(dh, dc_T, packed)
         db = functools.cache(lambda: _swap_gates(bias_gradient(dz)))
-        biases = (db, db) if len(parameters) == 4 else ()
+        biases = (db, lambda: db().clone()) if len(parameters) == 4 else ()
         return (
             lambda: input_gradient(dz, Wx),
             lambda: dh0,
@@ -281,7 +281,8 @@ class _AttentionLSTM(Recurrence):
         h = gates[..., 3, :] * tanh_c
         dh, dc_T = _of_states(h, upstream[:2], sizes), _or_zeros(upstream[2], c0)
         cache = layers.AttentionLSTMCache(x, A, Wx, Wh, Wa, gates, c, tanh_c, weights, entering, h)
-        return _computed(*layers.attention_lstm_backward(dh, cache, dc_T=dc_T))
+        *others, dWa, db = layers.attention_lstm_backward(dh, cache, dc_T=dc_T)
+        return _computed(*others, dWa.clone(), db)  # dWa shares its memory with dWh
 
     def shapes(self, arguments: Tensors) -> list[tuple[int, ...]]:
         x, A, h0, c0, *_ = arguments
@@ -318,7 +319,7 @@ class _RNNStep(Recurrence):
         (next_h,) = kept
         cache = layers.RNNStepCache(x, h, Wx, Wh, next_h, relu)
         dx, dh, dWx, dWh, db = layers.rnn_step_backward(_or_zeros(upstream[0], next_h), cache)
-        return _computed(dx, dh, dWx.T, dWh.T, db, db)
+        return _computed(dx, dh, dWx.T, dWh.T, db, db.clone())
 
     def shapes(self, arguments: Tensors) -> list[tuple[int, ...]]:
         return [tuple(arguments[1].shape)] * 2

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnreport.nn._arguments import check_real, check_state, pair, working_dtypes
+from rnnreport.nn._arguments import carried_dtype, check_real, check_state, pair, working_dtypes
 from rnnreport.nn._autograd import run
 from rnnreport.nn._functions import torch_dropout
+from rnnreport.nn._graphs import Unscriptable, leaf
 
 
 class _Sequence:
@@ -23,11 +24,12 @@ class _Sequence:
         self.unsorted: Tensor | None = None
         if isinstance(input, PackedSequence):
             self.x, self.sizes, self.sorted, self.unsorted = input
-            self.N = int(self.sizes[0])
             if self.x.dim() != 2:
                 raise RuntimeError(
                     f"input.data must have 2 axes, (steps, input_size), got {tuple(self.x.shape)}"
                 )
+            _check_sizes(self.sizes, len(self.x))
+            self.N = int(self.sizes[0])
         elif isinstance(input, Tensor):
             if input.dim() not in (2, 3):
                 raise ValueError(
@@ -85,7 +87,20 @@ class _Sequence:
         return starts[lengths[sequence] - 1 - step] + sequence
 
 
-class _Module(torch.nn.RNNBase):
+def _check_sizes(sizes: Tensor, rows: int) -> None:
+    """Refuse what no packing gives: a step with more sequences than the one before it, or none."""
+    found = sizes.tolist()
+    if not found or found != sorted(found, reverse=True) or found[-1] < 1:
+        raise RuntimeError(
+            f"input.batch_sizes must hold numbers of at least 1 that never increase, got {found}"
+        )
+    if sum(found) != rows:
+        raise RuntimeError(
+            f"input.batch_sizes must have the sum {rows}, the rows of input.data, got {sum(found)}"
+        )
+
+
+class _Module(torch.nn.RNNBase, Unscriptable):
     """What the modules share: layers one upon the other, in one direction or two."""
 
     def _states(self) -> tuple[tuple[str, int], ...]:
@@ -104,9 +119,12 @@ class _Module(torch.nn.RNNBase):
             for (name, _), state in zip(self._states(), hx, strict=True)
             if state is not None
         }
-        x, weights = sequence.x, self.all_weights
-        self._check(x, given, sequence)
-        compute, results = working_dtypes(x, keeps_input=self.mode == "GRU")
+        # Each is read once: a parametrization computes it, and may change at every reading.
+        weights = [[getattr(self, name) for name in names] for names in self._all_weights]
+        x = sequence.x
+        self._check(x, given, sequence, weights[0][0])
+        compute, lowered = working_dtypes(x)
+        results = self._results(lowered, x, hx, packed=sequence.sizes is not None)
         directions = 2 if self.bidirectional else 1
         states = [
             sequence.state_in(given[name]).to(compute)
@@ -130,12 +148,29 @@ class _Module(torch.nn.RNNBase):
             x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
             if self.training and self.dropout and layer < self.num_layers - 1:
                 x = torch_dropout(x, self.dropout)
-        finals = [torch.stack(each).to(results) for each in zip(*last, strict=True)]
-        return sequence.output(x.to(results)), [sequence.state_out(each) for each in finals]
+        finals = [
+            sequence.state_out(torch.stack(each).to(dtype))
+            for each, dtype in zip(zip(*last, strict=True), results, strict=True)
+        ]
+        return sequence.output(x.to(results[0])), finals
 
-    def _check(self, x: Tensor, given: dict[str, Tensor], sequence: _Sequence) -> None:
+    def _results(
+        self,
+        lowered: torch.dtype,
+        x: Tensor,
+        hx: Sequence[Tensor | None],
+        *,
+        packed: bool,  # noqa: ARG002
+    ) -> list[torch.dtype]:
+        """Return the dtype of each state after the last step; the output has that of the first."""
+        if self.mode == "GRU":
+            return [carried_dtype(lowered, x, hx[0])]
+        return [lowered] * len(hx)
+
+    def _check(
+        self, x: Tensor, given: dict[str, Tensor], sequence: _Sequence, weight: Tensor
+    ) -> None:
         """Refuse what does not fit, in the caller's words."""
-        weight = self.all_weights[0][0]
         check_real(type(self).__name__, x, weight)
         if x.shape[-1] != self.input_size:
             raise RuntimeError(
@@ -160,11 +195,13 @@ class RNN(torch.nn.RNN, _Module):
     -----
     float16 and bfloat16 are computed in float32, under autocast too, and the result has the dtype
     that torch's has. ``torch.func.grad``, ``jacrev`` and ``vmap`` work, one element of the batch
-    after the other. So does ``torch.compile``: the layer is a single operator there. The gradient
-    cannot be differentiated again, there is no forward-mode derivative, and complex numbers are
-    refused: each says so.
+    after the other. So do ``torch.compile``, ``torch.export`` and ``torch.jit.trace``: the layer is
+    a single operator there. The gradient cannot be differentiated again, there is no forward-mode
+    derivative, no batch of gradients (``is_grads_batched``) and no ``torch.jit.script``, and
+    complex numbers are refused: each says so.
     """
 
+    @leaf
     def forward(  # type: ignore[override]
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
@@ -208,6 +245,7 @@ class GRU(torch.nn.GRU, _Module):
     Those of :class:`RNN` hold here too.
     """
 
+    @leaf
     def forward(  # type: ignore[override]
         self, input: Tensor | PackedSequence, hx: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
@@ -235,6 +273,15 @@ class LSTM(torch.nn.LSTM, _Module):
     def _recurrence(self) -> str:
         return "LSTM with proj_size" if self.proj_size else "LSTM"
 
+    def _results(
+        self, lowered: torch.dtype, x: Tensor, hx: Sequence[Tensor | None], *, packed: bool
+    ) -> list[torch.dtype]:
+        if not packed and not self.proj_size:  # there torch runs oneDNN, which lowers everything
+            return [lowered, lowered]
+        carried = carried_dtype(lowered, x, hx[1])
+        return [lowered if self.proj_size else carried, carried]
+
+    @leaf
     def forward(  # type: ignore[override]
         self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
