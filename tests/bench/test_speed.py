@@ -27,7 +27,7 @@ def test_everything_is_recorded(record: Speed) -> None:
     ]
     assert all(point.memory for point in record.points)
     assert record.machine["numba"]
-    assert record.machine["torch"] in record.note
+    assert record.machine["torch"] in record.note.html
 
 
 def test_nothing_is_faster_than_the_arithmetic(record: Speed) -> None:
@@ -47,6 +47,12 @@ def test_table_of_a_layer(record: Speed, cell: str) -> None:
     ratios = [float(line[3]) for line in lines]
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     assert record.ratio(rows[0].cell) == pytest.approx(mean, rel=0.01)
+
+
+def test_the_tables_stand_under_their_names(record: Speed) -> None:
+    html = record.tables.html
+    assert html.index("LSTM") < html.index("GRU") < html.index("RNN")
+    assert html.count("<table") == 3
 
 
 def test_growth_has_a_panel_for_each_axis(record: Speed) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rnnreport.bench.layers import LARGE, Cell, Row
+from rnnreport.bench.layers import GATES, LARGE, Cell, Row
 from rnnreport.bench.scaling import Point
 from rnnreport.report.record import record_folder
-from rnnreport.show.html import Markup, tag
+from rnnreport.show.html import Html, joined, tag
 from rnnreport.show.plots import Curves, LinePlot, Panel
 from rnnreport.show.tables import Table, table
 
@@ -44,14 +44,14 @@ class Speed:
     points: tuple[Point, ...]
 
     @property
-    def note(self) -> Markup:
+    def note(self) -> Html:
         """Where the numbers come from."""
         m = self.machine
         text = (
             f"Recorded on {self.date[:10]} with torch {m['torch']} and numba {m['numba']}, in "
             f"{m['threads']} threads of a processor of kind {m['processor']}."
         )
-        return tag("p", text, class_="recorded-note")
+        return Html(tag("p", text), text)
 
     @property
     def peak(self) -> float:
@@ -68,7 +68,7 @@ class Speed:
         heads = ("T, N, D, H", "layers", "torch.nn", "ratio", "of limit", "torch.nn of limit")
         lines = [
             (
-                ", ".join(map(str, row.shape)),
+                ",\N{NO-BREAK SPACE}".join(map(str, row.shape)),
                 [
                     f"{1e3 * row.layers:.1f}",
                     f"{1e3 * row.torch_nn:.1f}",
@@ -80,7 +80,16 @@ class Speed:
             for row in self.rows
             if row.cell == cell
         ]
-        return table(heads, lines, f"{cell.upper()}, forward and backward, milliseconds")
+        return table(heads, lines, cell.upper())
+
+    @property
+    def tables(self) -> Html:
+        """The tables of all layers, each under its name."""
+        tables = [self.layers_table(cell) for cell in GATES]
+        titled = [
+            joined(tag("p", each.label, class_="recorded-title"), each) for each in reversed(tables)
+        ]
+        return Html(joined(*titled), "The layers against torch.nn")
 
     def growth(self, of: Literal["time", "memory"]) -> LinePlot:
         """Plot what a pass takes while one size is doubled."""
