@@ -425,13 +425,7 @@ def packed_lstm_forward(
         sizes, *(values.split_with_sizes(sizes) for values in (z, gates, c, tanh_c, h)), strict=True
     ):
         z_t.addmm_(prev_h[:n], Wh)
-        f, i, c_tilde, o = gates_t.unbind(1)
-        gates_t[:, :2].sigmoid_()  # f and i side by side: one call serves both
-        c_tilde.tanh_()
-        o.sigmoid_()
-        torch.mul(f, prev_c[:n], out=c_t).addcmul_(i, c_tilde)
-        torch.tanh(c_t, out=tanh_c_t)
-        torch.mul(o, tanh_c_t, out=h_t)
+        _out_of_cell(gates_t, prev_c[:n], c_t, tanh_c_t, h_t)
         prev_h, prev_c = h_t, c_t
     return h, PackedLSTMCache(x, rows, tuple(sizes), h0, c0, Wx, Wh, gates, c, tanh_c, h)
 
@@ -568,13 +562,7 @@ def packed_projected_lstm_forward(
         sizes, *(values.split_with_sizes(sizes) for values in by_step), strict=True
     ):
         z_t.addmm_(prev_h[:n], Wh)
-        f, i, c_tilde, o = gates_t.unbind(1)
-        gates_t[:, :2].sigmoid_()  # f and i side by side: one call serves both
-        c_tilde.tanh_()
-        o.sigmoid_()
-        torch.mul(f, prev_c[:n], out=c_t).addcmul_(i, c_tilde)
-        torch.tanh(c_t, out=tanh_c_t)
-        torch.mul(o, tanh_c_t, out=y_t)
+        _out_of_cell(gates_t, prev_c[:n], c_t, tanh_c_t, y_t)
         torch.mm(y_t, Wp, out=h_t)
         prev_h, prev_c = h_t, c_t
     cache = PackedProjectedLSTMCache(
@@ -661,6 +649,17 @@ def packed_projected_lstm_through_time(
         dnew_c = _into_cell(dc_t, grads_t, dy, dnew_c, dc_T[:n])
         dprev_t[:n].addmm_(dz_t, WhT)  # (85)
     return dz, whole[len(h0) :], dprev_h.clone(), dnew_c.clone()
+
+
+def _out_of_cell(gates: Tensor, prev_c: Tensor, c: Tensor, tanh_c: Tensor, out: Tensor) -> None:
+    """Advance the cell of an LSTM by a step; `gates`, (n, 4, H), begins as pre-activations."""
+    f, i, c_tilde, o = gates.unbind(1)
+    gates[:, :2].sigmoid_()  # f and i side by side: one call serves both
+    c_tilde.tanh_()
+    o.sigmoid_()
+    torch.mul(f, prev_c, out=c).addcmul_(i, c_tilde)
+    torch.tanh(c, out=tanh_c)
+    torch.mul(o, tanh_c, out=out)
 
 
 def _into_cell(dc: Tensor, grads: Tensor, dout: Tensor, dnew_c: Tensor, dc_T: Tensor) -> Tensor:
