@@ -70,9 +70,14 @@ class Row:
     @property
     def arithmetic(self) -> float:
         """Seconds that the products of a pass would take at the speed of the large product."""
-        T, N, D, H = self.shape
-        forward = T * N * (D + H) * GATES[self.cell] * H
-        return 3 * forward / LARGE**3 * self.product  # backward has two products for each
+        return arithmetic(self.shape, GATES[self.cell], self.product)
+
+
+def arithmetic(shape: Shape, gates: int, product: float) -> float:
+    """Return the seconds that all products of a pass would take, if the large one takes so many."""
+    T, N, D, H = shape
+    forward = T * N * (D + H) * gates * H
+    return 3 * forward / LARGE**3 * product  # backward has two products for each
 
 
 def measure(cell: Cell, shape: Shape, *, seconds: float, dtype: torch.dtype, seed: int = 0) -> Row:

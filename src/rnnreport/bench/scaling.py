@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from rnnreport.bench.layers import GATES, LARGE, arithmetic
 from rnnreport.bench.recording import write
 from rnnreport.layers import lstm_backward, lstm_forward
 
@@ -35,8 +36,6 @@ SIZES: dict[str, tuple[int, int, int, int]] = {
 DOUBLINGS = 5
 CONTENDERS = ("layers", "states", "torch_nn")
 """The layers with all that they keep, with the states alone, and the module."""
-LARGE = 1536
-"""Rows and columns of the product that says how fast the machine multiplies."""
 
 Passes = tuple[Callable[[], Any], Callable[[Any], object]]
 
@@ -117,9 +116,7 @@ def measure(axis: str, sizes: tuple[int, int, int, int], *, seconds: float) -> l
         start = time.perf_counter()
         torch.mm(large, large)
         products.append(time.perf_counter() - start)
-    T, N, D, H = sizes
-    multiplications = 3 * T * N * (D + H) * 4 * H  # a product forward, and two backward for it
-    arithmetic = multiplications / LARGE**3 * statistics.median(products)
+    limit = arithmetic(sizes, GATES["lstm"], statistics.median(products))
     return [
         Point(
             axis,
@@ -128,7 +125,7 @@ def measure(axis: str, sizes: tuple[int, int, int, int], *, seconds: float) -> l
             statistics.median(forward for forward, _ in rounds),
             statistics.median(backward for _, backward in rounds),
             memory_of(contender, sizes),
-            arithmetic,
+            limit,
             len(rounds),
         )
         for contender, rounds in times.items()

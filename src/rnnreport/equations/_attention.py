@@ -18,15 +18,12 @@ from rnnreport.equations._forms import (
     Changes,
     Formula,
     Gradients,
-    Lift,
-    Quantity,
     Recurrence,
-    changed,
     d,
     each_step,
     each_step_direct,
+    mistakes_in,
     new,
-    one_step,
     summed,
     with_direct,
 )
@@ -217,19 +214,6 @@ _MAP_FORMS: Mapping[str, Formula[AttentionStep]] = {
 }
 
 
-def _wrong(
-    formula: Formula[AttentionStep],
-    changes: Mistakes,
-    lift: Lift[AttentionStep],
-    forms: Mapping[str, Formula[AttentionStep]] | None = None,
-) -> dict[str, Quantity[AttentionProblem]]:
-    """Mistakes in what the formula is given, and other formulas in its place."""
-    return {
-        **{name: lift(changed(formula, change)) for name, change in changes.items()},
-        **{name: lift(form) for name, form in (forms or {}).items()},
-    }
-
-
 # LaTeX. (54), (55), (51) and their counterparts with [·]new differ in these derivatives alone.
 
 _D_ALPHA = d(r"\alpha_t")
@@ -282,7 +266,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=lambda p: p.derivative_within(p.steps[0].r, lambda r: r),
         formula=context,
         code=code_context,
-        wrong=_wrong(context, _CONTEXT, one_step),
+        wrong=mistakes_in(context, _CONTEXT),
     ),
     RECURRENCE.step(
         51,
@@ -291,7 +275,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=_left_context_weights,
         formula=context_weights,
         code=lambda p: step_code(p)["W_a"],
-        wrong=_wrong(context_weights, _WEIGHTS, one_step),
+        wrong=mistakes_in(context_weights, _WEIGHTS),
     ),
     RECURRENCE.step(
         52,
@@ -300,10 +284,9 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=_left_places,
         formula=places,
         code=code_places,
-        wrong=_wrong(
+        wrong=mistakes_in(
             places,
             _CONTEXT,
-            one_step,
             {
                 "factor 1/√m too much": lambda s: scale(s) * places(s),
                 "factor α_t too much": lambda s: s.alpha * places(s),
@@ -318,10 +301,9 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=left_scores,
         formula=scores,
         code=code_scores,
-        wrong=_wrong(
+        wrong=mistakes_in(
             scores,
             {**REACHED, **PLAIN_WEIGHTS},
-            one_step,
             {
                 "mean dropped": lambda s: s.alpha * places(s),
                 "plain mean in place of the weighted one": lambda s: (
@@ -341,7 +323,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=lambda p: p.derivative("h_0"),
         formula=previous_state,
         code=lambda p: step_code(p)["h_0"],
-        wrong=_wrong(previous_state, _STATE, one_step, _STATE_FORMS),
+        wrong=mistakes_in(previous_state, _STATE, _STATE_FORMS),
     ),
     RECURRENCE.step(
         55,
@@ -350,7 +332,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=lambda p: p.derivative("A"),
         formula=feature_map,
         code=lambda p: step_code(p)["A"],
-        wrong=_wrong(feature_map, _MAP, one_step, _MAP_FORMS),
+        wrong=mistakes_in(feature_map, _MAP, _MAP_FORMS),
     ),
     RECURRENCE.previous_state(
         56,
@@ -359,7 +341,9 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         wrong={
             **{
                 name: with_direct(term)
-                for name, term in _wrong(previous_state, _STATE, each_step, _STATE_FORMS).items()
+                for name, term in mistakes_in(
+                    previous_state, _STATE, _STATE_FORMS, each_step
+                ).items()
             },
             "∂L/∂h_{t−1} dropped": each_step(previous_state),
             RECURRENCE.not_new: with_direct(each_step_direct(previous_state)),
@@ -372,7 +356,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=lambda p: p.derivative("A"),
         formula=feature_map,
         variable="A",
-        wrong=_wrong(feature_map, _MAP, summed, _MAP_FORMS),
+        wrong=mistakes_in(feature_map, _MAP, _MAP_FORMS, summed),
     ),
     RECURRENCE.total(
         58,
@@ -381,6 +365,6 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=_left_context_weights,
         formula=context_weights,
         variable="W_a",
-        wrong=_wrong(context_weights, _WEIGHTS, summed),
+        wrong=mistakes_in(context_weights, _WEIGHTS, lift=summed),
     ),
 )

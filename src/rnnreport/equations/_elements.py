@@ -18,14 +18,13 @@ from rnnreport import layers
 from rnnreport.equations import _attention, _lstm, _rnn
 from rnnreport.equations._entry import Equation, Page, Sizes, draw_sizes
 from rnnreport.equations._forms import (
-    Changes,
-    Formula,
     Quantity,
     Recurrence,
     changed,
     d,
     each_step,
     each_step_direct,
+    mistakes_in,
     new,
     one_step,
     with_direct,
@@ -54,16 +53,6 @@ def weights_by_elements(g: Tensor, x: Tensor) -> Tensor:
     terms = g[:, None] * x  # at k, n
     chosen = unit(len(g))[:, None, :, None] * unit(len(x))[None, :, None, :]
     return (terms[:, :, None, None] * chosen).sum((0, 1))
-
-
-def _wrong(
-    formula: Formula[Any], changes: Mapping[str, Changes[Any]], forms: Mapping[str, Formula[Any]]
-) -> dict[str, Quantity[Any]]:
-    """Mistakes of one step in what the formula is given, and other formulas in its place."""
-    return {
-        **{name: one_step(changed(formula, change)) for name, change in changes.items()},
-        **{name: one_step(form) for name, form in forms.items()},
-    }
 
 
 @dataclass(frozen=True)
@@ -157,7 +146,7 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: jacobian(torch.tanh, p.before()),
         right=one_step(state_by_before),
         code=_state_by_before_code,
-        wrong=_wrong(
+        wrong=mistakes_in(
             state_by_before,
             {name: _RNN_MISTAKES[name] for name in list(_RNN_MISTAKES)[1:]},
             {
@@ -175,7 +164,7 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative_before(),
         right=one_step(before),
         code=lambda p: _rnn.step_code(p)["b"],
-        wrong=_wrong(before, _RNN_MISTAKES, {}),
+        wrong=mistakes_in(before, _RNN_MISTAKES, {}),
     ),
     _rnn_entry(
         "R4",
@@ -186,7 +175,7 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("W_x"),
         right=one_step(input_weights),
         code=lambda p: _rnn.step_code(p)["W_x"],
-        wrong=_wrong(
+        wrong=mistakes_in(
             input_weights,
             _RNN_MISTAKES,
             {
@@ -204,7 +193,7 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("x")[0],
         right=one_step(step_input),
         code=lambda p: _rnn.step_code(p)["x"][0],
-        wrong=_wrong(
+        wrong=mistakes_in(
             step_input,
             _RNN_MISTAKES,
             {"sum over k dropped, k = 1 alone": lambda s: before(s)[0] * s.W_x[0]},
@@ -280,7 +269,7 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: jacobian(lambda c: p.steps[0].o * torch.tanh(c), p.c[1]),
         right=one_step(state_by_cell),
         code=_state_by_cell_code,
-        wrong=_wrong(
+        wrong=mistakes_in(
             state_by_cell,
             {name: _CELL[name] for name in list(_CELL)[2:]},
             {
@@ -298,7 +287,7 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.through_cell(1),
         right=one_step(_lstm.cell),
         code=lambda p: _lstm.step_code(p)["c_0"] / p.steps[0].f,
-        wrong=_wrong(_lstm.cell, _CELL, {"way through h_t dropped": lambda s: s.dc}),
+        wrong=mistakes_in(_lstm.cell, _CELL, {"way through h_t dropped": lambda s: s.dc}),
     ),
     _lstm_entry(
         "S5",
@@ -308,7 +297,7 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative_before("f"),
         right=one_step(forget_before),
         code=lambda p: _lstm.step_code(p)["b^f"],
-        wrong=_wrong(
+        wrong=mistakes_in(
             forget_before,
             FORGET.mistakes,
             {
@@ -328,7 +317,7 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("W_x", "f"),
         right=one_step(forget_weights),
         code=lambda p: _lstm.step_code(p)["W_x^f"],
-        wrong=_wrong(
+        wrong=mistakes_in(
             forget_weights,
             FORGET.mistakes,
             {
@@ -437,7 +426,7 @@ ATTENTION_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: torch.cat([p.derivative_before(gate) for gate in GATES]),
         right=one_step(_attention.before),
         code=_code_before,
-        wrong=_wrong(
+        wrong=mistakes_in(
             _attention.before,
             {
                 **_attention.REACHED,
@@ -456,7 +445,7 @@ ATTENTION_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: jacobian(p.softmax, p.scores(p.h_0)),
         right=one_step(softmax_slope),
         code=_softmax_slope_code,
-        wrong=_wrong(
+        wrong=mistakes_in(
             softmax_slope,
             _attention.PLAIN_WEIGHTS,
             {
@@ -477,7 +466,7 @@ ATTENTION_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=_attention.left_scores,
         right=one_step(scores),
         code=_attention.code_scores,
-        wrong=_wrong(
+        wrong=mistakes_in(
             scores,
             {**_attention.REACHED, **_attention.PLAIN_WEIGHTS},
             {

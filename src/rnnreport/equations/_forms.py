@@ -78,6 +78,19 @@ def changed(formula: Formula[S], changes: Changes[S]) -> Formula[S]:
     return mistaken
 
 
+def mistakes_in(
+    formula: Formula[Any],
+    changes: Mapping[str, Changes[Any]],
+    forms: Mapping[str, Formula[Any]] | None = None,
+    lift: Lift[Any] = one_step,
+) -> dict[str, Quantity[Any]]:
+    """Make each mistake in what the formula is given, and put other formulas in its place."""
+    return {
+        **{name: lift(changed(formula, change)) for name, change in changes.items()},
+        **{name: lift(form) for name, form in (forms or {}).items()},
+    }
+
+
 def with_direct(term: Quantity[P]) -> Quantity[P]:
     """Add rows ∂L/∂h_{t−1} for t = 1, …, T: what the loss reads of the state itself."""
     return lambda p: torch.stack(p.dh[:-1]) + term(p)

@@ -28,6 +28,7 @@ from rnnreport.equations._forms import (
     d,
     each_step,
     each_step_direct,
+    mistakes_in,
     new,
     one_step,
     summed,
@@ -188,19 +189,6 @@ def _swapped(weights: str) -> Mistakes:
     return {"weights of r_t and z_t swapped": {weights: swap}}
 
 
-def _wrong(
-    formula: Formula[Any],
-    mistakes: Mapping[str, Changes[Any]],
-    forms: Mapping[str, Formula[Any]],
-    lift: Lift[Any] = one_step,
-) -> dict[str, Quantity[Any]]:
-    """Mistakes in what the formula is given, and other formulas in its place."""
-    return {
-        **{name: lift(changed(formula, change)) for name, change in mistakes.items()},
-        **{name: lift(form) for name, form in forms.items()},
-    }
-
-
 _FORMS_OF: Mapping[Formula[GRUStep], Mapping[str, Formula[GRUStep]]] = {
     input_weights: {
         "δ^q_t in place of δ^n_t": lambda s: torch.stack(
@@ -246,7 +234,7 @@ _MISTAKES_OF: Mapping[Formula[GRUStep], Mistakes] = {
 
 
 def _all_wrong(formula: Formula[GRUStep], lift: Lift[GRUStep]) -> dict[str, Quantity[GRUProblem]]:
-    return _wrong(formula, _MISTAKES_OF[formula], _FORMS_OF[formula], lift)
+    return mistakes_in(formula, _MISTAKES_OF[formula], _FORMS_OF[formula], lift)
 
 
 # The entries.
@@ -356,7 +344,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{d('h_t')} \odot (1 - z_t) \odot (1 - n_t \odot n_t)",
         candidate,
         2,
-        _wrong(
+        mistakes_in(
             candidate,
             _CANDIDATE,
             {"slope of σ in place of that of tanh": lambda s: s.dh * (1 - s.z) * s.n * (1 - s.n)},
@@ -369,7 +357,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{d('h_t')} \odot (h_{{t-1}} - n_t) \odot z_t \odot (1 - z_t)",
         update,
         1,
-        _wrong(
+        mistakes_in(
             update,
             {
                 **_SIGN,
@@ -391,7 +379,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{_delta('n')} \odot r_t",
         inside,
         3,
-        _wrong(
+        mistakes_in(
             inside,
             {**_CANDIDATE, "z_t in place of r_t": {"r": lambda s: s.z}},
             {"factor r_t dropped": candidate},
@@ -404,7 +392,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{_delta('n')} \odot q_t \odot r_t \odot (1 - r_t)",
         reset,
         0,
-        _wrong(
+        mistakes_in(
             reset,
             _RESET,
             {
@@ -500,7 +488,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: jacobian(lambda h: replace(p.complex, h_0=h).states()[-1], p.h_0),
         right=one_step(state_by_state),
         code=jacobian_code,
-        wrong=_wrong(
+        wrong=mistakes_in(
             state_by_state,
             {
                 **{name: change for name, change in _GATES.items() if name not in _SIGN},
@@ -699,7 +687,7 @@ _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative_projected(),
         formula=projected,
         code=_projected_y_code,
-        wrong=_wrong(
+        wrong=mistakes_in(
             projected,
             _PROJECTED_SIGN,
             {
@@ -716,7 +704,7 @@ _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("W_p"),
         formula=projection,
         code=lambda p: _projected_step(p)[1]["W_p"],
-        wrong=_wrong(projection, _PROJECTION, {}),
+        wrong=mistakes_in(projection, _PROJECTION, {}),
     ),
     PROJECTED_RECURRENCE.step(
         84,
@@ -725,7 +713,7 @@ _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: torch.cat([p.derivative_before(gate) for gate in ("f", "i", "c", "o")]),
         formula=gates,
         code=lambda p: _projected_step(p)[1]["z"],
-        wrong=_wrong(gates, _WITHIN, {}),
+        wrong=mistakes_in(gates, _WITHIN, {}),
     ),
     PROJECTED_RECURRENCE.previous_state(
         85,
@@ -747,7 +735,7 @@ _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("W_p"),
         formula=projection,
         variable="W_p",
-        wrong=_wrong(projection, _PROJECTION, {}, summed),
+        wrong=mistakes_in(projection, _PROJECTION, {}, summed),
     ),
 )
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from rnnreport import layers
 from rnnreport.equations._attention import stacked
 from rnnreport.equations._entry import EXACT_SIZES, Equation, Sizes, draw_sizes
-from rnnreport.equations._forms import Changes, Formula, changed, one_step
+from rnnreport.equations._forms import Changes, Formula, mistakes_in, one_step
 from rnnreport.equations._recurrences import LSTMProblem, LSTMStep, RNNProblem, RNNStep
 from rnnreport.proof import jacobian
 
@@ -107,17 +107,6 @@ _SLOPE: Mapping[str, Changes[LSTMStep]] = {
 }
 
 
-def _wrong(
-    formula: Formula[LSTMStep],
-    changes: Mapping[str, Changes[LSTMStep]],
-    forms: Mapping[str, Formula[LSTMStep]],
-) -> dict[str, LSTMQuantity]:
-    return {
-        **{name: one_step(changed(formula, change)) for name, change in changes.items()},
-        **{name: one_step(form) for name, form in forms.items()},
-    }
-
-
 # The entries.
 
 
@@ -192,7 +181,7 @@ JACOBIANS: tuple[Equation[Any, Sizes], ...] = (
         r"\operatorname{diag}(f_t)",
         "c_0",
         cell_by_cell,
-        _wrong(
+        mistakes_in(
             cell_by_cell,
             {"i_t in place of f_t": {"f": lambda s: s.i}},
             {
@@ -212,7 +201,7 @@ JACOBIANS: tuple[Equation[Any, Sizes], ...] = (
         r" + \operatorname{diag}(i_t \odot (1 - \tilde{c}_t \odot \tilde{c}_t))\, W_h^c",
         "h_0",
         cell_by_state,
-        _wrong(cell_by_state, _CELL_BY_STATE, {}),
+        mistakes_in(cell_by_state, _CELL_BY_STATE, {}),
     ),
     _block(
         63,
@@ -221,7 +210,9 @@ JACOBIANS: tuple[Equation[Any, Sizes], ...] = (
         rf"\operatorname{{diag}}({_SLOPE_LATEX} \odot f_t)",
         "c_0",
         state_by_cell,
-        _wrong(state_by_cell, _SLOPE, {"factor f_t dropped": lambda s: torch.diag(state_slope(s))}),
+        mistakes_in(
+            state_by_cell, _SLOPE, {"factor f_t dropped": lambda s: torch.diag(state_slope(s))}
+        ),
     ),
     _block(
         64,
@@ -231,7 +222,7 @@ JACOBIANS: tuple[Equation[Any, Sizes], ...] = (
         rf" + \operatorname{{diag}}({_SLOPE_LATEX})\, {by('c_t', 'h_{t-1}')}",
         "h_0",
         state_by_state,
-        _wrong(
+        mistakes_in(
             state_by_state,
             {**_CELL_BY_STATE, **_SLOPE},
             {

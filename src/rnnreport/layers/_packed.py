@@ -35,7 +35,7 @@ class PackedRNNCache(NamedTuple):
     Wx: Tensor
     Wh: Tensor
     h: Tensor
-    nonlinearity: str | None = None  # "relu"; None is tanh
+    nonlinearity: str = "tanh"
 
 
 class PackedGRUCache(NamedTuple):
@@ -156,8 +156,7 @@ def packed_rnn_forward(
     for h_t, n in zip(h.split_with_sizes(sizes), sizes, strict=True):
         phi_(h_t.addmm_(prev_h[:n], Wh))
         prev_h = h_t
-    remembered = None if nonlinearity == "tanh" else nonlinearity
-    return h, PackedRNNCache(x, rows, tuple(sizes), h0, Wx, Wh, h, remembered)
+    return h, PackedRNNCache(x, rows, tuple(sizes), h0, Wx, Wh, h, nonlinearity)
 
 
 @torch.no_grad()

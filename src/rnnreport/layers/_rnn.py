@@ -25,7 +25,7 @@ class RNNStepCache(NamedTuple):
     Wx: Tensor
     Wh: Tensor
     next_h: Tensor
-    nonlinearity: str | None = None  # "relu"; None is tanh
+    nonlinearity: str = "tanh"
 
 
 class RNNCache(NamedTuple):
@@ -36,7 +36,7 @@ class RNNCache(NamedTuple):
     Wx: Tensor
     Wh: Tensor
     h: Tensor
-    nonlinearity: str | None = None  # "relu"; None is tanh
+    nonlinearity: str = "tanh"
 
 
 def rnn_step_forward(
@@ -187,7 +187,7 @@ def rnn_forward(
     for h_t in h.unbind(0):
         phi_(h_t.addmm_(prev_h, Wh))
         prev_h = h_t
-    return h, RNNCache(x, h0, Wx, Wh, h, None if nonlinearity == "tanh" else nonlinearity)
+    return h, RNNCache(x, h0, Wx, Wh, h, nonlinearity)
 
 
 @torch.no_grad()
@@ -274,7 +274,7 @@ def _relu_(z: Tensor) -> Tensor:
     return z.mul_(z.real > 0) if z.is_complex() else z.relu_()
 
 
-def slopes(h: Tensor, nonlinearity: str | None) -> Tensor:
+def slopes(h: Tensor, nonlinearity: str) -> Tensor:
     """Return the derivative of the nonlinearity, in terms of its own values `h`."""
     if nonlinearity == "relu":
         return torch.zeros_like(h).masked_fill_(h.real > 0, 1)

@@ -254,8 +254,8 @@ class RecurrentClassifier(TextClassifier):
         if self.pooling == "max":
             pooled = nn.max_pool(states, lengths)
         else:
-            H, sentence = self.recurrent.hidden_size, torch.arange(len(lengths))
-            last = states[lengths - 1, sentence.to(words.device)]
+            H = self.recurrent.hidden_size
+            last = states[lengths - 1, torch.arange(len(lengths), device=words.device)]
             pooled = torch.cat([last[:, :H], states[0, :, H:]], dim=1)  # the other way ends first
         score: Tensor = self.output(_drop(pooled, self.dropout, generator))
         return score[:, 0]

@@ -37,6 +37,15 @@ def check_real(
         )
 
 
+def check_features(x: Tensor, input_size: int) -> None:
+    """Refuse an input with another number of features than the module takes."""
+    if x.shape[-1] != input_size:
+        raise RuntimeError(
+            f"input must have input_size = {input_size} features along its last axis, got "
+            f"{x.shape[-1]}"
+        )
+
+
 def check_state(name: str, state: Any, expected: tuple[int, ...], x: Tensor) -> None:
     """Refuse a state that does not fit the input."""
     if not isinstance(state, Tensor):

@@ -7,7 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnreport.nn._arguments import carried_dtype, check_real, check_state, pair, working_dtypes
+from rnnreport.nn._arguments import (
+    carried_dtype,
+    check_features,
+    check_real,
+    check_state,
+    pair,
+    working_dtypes,
+)
 from rnnreport.nn._autograd import run
 from rnnreport.nn._graphs import Unscriptable, leaf
 
@@ -27,11 +34,7 @@ class _Cell(torch.nn.RNNCellBase, Unscriptable):
         weights = [self.weight_ih, self.weight_hh]
         biases = [self.bias_ih, self.bias_hh] if self.bias else []
         check_real(type(self).__name__, input, weights[0], error=RuntimeError)
-        if input.shape[-1] != self.input_size:
-            raise RuntimeError(
-                f"input must have input_size = {self.input_size} features along its last axis, got "
-                f"{input.shape[-1]}"
-            )
+        check_features(input, self.input_size)
         batched = input.dim() == 2
         x = input if batched else input[None]
         expected = (*input.shape[:-1], self.hidden_size)
@@ -61,7 +64,7 @@ class RNNCell(torch.nn.RNNCell, _Cell):
     r"""One step of a vanilla RNN, on :func:`rnnreport.layers.rnn_step_forward`.
 
     Called as :class:`torch.nn.RNNCell` is, with the same parameters. The gradient is the
-    hand-derived one, of equations (1)-(5), and (79) for ``nonlinearity="relu"``. The notes of
+    hand-derived one, of equations (1)-(5), and (80) for ``nonlinearity="relu"``. The notes of
     :class:`RNN` hold here too.
     """
 
@@ -100,8 +103,8 @@ class RNNCell(torch.nn.RNNCell, _Cell):
 class GRUCell(torch.nn.GRUCell, _Cell):
     r"""One step of a GRU, on :func:`rnnreport.layers.gru_step_forward`.
 
-    Called as :class:`torch.nn.GRUCell` is, with the same parameters. The notes of :class:`RNN` hold
-    here too.
+    Called as :class:`torch.nn.GRUCell` is, with the same parameters. The gradient is the
+    hand-derived one, of equations (65)-(73). The notes of :class:`RNN` hold here too.
     """
 
     @leaf

@@ -97,11 +97,12 @@ class _RNN(Recurrence):
         x, h0, *parameters = arguments
         (h,) = kept
         Wx, Wh, _ = _weights(*parameters)
-        dh, relu = _of_states(h, upstream, sizes), "relu" if self._nonlinearity == "relu" else None
+        dh = _of_states(h, upstream, sizes)
         if sizes is None:
-            dz, dh0 = rnn_through_time(dh, layers.RNNCache(x, h0, Wx, Wh, h, relu))
+            cache = layers.RNNCache(x, h0, Wx, Wh, h, self._nonlinearity)
+            dz, dh0 = rnn_through_time(dh, cache)
         else:
-            packed = layers.PackedRNNCache(x, None, sizes, h0, Wx, Wh, h, relu)
+            packed = layers.PackedRNNCache(x, None, sizes, h0, Wx, Wh, h, self._nonlinearity)
             dz, dh0 = packed_rnn_through_time(dh, packed)
         db = functools.cache(lambda: bias_gradient(dz))
         return (
@@ -315,9 +316,8 @@ class _RNNStep(Recurrence):
     ) -> Sequence[Gradient]:
         x, h, *parameters = arguments
         Wx, Wh, _ = _weights(*parameters)
-        relu = "relu" if self._nonlinearity == "relu" else None
         (next_h,) = kept
-        cache = layers.RNNStepCache(x, h, Wx, Wh, next_h, relu)
+        cache = layers.RNNStepCache(x, h, Wx, Wh, next_h, self._nonlinearity)
         dx, dh, dWx, dWh, db = layers.rnn_step_backward(_or_zeros(upstream[0], next_h), cache)
         return _computed(dx, dh, dWx.T, dWh.T, db, db.clone())
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnreport.nn._arguments import carried_dtype, check_real, check_state, pair, working_dtypes
+from rnnreport.nn._arguments import (
+    carried_dtype,
+    check_features,
+    check_real,
+    check_state,
+    pair,
+    working_dtypes,
+)
 from rnnreport.nn._autograd import run
 from rnnreport.nn._functions import torch_dropout
 from rnnreport.nn._graphs import Unscriptable, leaf
@@ -75,7 +83,7 @@ class _Sequence:
             return values.flip(0)
         return values.index_select(0, self._turned.to(values.device))
 
-    @property
+    @cached_property
     def _turned(self) -> Tensor:
         """Where each packed row of the sequences turned around comes from."""
         assert self.sizes is not None  # noqa: S101
@@ -172,11 +180,7 @@ class _Module(torch.nn.RNNBase, Unscriptable):
     ) -> None:
         """Refuse what does not fit, in the caller's words."""
         check_real(type(self).__name__, x, weight)
-        if x.shape[-1] != self.input_size:
-            raise RuntimeError(
-                f"input must have input_size = {self.input_size} features along its last axis, got "
-                f"{x.shape[-1]}"
-            )
+        check_features(x, self.input_size)
         layers = self.num_layers * (2 if self.bidirectional else 1)
         for name, size in self._states():
             if name in given:
@@ -189,7 +193,7 @@ class RNN(torch.nn.RNN, _Module):
 
     Called as :class:`torch.nn.RNN` is, with all its options and the same outputs, parameters,
     initial values and ``state_dict``. The gradient is the hand-derived one, of equations (6)-(12),
-    and (79)-(81) for ``nonlinearity="relu"``.
+    and (80), (81) for ``nonlinearity="relu"``.
 
     Notes
     -----
@@ -259,7 +263,7 @@ class LSTM(torch.nn.LSTM, _Module):
 
     Called as :class:`torch.nn.LSTM` is, with all its options and the same outputs, parameters,
     initial values and ``state_dict``: parameters keep torch's order of gates and are mapped on
-    every call. The gradient is the hand-derived one, of equations (32)-(49), and (85), (86) for the
+    every call. The gradient is the hand-derived one, of equations (32)-(49), and (82)-(86) for the
     projection that `proj_size` asks for.
 
     Notes
