@@ -28,7 +28,8 @@ from rnnreport.equations._forms import (
     with_direct,
 )
 from rnnreport.equations._lstm import ALL_GATES
-from rnnreport.equations._recurrences import GATES, AttentionProblem, AttentionStep, Gates
+from rnnreport.equations._recurrences import AttentionProblem
+from rnnreport.equations._steps import GATES, AttentionStep, Gates
 
 Mistakes = Mapping[str, Changes[AttentionStep]]
 

@@ -31,15 +31,8 @@ from rnnreport.equations._forms import (
 )
 from rnnreport.equations._jacobians import by, lstm_code, state_slope
 from rnnreport.equations._lstm import FORGET
-from rnnreport.equations._recurrences import (
-    GATES,
-    AttentionProblem,
-    AttentionStep,
-    LSTMProblem,
-    LSTMStep,
-    RNNProblem,
-    RNNStep,
-)
+from rnnreport.equations._recurrences import AttentionProblem, LSTMProblem, RNNProblem
+from rnnreport.equations._steps import GATES, AttentionStep, LSTMStep, RNNStep
 from rnnreport.proof import jacobian
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from rnnreport.equations._entry import EXACT_SIZES, Equation, Page, Sizes, draw_sizes
-from rnnreport.equations._recurrences import Problem, Step
+from rnnreport.equations._recurrences import Problem
+from rnnreport.equations._steps import Step
 
 S = TypeVar("S", bound=Step)
 P = TypeVar("P", bound=Problem[Any])

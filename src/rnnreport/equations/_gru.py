@@ -35,15 +35,8 @@ from rnnreport.equations._forms import (
     with_direct,
 )
 from rnnreport.equations._jacobians import by, rows
-from rnnreport.equations._recurrences import (
-    GRU_GATES,
-    GRUProblem,
-    GRUStep,
-    ProjectedProblem,
-    ProjectedStep,
-    ReLUProblem,
-    RNNStep,
-)
+from rnnreport.equations._recurrences import GRUProblem, ProjectedProblem, ReLUProblem
+from rnnreport.equations._steps import GRU_GATES, GRUStep, ProjectedStep, RNNStep
 from rnnreport.proof import jacobian
 
 _TWO_STEPS = Sizes(T=2, d=2, m=2)  # of the problems that are computed exactly

@@ -17,7 +17,8 @@ from rnnreport import layers
 from rnnreport.equations._attention import stacked
 from rnnreport.equations._entry import EXACT_SIZES, Equation, Sizes, draw_sizes
 from rnnreport.equations._forms import Changes, Formula, mistakes_in, one_step
-from rnnreport.equations._recurrences import LSTMProblem, LSTMStep, RNNProblem, RNNStep
+from rnnreport.equations._recurrences import LSTMProblem, RNNProblem
+from rnnreport.equations._steps import LSTMStep, RNNStep
 from rnnreport.proof import jacobian
 
 LSTMQuantity = Callable[[LSTMProblem], Tensor]

@@ -28,7 +28,8 @@ from rnnreport.equations._forms import (
     summed,
     with_direct,
 )
-from rnnreport.equations._recurrences import GATES, LSTMProblem, LSTMStep
+from rnnreport.equations._recurrences import LSTMProblem
+from rnnreport.equations._steps import GATES, LSTMStep
 
 Mistakes = Mapping[str, Changes[LSTMStep]]
 

@@ -12,89 +12,28 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Generic, Literal, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from rnnreport import proof
 from rnnreport.equations._entry import Sizes, unknowns
-
-GATES = ("f", "i", "c", "o")
-GRU_GATES = ("r", "z", "n")
-
-Gates = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Step:
-    """The quantities of one step, by the names that the equations give them.
-
-    `dh` is ∂L/∂h_t, and in the equations of a sequence [∂L/∂h_t]new.
-    """
-
-    x: Tensor
-    h_prev: Tensor
-    h: Tensor
-    dh: Tensor
-
-
-@dataclass(frozen=True)
-class RNNStep(Step):
-    """One RNN step."""
-
-    W_x: Tensor
-    W_h: Tensor
-
-
-@dataclass(frozen=True)
-class GRUStep(Step):
-    """One GRU step; `q` is what the reset gate multiplies."""
-
-    W_x: Gates
-    W_h: Gates
-    q: Tensor
-    r: Tensor
-    z: Tensor
-    n: Tensor
-
-
-@dataclass(frozen=True)
-class LSTMStep(Step):
-    """One LSTM step; `dc` is ∂L/∂c_t or [∂L/∂c_t]new, as `dh` is for h_t."""
-
-    W_x: Gates
-    W_h: Gates
-    c_prev: Tensor
-    f: Tensor
-    i: Tensor
-    c_tilde: Tensor
-    o: Tensor
-    c: Tensor
-    tanh_c: Tensor
-    dc: Tensor
-
-
-@dataclass(frozen=True)
-class ProjectedStep(LSTMStep):
-    """One LSTM step whose state is W_p y_t."""
-
-    W_p: Tensor
-    y: Tensor
-
-
-@dataclass(frozen=True)
-class AttentionStep(LSTMStep):
-    """One LSTM step that looks at a map: its weights, the places' weights and what was read."""
-
-    A: Tensor
-    W_a: Gates
-    alpha: Tensor
-    r: Tensor
-
+from rnnreport.equations._steps import (
+    GATES,
+    GRU_GATES,
+    AttentionStep,
+    Gates,
+    GRUStep,
+    LSTMStep,
+    ProjectedStep,
+    RNNStep,
+    Squash,
+    Step,
+)
 
 S = TypeVar("S", bound=Step)
 L = TypeVar("L", bound=LSTMStep)
@@ -262,6 +201,8 @@ class RNNProblem(StateProblem[RNNStep]):
             b=uniform(m, bound=1),
         )
 
+    squash: ClassVar[Squash] = "tanh"
+
     @staticmethod
     def nonlinearity(z: Tensor) -> Tensor:
         """Return tanh(z)."""
@@ -273,7 +214,8 @@ class RNNProblem(StateProblem[RNNStep]):
 
     def step(self, t: int, dh: Tensor) -> RNNStep:
         """Step t, with what reaches h_t."""
-        return RNNStep(self.x[t - 1], self.h[t - 1], self.h[t], dh, self.W_x, self.W_h)
+        x, h_prev = self.x[t - 1], self.h[t - 1]
+        return RNNStep(x, h_prev, self.h[t], dh, self.W_x, self.W_h, nonlinearity=self.squash)
 
     def before(self) -> Tensor:
         """z_t of a problem of one step."""
@@ -312,6 +254,8 @@ class ReLUProblem(RNNProblem):
             W_h=uniform(m, m, bound=0.4 / m),
             b=uniform(m, bound=0.25),
         )
+
+    squash: ClassVar[Squash] = "relu"
 
     @staticmethod
     def nonlinearity(z: Tensor) -> Tensor:

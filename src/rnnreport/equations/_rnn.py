@@ -27,7 +27,8 @@ from rnnreport.equations._forms import (
     summed,
     with_direct,
 )
-from rnnreport.equations._recurrences import RNNProblem, RNNStep
+from rnnreport.equations._recurrences import RNNProblem
+from rnnreport.equations._steps import RNNStep
 
 # The formulas, as the page has them. In a sequence s.dh is [∂L/∂h_t]new.
 
