@@ -1,0 +1,296 @@
+"""Which mistakes explain wrong gradients: those of the catalogue, one or several at once.
+
+A mistake is looked for where it acts alone. In one step the gradients of a gate's weights depend on
+that gate's δ only, so each wrong gate is explained by itself; what is found is joined, and then held
+against the gradients that all gates share. A sequence is first taken with one step, then with more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import combinations, islice, product
+
+from torch import Tensor
+
+from rnnreport.check._problems import Gradients, Problem, mistaken, steps
+from rnnreport.equations._backward import RIGHT, Slip
+from rnnreport.equations._mistakes import CellName, Planted, planted
+
+__all__ = ["Diagnosis", "Errors", "diagnose_sequence", "diagnose_step", "errors"]
+
+Errors = Mapping[str, float]
+"""The largest error of each gradient, relative to the largest right element."""
+
+_SETS = 4000  # of mistakes that are tried for one gate
+_JOINED = 60  # ways to join what explains each gate
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Mistakes that were found.
+
+    Attributes
+    ----------
+    mistakes : tuple of Planted
+        The mistakes; none if nothing was found.
+    explained : bool
+        Whether they give the numbers of the code to rounding.
+    left : tuple of str
+        The gradients that they do not explain.
+    """
+
+    mistakes: tuple[Planted, ...] = ()
+    explained: bool = False
+    left: tuple[str, ...] = ()
+
+
+def errors(found: Gradients, right: Gradients) -> dict[str, float]:
+    """Hold gradients against the right ones; infinity where one is not a number."""
+    return {name: _error(found[name], right[name]) for name in found if name in right}
+
+
+def _error(found: Tensor, right: Tensor) -> float:
+    scale = float(right.abs().max()) or 1.0
+    error = float((found - right).abs().max()) / scale
+    return error if error == error else float("inf")  # noqa: PLR0124
+
+
+@dataclass
+class _Search:
+    """The mistakes of a cell, tried on one problem against what the code returned."""
+
+    problem: Problem
+    found: Gradients
+    choices: Sequence[Planted]
+    tolerance: float
+    base: tuple[Planted, ...] = ()
+    _models: dict[tuple[int, ...], Gradients] = field(default_factory=dict)
+
+    def model(self, mistakes: Iterable[Planted]) -> Gradients:
+        """Return the gradients with some mistakes, besides those of the base."""
+        together = (*self.base, *mistakes)
+        key = tuple(sorted(map(id, together)))
+        if key not in self._models:
+            slip = reduce(Slip.__or__, (each.slip for each in together), RIGHT)
+            self._models[key] = mistaken(self.problem, slip)
+        return self._models[key]
+
+    def matched(self, mistakes: Iterable[Planted]) -> frozenset[str]:
+        """Return the gradients that mistakes explain."""
+        off = errors(self.found, self.model(mistakes))
+        return frozenset(name for name, error in off.items() if error <= self.tolerance)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The gradients that are known."""
+        return frozenset(name for name in self.found if name in self.model(()))
+
+    def singles(self) -> list[Planted]:
+        """Return the mistakes that change anything here and can be made with the base."""
+        right = self.model(())
+        kept = []
+        for each in self.choices:
+            if all(each.slip.fits(other.slip) for other in self.base):
+                off = errors(self.model((each,)), right)
+                if max(off.values()) > self.tolerance:
+                    kept.append(each)
+        return kept
+
+    def touching(self, singles: Iterable[Planted], names: Iterable[str]) -> list[Planted]:
+        """Return the mistakes that change one of some gradients."""
+        right = self.model(())
+        names = [name for name in names if name in right]
+        return [
+            each
+            for each in singles
+            if any(
+                _error(self.model((each,))[name], right[name]) > self.tolerance for name in names
+            )
+        ]
+
+    def explaining(
+        self, singles: Sequence[Planted], names: frozenset[str], most: int
+    ) -> list[tuple[Planted, ...]]:
+        """Return the smallest sets of mistakes that explain some gradients."""
+        for size in range(1, most + 1):
+            sets = islice(_fitting(singles, size), _SETS)
+            fits = [each for each in sets if names <= self.matched(each)]
+            if fits:
+                return sorted(fits, key=_rank)
+        return []
+
+
+def _fitting(singles: Sequence[Planted], size: int) -> Iterator[tuple[Planted, ...]]:
+    for chosen in combinations(singles, size):
+        if all(a.slip.fits(b.slip) for a, b in combinations(chosen, 2)):
+            yield chosen
+
+
+def _rank(mistakes: Sequence[Planted]) -> tuple[int, int, int]:
+    """Prefer few mistakes, those of all gates at once, and those that people make."""
+    places = sum(bool(each.place) for each in mistakes)
+    return len(mistakes), -sum(each.mistake.seen for each in mistakes), places
+
+
+def diagnose_step(
+    cell: CellName,
+    problem: Problem,
+    found: Gradients,
+    tolerance: float,
+    *,
+    sequence: bool = False,
+    base: tuple[Planted, ...] = (),
+) -> Diagnosis:
+    """Explain the gradients of one step.
+
+    Parameters
+    ----------
+    cell
+        The recurrence.
+    problem
+        A problem of one step.
+    found
+        What the code returned for it.
+    tolerance
+        The relative error up to which two gradients are equal.
+    sequence
+        Whether the code is that of a sequence, which joins steps as well.
+    base
+        Mistakes that are known.
+    """
+    choices = [each for each in planted(cell) if sequence or not each.slip.joining]
+    search = _Search(problem, found, choices, tolerance, base)
+    wrong = search.names - search.matched(())
+    if not wrong:
+        return Diagnosis(base, True)
+    singles = search.singles()
+    whole = [each for each in singles if search.names <= search.matched((each,))]
+    if whole:
+        return Diagnosis((*base, min(((each,) for each in whole), key=_rank)[0]), True)
+    gates = _wrong_gates(wrong)
+    own: frozenset[str] = frozenset[str]().union(*gates.values())
+    options = []
+    for names in gates.values():
+        touching = search.touching(singles, names)
+        sets = search.explaining(touching, names, 3)
+        options.append(sets or [()])
+    best: tuple[Planted, ...] = ()
+    best_score = len(search.matched(()))
+    for joined in _unions(options):
+        matched = search.matched(joined)
+        if len(matched) > best_score:
+            best, best_score = joined, len(matched)
+        rest = search.names - matched
+        if not rest:
+            return Diagnosis((*base, *joined), True)
+        if rest & own:
+            continue
+        further = _Search(problem, found, choices, tolerance, (*base, *joined))
+        shared = further.touching(further.singles(), rest)
+        shared = [each for each in shared if own <= further.matched((each,)) | (own & wrong - own)]
+        sets = further.explaining(shared, search.names, 2)
+        if sets:
+            return Diagnosis((*base, *joined, *sets[0]), True)
+    left = tuple(sorted(search.names - search.matched(best)))
+    return Diagnosis((*base, *best), not left, left)
+
+
+def _wrong_gates(wrong: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the wrong gradients of parameters, by gate."""
+    gates: dict[str, set[str]] = {}
+    for name in wrong:
+        kind, _, gate = name.partition("^")
+        if gate or kind == "b_h":
+            gates.setdefault(gate or "n", set()).add(name)
+    return {gate: frozenset(names) for gate, names in gates.items()}
+
+
+def _unions(options: Sequence[Sequence[tuple[Planted, ...]]]) -> list[tuple[Planted, ...]]:
+    """Join one explanation of each gate, the smallest unions first."""
+    found: dict[tuple[int, ...], tuple[Planted, ...]] = {}
+    for chosen in islice(product(*(sets[:8] for sets in options)), 4096):
+        union = tuple({id(each): each for each in (m for sets in chosen for m in sets)}.values())
+        if all(a.slip.fits(b.slip) for a, b in combinations(union, 2)):
+            found.setdefault(tuple(sorted(map(id, union))), union)
+    return sorted(found.values(), key=_rank)[:_JOINED]
+
+
+def diagnose_sequence(
+    cell: CellName,
+    problem: Problem,
+    returned: Mapping[int, Gradients],
+    tolerance: float,
+    base: tuple[Planted, ...] = (),
+) -> Diagnosis:
+    """Explain the gradients of a sequence.
+
+    Parameters
+    ----------
+    cell
+        The recurrence.
+    problem
+        The problem; its first steps are shorter ones.
+    returned
+        What the code returned, by the number of steps; among them that of all.
+    tolerance
+        The relative error up to which two gradients are equal.
+    base
+        The mistakes of the code's own step, where it has one.
+    """
+    best = Diagnosis(base)
+    for start in dict.fromkeys((base, ())):
+        known: tuple[Planted, ...] = start
+        if 1 in returned:
+            first = diagnose_step(
+                cell, steps(problem, 1, 1), returned[1], tolerance, sequence=True, base=start
+            )
+            if first.explained:
+                known = first.mistakes
+        for T in sorted(set(returned) - {1}):
+            found = _further(cell, steps(problem, 1, T), returned[T], tolerance, known)
+            if not found.explained:
+                break
+            known = found.mistakes
+        else:
+            return Diagnosis(known, True)
+        if len(found.left) < len(best.left) or not best.left:
+            best = found
+    return best
+
+
+def _further(
+    cell: CellName,
+    problem: Problem,
+    found: Gradients,
+    tolerance: float,
+    base: tuple[Planted, ...],
+) -> Diagnosis:
+    """Explain more steps by mistakes that fewer steps do not show."""
+    search = _Search(problem, found, planted(cell), tolerance, base)
+    matched = search.matched(())
+    if search.names <= matched:
+        return Diagnosis(base, True)
+    singles = search.singles()
+    sets = search.explaining(singles, search.names, 1)
+    if not sets:
+        hidden = _hidden(problem, singles, base, tolerance)
+        sets = search.explaining(hidden, search.names, 3)
+    if sets:
+        return Diagnosis((*base, *sets[0]), True)
+    return Diagnosis(base, False, tuple(sorted(search.names - matched)))
+
+
+def _hidden(
+    problem: Problem, singles: Sequence[Planted], base: tuple[Planted, ...], tolerance: float
+) -> list[Planted]:
+    """Return the mistakes that one step does not show."""
+    first = steps(problem, 1, 1)
+    search = _Search(first, {}, (), tolerance, base)
+    right = search.model(())
+    return [
+        each
+        for each in singles
+        if max(errors(search.model((each,)), right).values()) <= tolerance
+    ]
