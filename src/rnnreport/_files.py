@@ -7,8 +7,6 @@ import secrets
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
 
 def path_setting(variable: str) -> Path | None:
     """Return the path that an environment variable names, absolute; None if it names none.
@@ -29,6 +27,8 @@ def store_folder() -> Path:
 
     It is what ``RNNREPORT_STORE`` names, otherwise a folder in the user's cache.
     """
+    import platformdirs  # here: not every command needs a folder
+
     return path_setting("RNNREPORT_STORE") or platformdirs.user_cache_path("rnnreport") / "results"
 
 

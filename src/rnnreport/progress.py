@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO, TypeVar
 
-from tqdm import tqdm
-
 from rnnreport._files import path_setting
 
 __all__ = ["say", "track"]
@@ -41,7 +39,10 @@ def track(
     with _audience() as file:
         if file is None:
             yield from items
-        elif weights is None:
+            return
+        from tqdm import tqdm  # here: not every command takes long
+
+        if weights is None:
             yield from tqdm(items, desc=label, total=total, file=file, ncols=80, mininterval=0.5)
         else:
             with tqdm(

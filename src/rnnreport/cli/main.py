@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import codecs
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
+from importlib import metadata
 
 from rnnreport import __version__
 from rnnreport.cli import apply, data, report, run, train
@@ -53,6 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataFormatError, SettingError, FloatingPointError) as error:
         print(f"rnnreport: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        missing = _missing_packages()
+        if not missing or str(error.name).startswith("rnnreport"):
+            raise
+        print(
+            "rnnreport: this command needs packages that are not installed "
+            f"({', '.join(missing)}): pip install 'rnnreport[report]'",
+            file=sys.stderr,
+        )
+        return 1
     except BrokenExecutor:
         print(
             "rnnreport: a process that did runs was ended from outside, most often for lack of "
@@ -70,6 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("rnnreport: interrupted", file=sys.stderr)
         return 128 + 2  # as a shell counts what Ctrl-C ends
     return status or 0
+
+
+def _missing_packages() -> list[str]:
+    """Name the packages of the extra ``report`` that are not installed."""
+    missing = []
+    for requirement in metadata.requires("rnnreport") or ():
+        if of_extra := re.match(r"([\w.-]+).*\bextra == ['\"]report['\"]", requirement):
+            try:
+                metadata.version(of_extra[1])
+            except metadata.PackageNotFoundError:
+                missing.append(of_extra[1])
+    return missing
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-import platformdirs
-
 from rnnreport._checks import check_choice
 from rnnreport._files import path_setting
 from rnnreport.names import Profile, ResolvedProfile
@@ -246,6 +244,8 @@ def search_folders() -> list[Path]:
     MissingDataError
         If ``RNNREPORT_DATA`` names something that is not a folder.
     """
+    import platformdirs  # here: not every command needs a folder
+
     folders = [platformdirs.user_cache_path("rnnreport") / "data"]
     named = path_setting("RNNREPORT_DATA")
     if named is not None:

@@ -67,9 +67,9 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """
     if isinstance(x, ExactTensor):
         return _exact(f, x)
-    units = torch.eye(x.numel(), dtype=x.dtype).view(-1, *x.shape)
+    units = torch.eye(x.numel(), dtype=x.dtype, device=x.device).view(-1, *x.shape)
     slopes = torch.stack([complex_step(f, x, unit) for unit in units], dim=-1)
-    return slopes.view(*slopes.shape[:-1], *x.shape)
+    return slopes.view(slopes.shape[:-1] + x.shape)
 
 
 def _exact(f: Callable[[Tensor], Tensor], x: ExactTensor) -> Tensor:

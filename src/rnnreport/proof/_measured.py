@@ -100,16 +100,15 @@ def complex_step_gradient(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     ValueError
         If `x` is not of dtype float64 or ``f`` does not return a scalar.
     """
-    gradient = torch.empty_like(x)
-    direction = torch.zeros_like(x)
+    gradient, unit = x.new_empty(x.numel()), x.new_zeros(x.numel())
     for index in range(x.numel()):
-        direction.view(-1)[index] = 1
-        slope = complex_step(f, x, direction)
+        unit[index] = 1
+        slope = complex_step(f, x, unit.view(x.shape))
         if slope.numel() != 1:
             raise ValueError(f"f must return a scalar, got shape {tuple(slope.shape)}")
-        gradient.view(-1)[index] = slope.reshape(())
-        direction.view(-1)[index] = 0
-    return gradient
+        gradient[index] = slope.reshape(())
+        unit[index] = 0
+    return gradient.view(x.shape)
 
 
 def gradient_residuals(
