@@ -7,6 +7,7 @@ against the gradients that all gates share. A sequence is first taken with one s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -58,6 +59,19 @@ def _error(found: Tensor, right: Tensor) -> float:
 
 
 @dataclass
+class Clock:
+    """Says when a search has taken too long."""
+
+    seconds: float = 2.0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() - self.started > self.seconds
+
+
+@dataclass
 class _Search:
     """The mistakes of a cell, tried on one problem against what the code returned."""
 
@@ -65,7 +79,8 @@ class _Search:
     found: Gradients
     choices: Sequence[Planted]
     tolerance: float
-    base: tuple[Planted, ...] = ()
+    base: tuple[Planted, ...]
+    clock: Clock
     _models: dict[tuple[int, ...], Gradients] = field(default_factory=dict)
 
     def model(self, mistakes: Iterable[Planted]) -> Gradients:
@@ -115,8 +130,12 @@ class _Search:
     ) -> list[tuple[Planted, ...]]:
         """Return the smallest sets of mistakes that explain some gradients."""
         for size in range(1, most + 1):
-            sets = islice(_fitting(singles, size), _SETS)
-            fits = [each for each in sets if names <= self.matched(each)]
+            fits = []
+            for each in islice(_fitting(singles, size), _SETS):
+                if names <= self.matched(each):
+                    fits.append(each)
+                if self.clock.is_over:
+                    break
             if fits:
                 return sorted(fits, key=_rank)
         return []
@@ -142,7 +161,8 @@ def diagnose_step(
     *,
     sequence: bool = False,
     base: tuple[Planted, ...] = (),
-) -> Diagnosis:
+    clock: Clock | None = None,
+) -> list[Diagnosis]:
     """Explain the gradients of one step.
 
     Parameters
@@ -159,23 +179,29 @@ def diagnose_step(
         Whether the code is that of a sequence, which joins steps as well.
     base
         Mistakes that are known.
+    clock
+        Says when to give up.
+
+    Returns
+    -------
+    list of Diagnosis
+        The explanations, the likeliest first; or the best attempt alone.
     """
     choices = [each for each in planted(cell) if sequence or not each.slip.joining]
-    search = _Search(problem, found, choices, tolerance, base)
+    search = _Search(problem, found, choices, tolerance, base, clock or Clock())
     wrong = search.names - search.matched(())
     if not wrong:
-        return Diagnosis(base, True)
+        return [Diagnosis(base, True)]
     singles = search.singles()
-    whole = [each for each in singles if search.names <= search.matched((each,))]
+    whole = [(each,) for each in singles if search.names <= search.matched((each,))]
     if whole:
-        return Diagnosis((*base, min(((each,) for each in whole), key=_rank)[0]), True)
+        return [Diagnosis((*base, *each), True) for each in sorted(whole, key=_rank)[:4]]
     gates = _wrong_gates(wrong)
     own: frozenset[str] = frozenset[str]().union(*gates.values())
     options = []
     for names in gates.values():
         touching = search.touching(singles, names)
-        sets = search.explaining(touching, names, 3)
-        options.append(sets or [()])
+        options.append(search.explaining(touching, names, 3) or [()])
     best: tuple[Planted, ...] = ()
     best_score = len(search.matched(()))
     for joined in _unions(options):
@@ -184,17 +210,20 @@ def diagnose_step(
             best, best_score = joined, len(matched)
         rest = search.names - matched
         if not rest:
-            return Diagnosis((*base, *joined), True)
+            return [Diagnosis((*base, *joined), True)]
         if rest & own:
             continue
-        further = _Search(problem, found, choices, tolerance, (*base, *joined))
-        shared = further.touching(further.singles(), rest)
-        shared = [each for each in shared if own <= further.matched((each,)) | (own & wrong - own)]
+        further = _Search(problem, found, choices, tolerance, (*base, *joined), search.clock)
+        shared = [
+            each
+            for each in further.touching(further.singles(), rest)
+            if own <= further.matched((each,))
+        ]
         sets = further.explaining(shared, search.names, 2)
         if sets:
-            return Diagnosis((*base, *joined, *sets[0]), True)
+            return [Diagnosis((*base, *joined, *sets[0]), True)]
     left = tuple(sorted(search.names - search.matched(best)))
-    return Diagnosis((*base, *best), not left, left)
+    return [Diagnosis((*base, *best), not left, left)]
 
 
 def _wrong_gates(wrong: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -239,25 +268,28 @@ def diagnose_sequence(
     base
         The mistakes of the code's own step, where it has one.
     """
-    best = Diagnosis(base)
+    clock = Clock()
+    attempts: list[Diagnosis] = []
     for start in dict.fromkeys((base, ())):
-        known: tuple[Planted, ...] = start
+        firsts = [Diagnosis(start, True)]
         if 1 in returned:
-            first = diagnose_step(
-                cell, steps(problem, 1, 1), returned[1], tolerance, sequence=True, base=start
+            one = steps(problem, 1, 1)
+            firsts = diagnose_step(
+                cell, one, returned[1], tolerance, sequence=True, base=start, clock=clock
             )
-            if first.explained:
-                known = first.mistakes
-        for T in sorted(set(returned) - {1}):
-            found = _further(cell, steps(problem, 1, T), returned[T], tolerance, known)
-            if not found.explained:
-                break
-            known = found.mistakes
-        else:
-            return Diagnosis(known, True)
-        if len(found.left) < len(best.left) or not best.left:
-            best = found
-    return best
+        for first in firsts:
+            found = first
+            for T in sorted(set(returned) - {1}) if first.explained else ():
+                known = found.mistakes
+                found = _further(
+                    cell, steps(problem, 1, T), returned[T], tolerance, known, clock
+                )
+                if not found.explained:
+                    break
+            attempts.append(found)
+        if any(each.explained for each in attempts):
+            break
+    return min(attempts, key=lambda each: (not each.explained, len(each.left), _rank(each.mistakes)))
 
 
 def _further(
@@ -266,9 +298,10 @@ def _further(
     found: Gradients,
     tolerance: float,
     base: tuple[Planted, ...],
+    clock: Clock,
 ) -> Diagnosis:
     """Explain more steps by mistakes that fewer steps do not show."""
-    search = _Search(problem, found, planted(cell), tolerance, base)
+    search = _Search(problem, found, planted(cell), tolerance, base, clock)
     matched = search.matched(())
     if search.names <= matched:
         return Diagnosis(base, True)
@@ -287,7 +320,7 @@ def _hidden(
 ) -> list[Planted]:
     """Return the mistakes that one step does not show."""
     first = steps(problem, 1, 1)
-    search = _Search(first, {}, (), tolerance, base)
+    search = _Search(first, {}, (), tolerance, base, Clock())
     right = search.model(())
     return [
         each

@@ -1,0 +1,310 @@
+"""What a check found: for each function, each gradient that it returns, and the causes."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Cause", "Finding", "Output", "Report"]
+
+Status = Literal["right", "wrong", "unfinished", "failed"]
+Explain = Literal["full", "less"]
+_WIDTH = 88
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A mistake that was found.
+
+    Attributes
+    ----------
+    key : str
+        Its key in `rnnreport.equations.CATALOGUE`.
+    name : str
+        What is wrong, in a few words.
+    place : str
+        The gate or the state that it concerns; empty if it concerns all.
+    symptom : str
+        What it does to the numbers.
+    change : str
+        What to change.
+    case : str
+        The smallest case that shows it.
+    equations : tuple of str
+        The numbers of the equations that it offends.
+    line : int or None
+        The line of the code that it stands in, as far as that is known.
+    where : str
+        That line in words, such as ``"line 41"`` or ``"cell 3, line 4"``.
+    code : str
+        The text of that line.
+    """
+
+    key: str
+    name: str
+    place: str
+    symptom: str
+    change: str
+    case: str
+    equations: tuple[str, ...]
+    line: int | None = None
+    where: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A gradient that a function returns.
+
+    Attributes
+    ----------
+    name : str
+        What the code calls it.
+    of : str
+        What it is the gradient of, as in the equations.
+    error : float
+        The largest error, relative to the largest right element; NaN where it has no value.
+    gates : mapping of str to float
+        The same of each gate's block, by the gate's name; empty where there are none.
+    problem : str
+        Why it cannot be compared, such as a wrong shape; else empty.
+    right : bool
+        Whether the error is one of rounding.
+    """
+
+    name: str
+    of: str
+    error: float
+    right: bool
+    gates: Mapping[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one function.
+
+    Attributes
+    ----------
+    function : str
+        Its name.
+    where : str
+        Its line in words.
+    status : {"right", "wrong", "unfinished", "failed"}
+        ``"failed"`` where it does not return.
+    summary : str
+        The result in a sentence.
+    causes : tuple of Cause
+        The mistakes that explain what is wrong.
+    explained : bool
+        Whether they do so to rounding.
+    outputs : tuple of Output
+        The gradients that it returns.
+    follows : str
+        The function because of which alone this one is wrong; else empty.
+    notes : tuple of str
+        What else is worth knowing.
+    """
+
+    function: str
+    where: str
+    status: Status
+    summary: str
+    causes: tuple[Cause, ...] = ()
+    explained: bool = True
+    outputs: tuple[Output, ...] = ()
+    follows: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """The largest error of all that it returns; 0 where it returns nothing to compare."""
+        return max((each.error for each in self.outputs if each.error == each.error), default=0.0)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes
+    ----------
+    name : str
+        The file, or what else was checked.
+    findings : tuple of Finding
+        Those of each function, in the order of the file.
+    conventions : tuple of str
+        How the code arranges its arrays, a sentence each.
+    repairs : tuple of str
+        What was changed so that the code could run, a sentence each.
+    problem : str
+        Why nothing could be checked; else empty.
+    """
+
+    name: str
+    findings: tuple[Finding, ...] = ()
+    conventions: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    problem: str = ""
+
+    def _repr_html_(self) -> str:
+        from rnnreport.check._html import fragment
+
+        return fragment(self)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that was found is right."""
+        return self.exit_status == 0
+
+    @property
+    def exit_status(self) -> int:
+        """0 where all is right, 1 where something is wrong, 2 where nothing can be said or less."""
+        kinds = {finding.status for finding in self.findings}
+        if kinds & {"wrong", "failed"}:
+            return 1
+        return 0 if kinds == {"right"} else 2
+
+    def assert_ok(self) -> None:
+        """Raise an AssertionError that says what is wrong.
+
+        Raises
+        ------
+        AssertionError
+            If anything is wrong, unfinished or not recognised; its text is the report.
+        """
+        if not self.ok:
+            raise AssertionError(f"\n{self}")
+
+    def to_json(self) -> str:
+        """Return the report as JSON; an error that has no value is null."""
+        values = {"ok": self.ok, "exit_status": self.exit_status, **asdict(self)}
+        return json.dumps(_plain(values), ensure_ascii=False, indent=2)
+
+    def to_html(self, *, explain: Explain = "full") -> str:
+        """Return the report as one page that needs nothing else."""
+        from rnnreport.check._html import page
+
+        return page(self, explain=explain)
+
+    def text(self, *, explain: Explain = "full") -> str:
+        """Return the report as plain text.
+
+        Parameters
+        ----------
+        explain : {"full", "less"}
+            With ``"less"`` it gives symptoms and equations, and not the changes to make.
+        """
+        lines = [self.headline, ""]
+        if self.problem:
+            return "\n".join([*lines, *_wrapped(self.problem)])
+        for finding in self.findings:
+            if finding.status != "right" or finding.notes:
+                lines += [*_finding(finding, explain), ""]
+        right = [each.function for each in self.findings if each.status == "right"]
+        if right:
+            lines += [*_wrapped("Right: " + ", ".join(right) + "."), ""]
+        if self.conventions:
+            lines += [*_listed("How it is arranged", self.conventions), ""]
+        if self.repairs:
+            lines += [*_listed("Changed so that it could run", self.repairs), ""]
+        return "\n".join(lines).rstrip()
+
+    @property
+    def headline(self) -> str:
+        """The result in one line."""
+        if self.problem or not self.findings:
+            return f"{self.name}: not checked"
+        count, total = (sum(f.status == "right" for f in self.findings), len(self.findings))
+        said = {"wrong": "wrong", "failed": "not running", "unfinished": "unfinished"}
+        others = [
+            f"{number} {word}"
+            for status, word in said.items()
+            if (number := sum(finding.status == status for finding in self.findings))
+        ]
+        if not others:
+            worst = max(finding.error for finding in self.findings)
+            every = "the function is" if total == 1 else f"all {total} functions are"
+            return f"{self.name}: {every} right (largest error {worst:.0e})"
+        return f"{self.name}: {count} of {total} functions right, {', '.join(others)}"
+
+
+def _finding(finding: Finding, explain: Explain) -> list[str]:
+    lines = [f"{finding.function} ({finding.where}): {finding.status}".replace("failed", "not running")]
+    lines += _wrapped(finding.summary, 2) if finding.status != "right" else []
+    for number, cause in enumerate(finding.causes, 1):
+        count = f"{number}. " if len(finding.causes) > 1 else ""
+        place = f" ({cause.place})" if cause.place else ""
+        lines += ["", f"  {count}{cause.name[0].upper()}{cause.name[1:]}{place}"]
+        lines += _wrapped(cause.symptom, 5)
+        if cause.code:
+            lines += [f"     {cause.where}:  {cause.code}"]
+        if explain == "full":
+            lines += _wrapped(f"Change: {cause.change}", 5)
+            lines += _wrapped(f"Shown by: {cause.case}", 5)
+        if cause.equations:
+            lines += _wrapped("See " + ", ".join(f"({n})" for n in cause.equations) + ".", 5)
+    wrong = [each for each in finding.outputs if not each.right]
+    if wrong and not finding.follows:
+        lines += ["", "  What is off, relative to the largest right element:"]
+        lines += [f"     {each.name:<12} {_amount(each)}" for each in wrong]
+        fine = [each.name for each in finding.outputs if each.right]
+        if fine:
+            lines += _wrapped("Right: " + ", ".join(fine) + ".", 5)
+    for note in finding.notes:
+        lines += _wrapped(f"Note: {note}", 2)
+    return lines
+
+
+def _amount(output: Output) -> str:
+    if output.problem:
+        return output.problem
+    gates = {name: error for name, error in output.gates.items() if error > 1e-7}
+    if gates and len(gates) < len(output.gates):
+        parts = ", ".join(f"{name} {percent(error)}" for name, error in gates.items())
+        return f"{parts}; the other gates are right"
+    return percent(output.error)
+
+
+def percent(error: float) -> str:
+    """Return an error in words."""
+    if error != error or error == float("inf"):  # noqa: PLR0124
+        return "not a number"
+    if error >= 10:
+        return f"{error:.0f} times"
+    return f"{error:.0%}" if error >= 0.01 else f"{error:.1e}"
+
+
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _listed(title: str, items: Sequence[str]) -> list[str]:
+    lines = [f"{title}:"]
+    for item in items:
+        first, *rest = _wrapped(item, 4)
+        lines += [f"  - {first.strip()}", *rest]
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    """Replace what JSON has no word for."""
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
