@@ -14,7 +14,7 @@ from rnnreport.equations._backward import RIGHT, Slip, backward
 from rnnreport.equations._recurrences import GRUProblem, LSTMProblem, RNNProblem
 from rnnreport.equations._steps import GATES, GRU_GATES, Gates, GRUStep, LSTMStep, RNNStep, Squash
 
-__all__ = ["GRU", "LSTM", "RNN", "Gradients", "Problem", "Sizes", "draw", "mistaken", "truth"]
+__all__ = ["GRU", "LSTM", "RNN", "Gradients", "Problem", "Sizes", "draw", "mistaken", "steps", "truncated", "truth"]
 
 Gradients = Mapping[str, Tensor]
 
@@ -248,3 +248,29 @@ def _gru_layer(p: GRU) -> dict[str, Tensor]:
     for name, values in (("W_x", dWx), ("W_h", dWh), ("b", db)):
         gradients |= _of_gates(values, name, GRU_GATES)
     return gradients
+
+
+def truncated(problem: Problem, reach: int) -> dict[str, Tensor]:
+    """Return gradients that go back `reach` steps from each loss, and no further."""
+    total: dict[str, Tensor] = {}
+    for t in range(1, problem.T + 1):
+        first = max(1, t - reach)
+        piece: Any = steps(problem, first, t)
+        own = torch.zeros_like(piece.u)
+        own[-1] = problem.u[t - 1]
+        piece = replace(piece, u=own)
+        if isinstance(problem, LSTM):
+            read = torch.zeros_like(piece.u_c)
+            read[-1] = problem.u_c[t - 1]
+            piece = replace(piece, u_c=read)
+        gradients = truth(piece)
+        whole = torch.zeros_like(problem.x)
+        whole[first - 1 : t] = gradients["x"]
+        gradients["x"] = whole
+        if first > 1:
+            for name in ("h_0", "c_0"):
+                if name in gradients:
+                    gradients[name] = torch.zeros_like(gradients[name])
+        for name, value in gradients.items():
+            total[name] = total[name] + value if name in total else value
+    return total

@@ -16,7 +16,7 @@ from rnnreport.check._convention import GATES_OF, Convention, Mismatch
 from rnnreport.check._names import gate_names, role, roles
 from rnnreport.check._problems import LSTM, RNN, Problem
 from rnnreport.check._program import Function, Program
-from rnnreport.check._session import Failure, Outcome, Ref, Session
+from rnnreport.check._session import Caller, Failure, Outcome, Ref
 
 __all__ = ["Forward", "Recurrence", "Run", "subjects"]
 
@@ -68,7 +68,7 @@ class Recurrence(ABC):
 
     Attributes
     ----------
-    session : Session
+    session : Caller
         Runs the code.
     program : Program
         What is known of it without running it.
@@ -80,7 +80,7 @@ class Recurrence(ABC):
         The functions or methods, as a reader calls them; no backward pass if empty.
     """
 
-    session: Session
+    session: Caller
     program: Program
     cell: str
     whole: bool
@@ -373,7 +373,7 @@ class Dictionaries(Recurrence):
         """Call the forward function."""
         if self.cell == "lstm" and len(self.letters) != 4:
             sentence = f"{self.forward_name} has {len(self.letters)} matrices, an LSTM has 4"
-            return Forward(Outcome.failed(Failure("error", sentence, None)))
+            return Forward(Outcome(failure=Failure("error", sentence, None)))
         arguments = [self._input(form, problem), form.step(problem.h_0)]
         if isinstance(problem, LSTM) and not self.whole:
             arguments.append(form.step(problem.c_0))
@@ -727,7 +727,7 @@ _FUNCTION = re.compile(
 _LOSS = re.compile(r"loss_?fun\w*|loss_?function|forward_?backward|compute_?loss", re.I)
 
 
-def subjects(session: Session, program: Program) -> list[Recurrence]:
+def subjects(session: Caller, program: Program) -> list[Recurrence]:
     """Return the recurrences of a file, steps before sequences."""
     found: list[Recurrence] = []
     functions: dict[tuple[str, bool, str], Function] = {}

@@ -1,0 +1,814 @@
+"""The check itself: what is recognised, how it is arranged, whether it is right, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnreport.check._convention import Convention, hypotheses, states
+from rnnreport.check._diagnosis import Diagnosis, diagnose_sequence, diagnose_step, errors
+from rnnreport.check._problems import (
+    LSTM,
+    Problem,
+    Sizes,
+    draw,
+    mistaken,
+    steps,
+    truncated,
+    truth,
+)
+from rnnreport.check._program import Program
+from rnnreport.check._report import Cause, Finding, Output, Report, percent
+from rnnreport.check._session import Caller, Failure
+from rnnreport.check._subjects import LossFunction, Recurrence, Run, subjects
+from rnnreport.check._temporal import check_words
+from rnnreport.check._words import Words
+from rnnreport.equations._backward import RIGHT, backward
+from rnnreport.equations._mistakes import CATALOGUE, Planted
+from rnnreport.equations._steps import GATES, GRU_GATES
+
+__all__ = ["Check", "Checked", "check_program"]
+
+_TOLERANCE = 1e-8  # of float64; what is returned as float32 has 1e-4
+_FORWARD = 1e-9
+_LONG = 9  # steps of the sequence that shows whether gradients are cut off
+_NAMES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
+_GATE_WORDS = {
+    "f": "forget",
+    "i": "input",
+    "c": "candidate",
+    "o": "output",
+    "r": "reset",
+    "z": "update",
+    "n": "candidate",
+}
+_OF = {
+    "x": "x_t",
+    "h_0": "h_{t−1}",
+    "c_0": "c_{t−1}",
+    "W_x": "W_x",
+    "W_h": "W_h",
+    "W": "W",
+    "b": "b",
+    "b_h": "b_h",
+}
+
+
+@dataclass
+class Checked:
+    """What is known of one step or sequence after its check."""
+
+    subject: Recurrence
+    form: Convention | None = None
+    findings: list[Finding] = field(default_factory=list)
+    mistakes: tuple[Planted, ...] = ()
+    right: bool = False
+    explained: bool = False
+    returns: bool = False
+    scale: float = 1.0
+
+
+@dataclass
+class Check:
+    """One run of the check on one program."""
+
+    session: Caller
+    program: Program
+    generator: torch.Generator
+    conventions: list[str] = field(default_factory=list)
+
+    def findings(self) -> list[Finding]:
+        """Check all that is recognised."""
+        found: list[Finding] = []
+        for step, sequence in _by_cell(subjects(self.session, self.program)):
+            checked = None
+            if step is not None:
+                checked = self.recurrence(step, None)
+                found += checked.findings
+            if sequence is not None:
+                found += self.recurrence(sequence, checked).findings
+        found += check_words(self.session, self.program, self.generator)
+        lines = {each.function: self._line_of(each.function) for each in found}
+        return sorted(found, key=lambda each: lines[each.function])
+
+    def _line_of(self, name: str) -> int:
+        owner, _, method = name.partition(".")
+        if method and owner in self.program.classes:
+            return self.program.classes[owner].methods[method].line
+        function = self.program.functions.get(owner)
+        return function.line if function else 0
+
+    # One step or one sequence.
+
+    def recurrence(self, subject: Recurrence, step: Checked | None) -> Checked:
+        """Check a forward pass, then its backward pass."""
+        checked = Checked(subject)
+        function = subject.forward_function
+        if function is not None and function.is_empty:
+            checked.findings += [self._unfinished(name) for name in _functions(subject)]
+            return checked
+        problem = draw(subject.cell, self.generator, Sizes())
+        if not subject.whole:
+            problem = steps(problem, 2, 2)
+        if isinstance(subject, LossFunction):
+            problem = subject.problem(problem)
+        form, attempt = self.detect(subject, problem, step)
+        if form is None:
+            checked.findings.append(self._no_forward(subject, attempt))
+            if subject.backward_name and subject.backward_name != subject.forward_name:
+                note = "It was not checked: its forward pass is not understood."
+                checked.findings.append(self._finding(subject.backward_name, "failed", note))
+            return checked
+        checked.form = form
+        own = form.problem(problem)
+        separate = subject.backward_name not in ("", subject.forward_name)
+        if separate:
+            checked.findings.append(self._forward(subject, form))
+        if not subject.backward_name:
+            if not separate:
+                checked.findings.append(self._forward(subject, form))
+            return checked
+        backward_function = subject.backward_function
+        if separate and backward_function is not None and backward_function.is_empty:
+            checked.findings.append(self._unfinished(subject.backward_name))
+            return checked
+        if isinstance(subject, LossFunction):
+            own = subject.with_loss(own)
+        self.backward(checked, own, step)
+        return checked
+
+    def detect(
+        self, subject: Recurrence, problem: Problem, step: Checked | None
+    ) -> tuple[Convention | None, Attempt]:
+        """Find the arrangement and the forward pass that the code has."""
+        best = Attempt()
+        tried = hypotheses(subject.cell)
+        if step is not None and step.form is not None:
+            known = step.form
+            like = {
+                name: getattr(known, name)
+                for name in ("nonlinearity", "candidate", "outward", "inside", "keeps")
+            }
+            first = [replace(h, order=known.order, **like) for h in tried[:1]]
+            tried = first + tried
+        for form in subject.forms():
+            written = problem if form.batched else _alone(problem)
+            forward = subject.run_forward(form, written)
+            if forward.outcome.failure:
+                best = best.better(Attempt(failure=forward.outcome.failure, rank=1))
+                if forward.outcome.failure.kind != "error":
+                    break
+                continue
+            if not forward.states:
+                value = forward.outcome.value
+                empty = value is None or (isinstance(value, tuple) and value[:1] == (None,))
+                best = best.better(Attempt(returned_none=empty, rank=3 if empty else 2))
+                continue
+            best = best.better(Attempt(ran=True, rank=4, form=form))
+            for hypothesis in tried:
+                for c0 in self._starts(subject):
+                    found = replace(
+                        form,
+                        **{
+                            name: getattr(hypothesis, name)
+                            for name in (
+                                "order",
+                                "nonlinearity",
+                                "candidate",
+                                "outward",
+                                "inside",
+                                "keeps",
+                                "uses_h0",
+                                "carries",
+                                "uses_bias",
+                            )
+                        },
+                        c0=c0,
+                    )
+                    h, c = states(found, written, _GATES.get(subject.cell))
+                    expected = [h] if c is None else [h, c]
+                    if isinstance(subject, LossFunction):
+                        expected = [each[-1:] for each in expected]
+                    if any(_near(state, expected[0]) for state in forward.states):
+                        self.session.forget()
+                        return found, best
+        self.session.forget()
+        return None, best
+
+    def _starts(self, subject: Recurrence) -> tuple[Any, ...]:
+        if subject.cell != "lstm" or subject.takes_c0:
+            return ("argument",)
+        return ("zero", "h0", "argument")
+
+    # The backward pass.
+
+    def backward(self, checked: Checked, problem: Problem, step: Checked | None) -> None:
+        """Run the backward pass and judge what it returns."""
+        subject, form = checked.subject, checked.form
+        assert form is not None  # noqa: S101
+        run = subject.run(form, problem)
+        name = subject.backward_name
+        if run.failure:
+            failed = run.failed or name
+            if run.failure.kind == "error" and "NotImplemented" in run.failure.sentence:
+                checked.findings.append(self._unfinished(failed))
+            else:
+                checked.findings.append(self._failed(failed, run.failure))
+            return
+        value = run.backward.value if run.backward else None
+        if value is None or (isinstance(value, tuple | list) and all(v is None for v in value)):
+            if not run.gradients:
+                checked.findings.append(self._unfinished(name))
+                return
+        checked.returns = True
+        if isinstance(problem, LSTM) and not subject.takes_dc:
+            none = torch.zeros_like(problem.u_c)
+            problem = replace(problem, u_c=none)
+        right = truth(problem)
+        notes = self._notes(subject, run)
+        tolerance = _TOLERANCE if not _is_single(run) else 1e-4
+        found, scale_note = _unscaled(run.gradients, right, problem, tolerance)
+        if scale_note:
+            notes.append(scale_note)
+        summed, causes = self._unsummed(run, form, problem, right, tolerance, subject)
+        found = {**found, **summed}
+        off = errors(found, right)
+        wrong = [key for key, error in off.items() if error > tolerance]
+        missing = {key: text for key, text in run.mismatch.items() if key not in summed}
+        outputs = self._outputs(run, form, off, missing, tolerance, causes)
+        if not wrong and not missing and not causes:
+            notes += self._more(checked, problem, tolerance)
+            if not found:
+                checked.findings.append(
+                    self._finding(name, "failed", "It returns no gradient that can be recognised.")
+                )
+                return
+            checked.right = True
+            summary = "All gradients are right."
+            checked.findings.append(
+                self._finding(name, "right", summary, outputs=outputs, notes=notes)
+            )
+            return
+        if not wrong and not causes:
+            summary = "What has a value is right; the rest cannot be compared."
+            checked.findings.append(
+                self._finding(name, "wrong", summary, outputs=outputs, notes=notes, explained=False)
+            )
+            return
+        if step is not None and step.returns and not step.right and step.form is not None:
+            around = self._around(step, form, problem)
+            if around and _equal(found, around, tolerance):
+                checked.right = False
+                summary = (
+                    f"It is wrong only because of {step.subject.backward_name}: the loop around it "
+                    "is right."
+                )
+                checked.findings.append(
+                    self._finding(
+                        name,
+                        "wrong",
+                        summary,
+                        outputs=outputs,
+                        notes=notes,
+                        follows=step.subject.backward_name,
+                    )
+                )
+                return
+        if wrong:
+            limit = self._cut_off(checked, problem, tolerance)
+            if limit:
+                notes.append(limit)
+                checked.right = True
+                summary = "All gradients are right up to where they are cut off."
+                checked.findings.append(
+                    self._finding(name, "right", summary, outputs=(), notes=notes)
+                )
+                return
+        diagnosis = Diagnosis((), True)
+        if wrong:
+            diagnosis = self._diagnose(checked, problem, found, tolerance, step)
+        checked.mistakes, checked.explained = diagnosis.mistakes, diagnosis.explained
+        real = tuple(each for each in diagnosis.mistakes if each.mistake.key != "batch-mean")
+        if diagnosis.explained and not real and not causes:
+            notes.append(_MEAN_OF_WEIGHTS)
+            checked.right = True
+            checked.findings.append(
+                self._finding(name, "right", "All gradients are right.", notes=notes)
+            )
+            return
+        words = self._words(subject, form, problem, diagnosis.mistakes)
+        causes += [words.cause(each) for each in diagnosis.mistakes]
+        if not self._is_linear(subject, form, problem, tolerance):
+            notes.append(
+                "Not linear: with two upstream gradients added, what it returns is not the sum of "
+                "what it returns for each. A gradient has gone through a nonlinear function, or "
+                "two gradients were multiplied."
+            )
+        checked.findings.append(
+            self._finding(
+                name,
+                "wrong",
+                _summary(causes, diagnosis, outputs),
+                causes=tuple(causes),
+                explained=diagnosis.explained,
+                outputs=outputs,
+                notes=notes,
+            )
+        )
+
+    def _diagnose(
+        self,
+        checked: Checked,
+        problem: Problem,
+        found: dict[str, Tensor],
+        tolerance: float,
+        step: Checked | None,
+    ) -> Diagnosis:
+        cell: Any = checked.subject.cell
+        if not checked.subject.whole:
+            return diagnose_step(cell, problem, found, tolerance)[0]
+        base = step.mistakes if step is not None and step.explained else ()
+        returned = {problem.T: found}
+        for T in range(1, problem.T):
+            own = self._shorter(checked, problem, T)
+            if own is not None:
+                returned[T] = own
+        return diagnose_sequence(cell, problem, returned, tolerance, base)
+
+    def _shorter(self, checked: Checked, problem: Problem, T: int) -> dict[str, Tensor] | None:
+        """Return what the code gives for the first steps alone."""
+        assert checked.form is not None  # noqa: S101
+        short = steps(problem, 1, T)
+        if isinstance(problem, LSTM) and not checked.subject.takes_dc:
+            short = replace(short, u_c=torch.zeros_like(short.u_c))  # type: ignore[arg-type]
+        run = checked.subject.run(checked.form, short)
+        if run.failure or not run.gradients:
+            return None
+        return _unscaled(run.gradients, truth(short), short, _TOLERANCE)[0]
+
+    def _around(self, step: Checked, form: Convention, problem: Problem) -> dict[str, Tensor]:
+        """Go back through a sequence with the code's own step, in a loop of ours."""
+        assert step.form is not None  # noqa: S101
+        own = replace(step.form, c0="argument")
+        total: dict[str, Tensor] = {}
+        back: dict[str, Tensor] = {}
+        inputs = []
+        for t in range(problem.T, 0, -1):
+            one: Any = steps(problem, t, t)
+            one = replace(one, u=problem.u[t - 1 : t] + back.get("h_0", 0))
+            if isinstance(problem, LSTM):
+                read = problem.u_c[t - 1 : t] + back.get("c_0", 0)
+                one = replace(one, u_c=read)
+            run = step.subject.run(own, one)
+            if run.failure or "h_0" not in run.gradients:
+                return {}
+            back = {name: run.gradients[name] for name in ("h_0", "c_0") if name in run.gradients}
+            inputs.append(run.gradients.get("x"))
+            for name, value in run.gradients.items():
+                if name not in ("x", "h_0", "c_0"):
+                    total[name] = total[name] + value if name in total else value
+        if all(each is not None for each in inputs):
+            total["x"] = torch.cat([each for each in reversed(inputs) if each is not None])
+        return {**total, **back}
+
+    def _is_linear(
+        self, subject: Recurrence, form: Convention, problem: Problem, tolerance: float
+    ) -> bool:
+        """Tell whether gradients that arrive add up in what is returned."""
+        if isinstance(subject, LossFunction):
+            return True
+        other: Any = replace(problem, u=problem.u.flip(0, 1) * 0.7)
+        both: Any = replace(problem, u=problem.u + other.u)
+        if isinstance(problem, LSTM):
+            other = replace(other, u_c=problem.u_c.flip(1) * 0.4)
+            both = replace(both, u_c=problem.u_c + other.u_c)
+        parts = [subject.run(form, each).gradients for each in (problem, other, both)]
+        names = set(parts[0]) & set(parts[1]) & set(parts[2])
+        total = {name: parts[0][name] + parts[1][name] for name in names}
+        return max(errors(parts[2], total).values(), default=0.0) <= max(tolerance, 1e-7)
+
+    def _unsummed(
+        self,
+        run: Run,
+        form: Convention,
+        problem: Problem,
+        right: dict[str, Tensor],
+        tolerance: float,
+        subject: Recurrence,
+    ) -> tuple[dict[str, Tensor], list[Cause]]:
+        """Recognise a bias gradient that has a row for each sample."""
+        summed: dict[str, Tensor] = {}
+        for key in [key for key in run.mismatch if key.partition("^")[0] == "b"]:
+            value = run.raw.get(key)
+            gate = key.partition("^")[2]
+            try:
+                axes = tuple(range(value.ndim))  # type: ignore[union-attr]
+                axis = 1 if form.columns else 0
+                if value.ndim < 2 or axis not in axes:  # type: ignore[union-attr]
+                    continue
+                flat = value.sum(axis)  # type: ignore[union-attr]
+                H = problem.h_0.shape[0]
+                read = form.read_parameter("b", gate, flat, problem.x.shape[1], H, key)
+            except (ValueError, AttributeError):
+                continue
+            summed |= read
+        if not summed:
+            return {}, []
+        words = Words(self.program, subject.backward_function, subject.cell, run.names)  # type: ignore[arg-type]
+        return summed, [words.general(CATALOGUE["batch-not-summed"])]
+
+    def _words(
+        self,
+        subject: Recurrence,
+        form: Convention,
+        problem: Problem,
+        mistakes: tuple[Planted, ...],
+    ) -> Words:
+        """Run once more, looking at what is assigned, to know the code's names and lines."""
+        one = problem if not subject.whole else steps(problem, 1, 1)
+        if isinstance(subject, LossFunction):
+            one = problem
+        run = subject.run(form, one, trace=True)
+        function = subject.backward_function
+        variables: dict[str, tuple[tuple[int, Any], ...]] = {}
+        if run.backward is not None and function is not None:
+            for name, assigned in run.backward.variables.items():
+                variables[name] = assigned
+        slip = RIGHT
+        for each in mistakes:
+            slip = slip | each.slip
+        model = backward(one, slip).steps[0]
+        cell: Any = subject.cell
+        return Words(self.program, function, cell, run.names, variables, model)
+
+    # What is worth knowing of right code.
+
+    def _notes(self, subject: Recurrence, run: Run) -> list[str]:
+        notes = []
+        function = subject.backward_function
+        for outcome, known in ((run.backward, function), (run.forward, subject.forward_function)):
+            if outcome is None or known is None or outcome is run.forward is run.backward:
+                continue
+            for place in outcome.changed:
+                if place < len(known.arguments):
+                    notes.append(
+                        f"{known.name} changes its argument `{known.arguments[place]}` in place. "
+                        "A second call with the same array then fails for no fault of the formula."
+                    )
+        if _is_single(run):
+            notes.append(
+                "Gradients are returned as float32, though all that goes in is float64: they are "
+                "exact to 7 digits."
+            )
+        return notes
+
+    def _more(self, checked: Checked, problem: Problem, tolerance: float) -> list[str]:
+        """Try sizes of 1, whole numbers and a long sequence on code that is right."""
+        notes = []
+        subject, form = checked.subject, checked.form
+        assert form is not None  # noqa: S101
+        if isinstance(subject, LossFunction):
+            return []
+        for said, sizes in (
+            ("N = 1", Sizes(N=1)),
+            ("D = 1", Sizes(D=1)),
+            ("H = 1", Sizes(H=1)),
+            ("T = 1", Sizes(T=1)),
+        ):
+            if (said == "T = 1" and not subject.whole) or (said == "N = 1" and not form.batched):
+                continue
+            small = form.problem(draw(subject.cell, self.generator, sizes))
+            if not subject.whole:
+                small = steps(small, small.T, small.T)
+            if isinstance(small, LSTM) and not subject.takes_dc:
+                small = replace(small, u_c=torch.zeros_like(small.u_c))
+            run = subject.run(form, small)
+            if run.failure:
+                notes.append(f"With {said} it {run.failure.sentence}.")
+                continue
+            found = _unscaled(run.gradients, truth(small), small, tolerance)[0]
+            if run.mismatch or max(errors(found, truth(small)).values(), default=0) > tolerance:
+                notes.append(f"With {said} it breaks: a shape or a value is wrong there.")
+        if subject.whole:
+            cut = self._cut_off(checked, problem, tolerance, long=True)
+            if cut:
+                notes.append(cut)
+        return notes
+
+    def _cut_off(
+        self, checked: Checked, problem: Problem, tolerance: float, *, long: bool = False
+    ) -> str:
+        """Recognise gradients that go back some steps only."""
+        subject, form = checked.subject, checked.form
+        if not subject.whole or form is None or isinstance(subject, LossFunction):
+            return ""
+        if long:
+            problem = form.problem(draw(subject.cell, self.generator, Sizes(T=_LONG)))
+        if isinstance(problem, LSTM) and not subject.takes_dc:
+            problem = replace(problem, u_c=torch.zeros_like(problem.u_c))
+        run = subject.run(form, problem)
+        if run.failure or _equal(run.gradients, truth(problem), tolerance):
+            return ""
+        for reach in range(1, problem.T):
+            model = truncated(problem, reach)
+            model = {name: model[name] for name in run.gradients if name in model}
+            weights = {n: v for n, v in run.gradients.items() if n not in ("x", "h_0", "c_0")}
+            if weights and _equal(weights, {n: model[n] for n in weights if n in model}, tolerance):
+                return (
+                    f"Gradients are cut off after {reach} step{'s' if reach > 1 else ''}: truncated "
+                    f"backpropagation. It is exact for T ≤ {reach + 1}; a check with longer "
+                    "sequences will differ."
+                )
+        return ""
+
+    # Findings.
+
+    def _finding(self, name: str, status: Any, summary: str, **more: Any) -> Finding:
+        more = {key: tuple(value) if isinstance(value, list) else value for key, value in more.items()}
+        return Finding(name, self.program.line_name(self._line_of(name)), status, summary, **more)
+
+    def _unfinished(self, name: str) -> Finding:
+        return self._finding(name, "unfinished", "It is not written yet: it returns None.")
+
+    def _failed(self, name: str, failure: Failure) -> Finding:
+        return self._finding(name, "failed", f"It {failure.sentence}.")
+
+    def _no_forward(self, subject: Recurrence, attempt: Attempt) -> Finding:
+        name = subject.forward_name
+        if attempt.failure is not None and attempt.rank == 1:
+            if "NotImplemented" in attempt.failure.sentence:
+                return self._unfinished(name)
+            return self._failed(name, attempt.failure)
+        if attempt.returned_none:
+            return self._unfinished(name)
+        if not attempt.ran:
+            return self._finding(
+                name, "failed", "It returns nothing that has the shape of a state, in any layout."
+            )
+        what = _NAMES[subject.cell]
+        orders = " in any order of its gates" if subject.cell != "rnn" else ""
+        return self._finding(
+            name,
+            "wrong",
+            f"The forward pass is not that of {'an' if what != 'GRU' else 'a'} {what}{orders}, with "
+            "the nonlinearities that are usual. Its gradients cannot be judged.",
+        )
+
+    def _forward(self, subject: Recurrence, form: Convention) -> Finding:
+        name = subject.forward_name
+        self._say(subject, form)
+        problems = []
+        if not form.uses_h0:
+            first = CATALOGUE["first-state-lost"]
+            problems.append(
+                Cause(
+                    first.key,
+                    first.name,
+                    "",
+                    first.symptom,
+                    first.remedy,
+                    first.shown_by,
+                    first.equations(subject.cell, ""),  # type: ignore[arg-type]
+                )
+            )
+        if problems:
+            return self._finding(
+                name, "wrong", "The forward pass starts from 0.", causes=tuple(problems)
+            )
+        if not form.carries:
+            return self._finding(
+                name, "wrong", "The forward pass does not hand a state to the next step."
+            )
+        if not form.uses_bias:
+            return self._finding(name, "wrong", "The forward pass leaves the bias out.")
+        notes = []
+        if subject.cell == "lstm" and (form.candidate, form.outward) != ("tanh", "tanh"):
+            said = {"sigmoid": "σ", "relu": "ReLU", "identity": "no nonlinearity", "tanh": "tanh"}
+            notes.append(
+                f"The candidate has {said[form.candidate]}, and the cell on its way to h_t "
+                f"{said[form.outward]}; an LSTM has tanh at both. Gradients are held against this "
+                "forward pass."
+            )
+            if form.candidate == "sigmoid":
+                notes.append(
+                    "With σ for the candidate, input gate and candidate cannot be told apart."
+                )
+        if subject.cell == "rnn" and form.nonlinearity in ("sigmoid", "identity"):
+            said_h = {"sigmoid": "σ", "identity": "no nonlinearity"}[form.nonlinearity]
+            notes.append(f"The state has {said_h}, where an RNN has tanh or ReLU.")
+        return self._finding(name, "right", "The forward pass is right.", notes=notes)
+
+    def _say(self, subject: Recurrence, form: Convention) -> None:
+        """Say how the code is arranged."""
+        for sentence in _arrangement(subject, form):
+            if sentence not in self.conventions:
+                self.conventions.append(sentence)
+
+    def _outputs(
+        self,
+        run: Run,
+        form: Convention,
+        off: dict[str, float],
+        missing: dict[str, str],
+        tolerance: float,
+        causes: list[Cause],
+    ) -> tuple[Output, ...]:
+        outputs = []
+        for name, said in run.names.items():
+            kind, _, own = name.partition("^")
+            if kind == "W" or (form.joined and kind in ("W_x", "W_h")):
+                keys = [k for k in off if k.startswith(("W_x^", "W_h^"))]
+            else:
+                keys = [k for k in off if k == name or (k.startswith(f"{kind}^"))]
+            if own:
+                keys = [k for k in keys if k.partition("^")[2] == own]
+            elif any(other.startswith(f"{kind}^") for other in run.names if other != name):
+                continue
+            text = missing.get(name, "")
+            if not keys and not text:
+                continue
+            gates: dict[str, float] = {}
+            for key in keys:
+                gate = key.partition("^")[2]
+                if gate in _GATE_WORDS and not own:
+                    word = _GATE_WORDS[gate]
+                    gates[word] = max(gates.get(word, 0.0), off[key])
+            error = max((off[key] for key in keys), default=float("nan"))
+            unsummed = kind == "b" and any(c.key == "batch-not-summed" for c in causes)
+            if unsummed:
+                text = "one row for each sample, not summed"
+            outputs.append(
+                Output(
+                    name=said,
+                    of=_OF.get(kind, kind),
+                    error=error,
+                    right=not text and error <= tolerance,
+                    gates=gates,
+                    problem=text,
+                )
+            )
+        return tuple(outputs)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How far a forward pass came."""
+
+    failure: Failure | None = None
+    returned_none: bool = False
+    ran: bool = False
+    form: Convention | None = None
+    rank: int = 0
+
+    def better(self, other: Attempt) -> Attempt:
+        """Return the one that came further."""
+        return other if other.rank > self.rank else self
+
+
+_GATES = {"lstm": GATES, "gru": GRU_GATES}
+_MEAN_OF_WEIGHTS = (
+    "The gradients of the weights are divided by the size of the batch, that of the input is not. "
+    "That is a convention only if the loss is divided by it as well, and then all gradients are."
+)
+
+
+def _by_cell(
+    found: list[Recurrence],
+) -> Iterator[tuple[Recurrence | None, Recurrence | None]]:
+    """Yield step and sequence of each recurrence."""
+    for cell in ("rnn", "lstm", "gru"):
+        own = [each for each in found if each.cell == cell]
+        step = next((each for each in own if not each.whole), None)
+        sequence = next((each for each in own if each.whole), None)
+        if step is not None or sequence is not None:
+            yield step, sequence
+
+
+def _functions(subject: Recurrence) -> list[str]:
+    return list(dict.fromkeys(n for n in (subject.forward_name, subject.backward_name) if n))
+
+
+def _alone(problem: Problem) -> Problem:
+    from rnnreport.check._convention import one_sequence
+
+    return one_sequence(problem)
+
+
+def _near(state: Tensor, expected: Tensor) -> bool:
+    if state.shape != expected.shape:
+        return False
+    return float((state - expected).abs().max()) <= max(_FORWARD, 1e-5 * (state.dtype.itemsize < 8))
+
+
+def _equal(found: dict[str, Tensor], right: Any, tolerance: float) -> bool:
+    off = errors(found, right)
+    return bool(off) and max(off.values()) <= tolerance
+
+
+def _is_single(run: Run) -> bool:
+    kinds = [getattr(value, "dtype", None) for value in run.raw.values()]
+    return any(kind is not None and kind.kind == "f" and kind.itemsize < 8 for kind in kinds)
+
+
+def _unscaled(
+    found: dict[str, Tensor], right: dict[str, Tensor], problem: Problem, tolerance: float
+) -> tuple[dict[str, Tensor], str]:
+    """Take out a factor that all gradients have: a mean in place of a sum."""
+    T, _, N = problem.x.shape
+    ratios = []
+    for name, value in found.items():
+        if name in right and value.shape == right[name].shape:
+            scale = float((value * right[name]).sum() / (right[name] ** 2).sum().clamp_min(1e-300))
+            if float((value - scale * right[name]).abs().max()) <= tolerance * float(
+                right[name].abs().max()
+            ):
+                ratios.append(scale)
+            else:
+                return found, ""
+    if not ratios or max(ratios) - min(ratios) > 1e-7 * abs(ratios[0]):
+        return found, ""
+    for factor, said in ((1 / N, "1/N"), (1 / T, "1/T"), (1 / (N * T), "1/(N T)")):
+        if factor != 1 and abs(ratios[0] - factor) <= 1e-7:
+            note = (
+                f"All gradients are the true ones times {said}: a mean in place of a sum. That is "
+                "a convention, as long as the loss is divided in the same way."
+            )
+            return {name: value / factor for name, value in found.items()}, note
+    return found, ""
+
+
+def _summary(causes: list[Cause], diagnosis: Diagnosis, outputs: tuple[Output, ...]) -> str:
+    wrong = [each for each in outputs if not each.right]
+    worst = max((each.error for each in wrong if each.error == each.error), default=float("nan"))
+    names = ", ".join(each.name for each in wrong)
+    verb = "is" if len(wrong) == 1 else "are"
+    amount = f", by up to {percent(worst)}" if worst == worst else ""
+    what = f"{names} {verb} wrong{amount}. " if names else ""
+    if causes and diagnosis.explained:
+        if len(causes) == 1:
+            return what + "One mistake explains all of it, to the last digit:"
+        return what + f"{len(causes)} mistakes together explain all of it, to the last digit:"
+    if causes:
+        return what + "This explains a part of it:"
+    return what + "No known mistake explains it."
+
+
+def _arrangement(subject: Recurrence, form: Convention) -> Iterator[str]:
+    """Say how a recurrence is arranged, a sentence each."""
+    cell = _NAMES[subject.cell]
+    if subject.whole and not isinstance(subject, LossFunction):
+        axes = {
+            "NTD": "batch first, (N, T, D)",
+            "TND": "time first, (T, N, D)",
+            "DNT": "features first, (D, N, T)",
+            "TDN": "time, features, batch, (T, D, N)",
+            "DTN": "features, time, batch, (D, T, N)",
+            "TD": "a single sequence, (T, D)",
+        }
+        yield f"Sequences: {axes.get(form.time, form.time)}."
+    side = "(out, in), acting from the left on columns" if form.columns else "(in, out), with rows"
+    yield f"Weights: {side}."
+    if subject.cell in _GATES:
+        names = {"c": "c̃"}
+        order = ", ".join(names.get(gate, gate) for gate in form.gates)
+        if form.separate:
+            joined = {"hx": ", on [h; x]", "xh": ", on [x; h]"}.get(form.joined, "")
+            letters = getattr(subject, "letters", ())
+            if letters:
+                order = ", ".join(f"W{letter}" for letter in letters)
+            yield f"{cell}: a matrix for each gate, {order}{joined}."
+        else:
+            yield f"{cell}: packed gates in the order {order}."
+    if subject.cell == "gru":
+        inside = "inside the product, W_h (r ⊙ h)" if form.inside else "outside, r ⊙ (W_h h + b_h)"
+        kept = "z ⊙ h_{t−1} stays" if form.keeps else "z ⊙ n comes in"
+        yield f"GRU: the reset gate stands {inside}; {kept}."
+    if subject.cell == "rnn" and form.nonlinearity == "relu":
+        yield "RNN: ReLU."
+    if subject.cell == "lstm" and subject.whole and form.c0 != "argument":
+        yield f"LSTM: the first cell state is {'0' if form.c0 == 'zero' else 'h_0'}."
+
+
+def check_program(
+    session: Caller, program: Program, *, only: str | None, seed: int, nothing: str
+) -> Report:
+    """Check a program; `nothing` is what to say where nothing is recognised."""
+    repairs = program.repairs
+    if session.failure is not None:
+        text = f"It {session.failure.sentence}."
+        return Report(program.name, repairs=repairs, problem=f"The file cannot be run. {text}")
+    check = Check(session, program, torch.Generator().manual_seed(seed))
+    findings = check.findings()
+    if only is not None:
+        known = [finding.function for finding in findings]
+        if only not in known:
+            names = ", ".join(known) or "none"
+            raise ValueError(f"function must be one that is recognised ({names}), got {only!r}")
+        findings = [finding for finding in findings if finding.function == only]
+    problem = "" if findings else nothing
+    conventions = tuple(check.conventions)
+    return Report(program.name, tuple(findings), conventions, repairs, problem)
