@@ -1,0 +1,286 @@
+"""The texts of `implementations` do what they are said to do: right ones agree with autograd."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from implementations import (
+    CELLS,
+    CONVENTIONS,
+    GATES,
+    Implementation,
+    Mistake,
+    conventions,
+    implementation,
+    kinds,
+)
+from torch import Tensor
+
+N, T, D, H = 2, 3, 4, 5
+Array = Any
+Named = dict[str, Array]
+FAMILIES = [(family, cell) for family, cells in CELLS.items() for cell in cells]
+RIGHT = [
+    (family, cell, convention)
+    for family, cell in FAMILIES
+    for convention in [{}, *conventions(family, cell)]
+]
+WRONG = [(*each, kind) for each in FAMILIES for kind in kinds(*each)]
+
+
+class Problem:
+    """Random weights by gate, inputs, states and upstream gradients, samples first."""
+
+    def __init__(self, cell: str, samples: int = N) -> None:
+        random = np.random.default_rng(7)
+        self.cell, self.gates = cell, GATES[cell]
+        self.arrays: Named = {}
+        for gate in self.gates:
+            self.arrays[f"Wx {gate}"] = random.normal(size=(D, H))
+            self.arrays[f"Wh {gate}"] = random.normal(size=(H, H))
+            self.arrays[f"b {gate}"] = random.normal(size=H)
+        self.arrays["x"] = random.normal(size=(samples, T, D))
+        self.arrays["h0"] = random.uniform(0.2, 0.9, size=(samples, H))
+        self.arrays["c0"] = random.normal(size=(samples, H))
+        self.arrays["Wy"] = random.normal(size=(H, D))
+        self.arrays["by"] = random.normal(size=D)
+        self.dh = random.normal(size=(samples, T, H))
+        self.dc = random.normal(size=(samples, H))
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name]
+
+    def gradients(self, loss: Callable[[dict[str, Tensor]], Tensor]) -> Named:
+        """Return autograd's gradients of a loss with respect to all arrays."""
+        leaves = {k: torch.tensor(v, requires_grad=True) for k, v in self.arrays.items()}
+        loss(leaves).backward()  # type: ignore[no-untyped-call]
+        return {
+            k: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.numpy()
+            for k, leaf in leaves.items()
+        }
+
+    def step(self, convention: Named, w: Named, x: Tensor, h: Tensor, c: Tensor) -> Any:
+        """Return the next states of a step, (h, c)."""
+
+        def z(gate: str, state: Tensor = h) -> Tensor:
+            return x @ w[f"Wx {gate}"] + state @ w[f"Wh {gate}"] + w[f"b {gate}"]
+
+        if self.cell == "rnn":
+            relu = convention.get("nonlinearity") == "relu"
+            return (torch.relu if relu else torch.tanh)(z("h")), c
+        if self.cell == "lstm":
+            c = torch.sigmoid(z("f")) * c + torch.sigmoid(z("i")) * torch.tanh(z("c"))
+            return torch.sigmoid(z("o")) * torch.tanh(c), c
+        r, update = torch.sigmoid(z("r")), torch.sigmoid(z("z"))
+        if convention["reset"] == "before":
+            new = torch.tanh(z("n", r * h))
+        else:
+            new = torch.tanh(x @ w["Wx n"] + w["b n"] + r * (h @ w["Wh n"]))
+        kept = update if convention["update"] == "state" else 1 - update
+        return kept * h + (1 - kept) * new, c
+
+    def states(self, convention: Named, w: Named, c0: Tensor) -> Tensor:
+        h, c, all_h = w["h0"], c0, []
+        for t in range(T):
+            h, c = self.step(convention, w, w["x"][:, t], h, c)
+            all_h.append(h)
+        return torch.stack(all_h, 1)
+
+
+class Functions:
+    """Calls functions under a course's names, and says what they should return."""
+
+    def __init__(self, made: Implementation) -> None:
+        self.made, self.convention = made, made.convention
+        self.problem = Problem(made.cell)
+        self.namespace = run(made.text)
+        self.columns = self.convention["layout"] == "DNT"
+        self.states = ["h", "c"] if made.cell == "lstm" else ["h"]
+
+    def packed(self, arrays: Named, name: str) -> Array:
+        order = self.convention.get("order", "h")
+        whole = np.concatenate([arrays[f"{name} {gate}"] for gate in order], -1)
+        if name == "b":
+            return whole[:, None] if self.columns else whole
+        return whole.T if self.convention["weights"] == "out-in" else whole
+
+    def state(self, array: Array) -> Array:
+        return array.T if self.columns else array
+
+    def sequence(self, array: Array) -> Array:
+        axes = {"NTD": (0, 1, 2), "TND": (1, 0, 2), "DNT": (2, 0, 1)}
+        return array.transpose(axes[self.convention["layout"]])
+
+    def call(self, name: str, *arguments: Array) -> Any:
+        if self.convention["array"] == "torch":
+            arguments = tuple(
+                torch.from_numpy(each.copy()) if isinstance(each, np.ndarray) else each
+                for each in arguments
+            )
+        else:
+            arguments = tuple(
+                each.copy() if isinstance(each, np.ndarray) else each for each in arguments
+            )
+        return self.namespace[f"{self.made.cell}_{name}"](*arguments)
+
+    def named(self, names: list[str], returned: Any, prefix: str) -> Named:
+        if isinstance(returned, dict):
+            returned = [returned[name] for name in names]
+        assert len(names) == len(returned)
+        return {f"{prefix} {k}": np.asarray(v) for k, v in zip(names, returned, strict=True)}
+
+    def returned(self) -> Named:
+        p = self.problem
+        weights = [self.packed(p.arrays, name) for name in ("Wx", "Wh", "b")]
+        before = [self.state(p[f"{name}0"]) for name in self.states]
+        *after, cache = self.call("step_forward", self.state(p["x"][:, 0]), *before, *weights)
+        upstream = [self.state(each) for each in (p.dh[:, 0], p.dc)][: len(after)]
+        grads = self.call("step_backward", *upstream, cache)
+        names = ["dx", *[f"dprev_{each}" for each in self.states], "dWx", "dWh", "db"]
+        found = self.named(names, grads, "step")
+        c0 = [self.state(p["c0"])] * bool(self.convention.get("c0"))
+        h, cache = self.call("forward", self.sequence(p["x"]), self.state(p["h0"]), *weights, *c0)
+        grads = self.call("backward", self.sequence(p.dh), cache)
+        names = ["dx", "dh0", *["dc0"] * len(c0), "dWx", "dWh", "db"]
+        return found | self.named(names, grads, "sequence") | {"sequence h": np.asarray(h)}
+
+    def expected(self) -> Named:
+        p, convention = self.problem, self.convention
+        dh, dc = torch.tensor(p.dh), torch.tensor(p.dc)
+
+        def step_loss(w: Named) -> Tensor:
+            h, c = p.step(convention, w, w["x"][:, 0], w["h0"], w["c0"])
+            return (h * dh[:, 0]).sum() + ((c * dc).sum() if p.cell == "lstm" else 0)
+
+        def first(w: Named) -> Tensor:
+            return w["c0"] if convention.get("c0") else torch.zeros_like(w["c0"])
+
+        def sequence_loss(w: Named) -> Tensor:
+            return (p.states(convention, w, first(w)) * dh).sum()
+
+        step, whole = p.gradients(step_loss), p.gradients(sequence_loss)
+        found = {"step dx": self.state(step["x"][:, 0])}
+        found |= {f"step dprev_{each}": self.state(step[f"{each}0"]) for each in self.states}
+        found |= {"sequence dx": self.sequence(whole["x"]), "sequence dh0": self.state(whole["h0"])}
+        if convention.get("c0"):
+            found["sequence dc0"] = self.state(whole["c0"])
+        for name in ("Wx", "Wh", "b"):
+            found[f"step d{name}"] = self.packed(step, name)
+            found[f"sequence d{name}"] = self.packed(whole, name)
+        w = {k: torch.tensor(v) for k, v in p.arrays.items()}
+        found["sequence h"] = self.sequence(p.states(convention, w, first(w)).numpy())
+        return found
+
+
+class Dictionaries:
+    """Calls cells whose weights and gradients are dictionaries: columns, [h; x]."""
+
+    def __init__(self, made: Implementation) -> None:
+        self.made, self.convention = made, made.convention
+        self.problem = Problem(made.cell)
+        self.namespace = run(made.text)
+
+    def weights(self, arrays: Named) -> Named:
+        if self.made.cell == "rnn":
+            return {
+                "Wax": arrays["Wx h"].T,
+                "Waa": arrays["Wh h"].T,
+                "ba": arrays["b h"][:, None],
+            }
+        letters = {"f": "f", "i": self.convention["input"], "c": "c", "o": "o"}
+        return joined(arrays, self.convention["concat"], letters)
+
+    def returned(self) -> Named:
+        p, cell = self.problem, self.made.cell
+        lstm = cell == "lstm"
+        parameters = self.weights(p.arrays)
+        parameters |= {"Wy" if lstm else "Wya": p["Wy"].T, "by": p["by"][:, None]}
+        before = [p["h0"].T.copy(), p["c0"].T.copy()][: 1 + lstm]
+        forward = self.namespace[f"{cell}_cell_forward"]
+        *_, cache = forward(p["x"][:, 0].T, *before, parameters)
+        upstream = [p.dh[:, 0].T.copy(), p.dc.T.copy()][: 1 + lstm]
+        step = self.namespace[f"{cell}_cell_backward"](*upstream, cache)
+        x, dh = (each.transpose(2, 0, 1).copy() for each in (p["x"], p.dh))
+        a, *_, caches = self.namespace[f"{cell}_forward"](x, p["h0"].T.copy(), parameters)
+        whole = self.namespace[f"{cell}_backward"](dh, caches)
+        found = {f"step {k}": v for k, v in step.items()}
+        return found | {f"sequence {k}": v for k, v in whole.items()} | {"sequence a": a}
+
+    def expected(self) -> Named:
+        p = self.problem
+        dh, dc = torch.tensor(p.dh), torch.tensor(p.dc)
+
+        def step_loss(w: Named) -> Tensor:
+            h, c = p.step({}, w, w["x"][:, 0], w["h0"], w["c0"])
+            return (h * dh[:, 0]).sum() + ((c * dc).sum() if p.cell == "lstm" else 0)
+
+        def sequence_loss(w: Named) -> Tensor:
+            return (p.states({}, w, torch.zeros_like(w["c0"])) * dh).sum()
+
+        step, whole = p.gradients(step_loss), p.gradients(sequence_loss)
+        found = {"step dxt": step["x"][:, 0].T, "step da_prev": step["h0"].T}
+        if p.cell == "lstm":
+            found["step dc_prev"] = step["c0"].T
+        found |= {"sequence dx": whole["x"].transpose(2, 0, 1), "sequence da0": whole["h0"].T}
+        found |= {f"step d{k}": v for k, v in self.weights(step).items()}
+        found |= {f"sequence d{k}": v for k, v in self.weights(whole).items()}
+        w = {k: torch.tensor(v) for k, v in p.arrays.items()}
+        a = p.states({}, w, torch.zeros_like(w["c0"])).numpy().transpose(2, 0, 1)
+        return found | {"sequence a": a}
+
+
+def joined(arrays: Named, order: str, letters: dict[str, str]) -> Named:
+    """Return one matrix a gate on h and x joined, and its bias, as columns."""
+    found = {}
+    for gate, letter in letters.items():
+        parts = [arrays[f"W{each} {gate}"].T for each in order]
+        found[f"W{letter}"] = np.concatenate(parts, 1)
+        found[f"b{letter}"] = arrays[f"b {gate}"][:, None]
+    return found
+
+
+def run(text: str) -> Named:
+    """Return the namespace of a text's imports and definitions."""
+    kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    tree = ast.parse(text)
+    tree.body = [each for each in tree.body if isinstance(each, kept)]
+    namespace: Named = {}
+    exec(compile(tree, "text", "exec"), namespace)  # noqa: S102
+    return namespace
+
+
+CALLERS: dict[str, Any] = {"functions": Functions, "dictionaries": Dictionaries}
+
+
+def difference(made: Implementation) -> dict[str, float]:
+    """Return the largest difference of each returned array from the truth."""
+    caller = CALLERS[made.family](made)
+    with np.errstate(invalid="ignore"):
+        returned, expected = caller.returned(), caller.expected()
+    assert returned.keys() == expected.keys()
+    return {
+        name: float(np.abs(returned[name] - right).max())
+        if np.shape(returned[name]) == right.shape
+        else np.inf
+        for name, right in expected.items()
+    }
+
+
+@pytest.mark.parametrize(("family", "cell", "convention"), RIGHT, ids=str)
+def test_right_texts_agree_with_autograd(family: str, cell: str, convention: Named) -> None:
+    made = implementation(family, cell, **convention)
+
+    tolerance = 1e-5 if made.convention.get("buffers") == "float32" else 1e-10
+    assert max(difference(made).values()) < tolerance
+
+
+@pytest.mark.parametrize(("family", "cell", "kind"), WRONG, ids=str)
+def test_a_mistake_changes_a_gradient(family: str, cell: str, kind: Mistake) -> None:
+    errors = difference(implementation(family, cell, (kind,)))
+
+    assert (max(errors.values()) > 1e-3) == (kind[0] not in ("argument-changed", "repeated-words"))
