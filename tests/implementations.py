@@ -13,12 +13,16 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
+import implementation_templates as templates
+
 Mistake = tuple[str, str]
 Slots = dict[str, str]
 
 CELLS = {
     "functions": ("rnn", "lstm", "gru"),
+    "classes": ("rnn", "lstm", "gru"),
     "dictionaries": ("rnn", "lstm"),
+    "lossfun": ("rnn", "lstm"),
 }
 """The cells of each family."""
 CONVENTIONS = ("truncated", "mean")
@@ -49,8 +53,8 @@ def implementation(
     usual = {name: values[0] for name, values in chosen.items()}
     if family == "functions" and ("first-state-zero", "c") in mistakes:
         usual |= {"sequence": "inlined", "c0": True}
-    writing = WRITINGS[family, cell](cell, usual | convention)
-    slots, possible = writing.slots(), writing.mistakes()
+    author = writing(family, cell, usual | convention)
+    slots, possible = author.slots(), author.mistakes()
     taken: dict[str, Mistake] = {}
     for mistake in mistakes:
         if mistake not in possible:
@@ -61,17 +65,23 @@ def implementation(
             if slots[slot] == filling:
                 raise ValueError(f"{mistake} changes nothing")
             taken[slot], slots[slot] = mistake, filling
-    text = re.sub(r"\n+(?=def |class )", "\n\n\n", filled(writing.template, slots))
+    text = re.sub(r"\n+(?=def |class )", "\n\n\n", filled(author.template, slots))
     if usual.get("array") and (usual | convention)["array"] == "torch":
         for numpy, torch in TORCH.items():
             text = re.sub(numpy, torch, text)
     return Implementation(family, cell, text + "\n", tuple(mistakes), usual | convention)
 
 
+def writing(family: str, cell: str, convention: dict[str, Any]) -> Writing:
+    """Return how a family writes a cell in a whole convention."""
+    made = LossFunPacked if convention.get("packed") else WRITINGS[family, cell]
+    return made(cell, convention)
+
+
 def kinds(family: str, cell: str) -> list[Mistake]:
     """Return all mistakes, with their places, that can be put into a family's cell."""
     usual = {name: values[0] for name, values in choices(family, cell).items()}
-    possible = list(WRITINGS[family, cell](cell, usual).mistakes())
+    possible = list(writing(family, cell, usual).mistakes())
     return possible + [("first-state-zero", "c")] * ((family, cell) == ("functions", "lstm"))
 
 
@@ -208,6 +218,11 @@ class Matrices:
         return f"{array}.shape[{int((what == 'N') == self.columns)}]"
 
 
+def named(names: str) -> Slots:
+    """Return slots and the names in them, from ``slot=name`` in one string."""
+    return {slot: name for slot, _, name in (each.partition("=") for each in names.split())}
+
+
 class Writing:
     """A cell as a family writes it in a convention: its slots, and how mistakes change them."""
 
@@ -250,13 +265,14 @@ class Writing:
         blocks = [deltas.get(k, f"np.zeros_like({self.delta(k)})") for k in self.gates]
         return self.m.back(self.m.stack(blocks) if len(blocks) > 1 else blocks[0], weights)
 
-    def deltas(self) -> Slots:
-        return {gate: self.delta(gate) for gate in self.gates}
-
     def slots(self) -> Slots:
         """Return what fills the slots where nothing is wrong."""
         relu = self.convention.get("nonlinearity") == "relu"
-        slots = {**self.names, "cell": self.cell, "sigmoid": "" if self.cell == "rnn" else SIGMOID}
+        slots = {
+            **self.names,
+            "cell": self.cell,
+            "sigmoid": "" if self.cell == "rnn" else templates.SIGMOID,
+        }
         for gate in self.gates:
             v = self.value(gate)
             slope = f"(1 - {v} ** 2)" if gate in SQUASHED else f"{v} * (1 - {v})"
@@ -428,11 +444,6 @@ class Writing:
 SQUASH = {"f": "sigmoid", "i": "sigmoid", "c": "np.tanh", "o": "sigmoid"}
 STATES = ("<cn> = <f> * <c> + <i> * <g>", "<hn> = <o> * np.tanh(<cn>)")
 SENT_BACK = "<out_x> = <dx>\n<dh> = <dh_back>\ndWx = <dWx>\ndWh = <dWh>\ndb = <db>"
-SIGMOID = """
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-"""
 CELL_STATE = {
     "total_c": "<dcn> + <from_h>",
     "from_h": "<dhn> * <o> * <slope_q>",
@@ -507,20 +518,20 @@ def sums_mistakes(sums: dict[str, tuple[str, str]], on_h: str | None) -> dict[Mi
 class Functions(Writing):
     """Functions under a course's names, the cache of a step opaque."""
 
-    names = {
-        **{"x": "x", "h": "prev_h", "c": "prev_c", "hn": "next_h", "cn": "next_c", "q": "tanh_c"},
-        **{"dhn": "dnext_h", "dcn": "dnext_c", "dh": "dprev_h", "dc": "dprev_c", "out_x": "dx"},
-        **{"f": "f", "i": "i", "g": "g", "o": "o", "r": "r", "z": "z", "n": "n"},
-        **{"Wx": "Wx", "Wh": "Wh", "b": "b", "sent_h": "dprev_h"},
-    }
+    names = named(
+        "x=x h=prev_h c=prev_c hn=next_h cn=next_c q=tanh_c dhn=dnext_h dcn=dnext_c dh=dprev_h "
+        "dc=dprev_c out_x=dx f=f i=i g=g o=o r=r z=z n=n Wx=Wx Wh=Wh b=b sent_h=dprev_h"
+    )
 
     def __init__(self, cell: str, convention: dict[str, Any]) -> None:
         super().__init__(cell, convention)
         self.layout = convention["layout"]
         self.m = Matrices(self.layout == "DNT", convention["weights"] == "out-in")
         self.inlined = convention["sequence"] == "inlined"
-        self.template = FUNCTIONS + (INLINED if self.inlined else STEPS)
-        self.template += "" if self.layout == "DNT" else HELPERS
+        self.template = templates.FUNCTIONS + (
+            templates.INLINED if self.inlined else templates.STEPS
+        )
+        self.template += "" if self.layout == "DNT" else templates.HELPERS
 
     def at(self, array: str, t: str = "t") -> str:
         """Return one step of a sequence."""
@@ -597,7 +608,7 @@ class Functions(Writing):
             "first_dh": f"dprev_h = np.zeros_like({self.at('dh', '0')})",
             "first_dc": "dprev_c = np.zeros_like(dprev_h)" * lstm,
             "scale": "",
-            "loop": LOOP,
+            "loop": templates.LOOP,
             "times": "reversed(range(T))",
             "carry_h": "<dh_t> + dprev_h",
             "carry_c": "dprev_c",
@@ -632,7 +643,7 @@ class Functions(Writing):
             "pack_whole": pack["pack"],
             "unpack_whole": pack["unpack"],
             "x_line": f"x = {self.at('xs')}",
-            "h_line": f"prev_h = <h_before> if t > 0 else h0",
+            "h_line": "prev_h = <h_before> if t > 0 else h0",
             "h_before": self.at("h", "t - 1"),
             "c_line": c_lines[0] * self.lstm,
             "c_first": first_c * self.lstm,
@@ -694,7 +705,7 @@ class Functions(Writing):
             ("input-from-own-loss", ""): {"input_line": "<dx_t> = <own_input>"},
             ("first-state-lost", "h"): {"first_h": "prev_h = np.zeros_like(h0)"},
             ("view-overwritten", "h"): {"first_h": f"prev_h = {first}\nprev_h[:] = h0"},
-            ("truncated", "1"): {"loop": TRUNCATED, "carry_h": "dprev_h", "late": ""},
+            ("truncated", "1"): {"loop": templates.TRUNCATED, "carry_h": "dprev_h", "late": ""},
         }
         if self.lstm:
             c0 = "\nif c0 is not None:\n    prev_c[:] = c0" * bool(self.convention["c0"])
@@ -706,20 +717,29 @@ class Functions(Writing):
         return changes
 
 
-class Separate(Writing):
-    """An LSTM with one matrix for each gate, on h and x joined: columns, weights (out, in)."""
+class Joined(Writing):
+    """An LSTM whose weights act on h and x joined: columns, weights (out, in)."""
 
     h_size, x_size = "n_a", "n_x"
-    letters: Slots = {"f": "f", "i": "i", "c": "c", "o": "o"}
 
     def part(self, weights: str, part: str) -> str:
         """Return the columns of weights that belong to x or h."""
-        first = self.h_size if self.convention["concat"] == "hx" else self.x_size
-        return f"{weights}[:, {':' * (part == self.convention['concat'][0])}{first}{':' * (part != self.convention['concat'][0])}]"
+        end = self.h_size if self.convention["concat"] == "hx" else self.x_size
+        return (
+            f"{weights}[:, :{end}]"
+            if self.convention["concat"][0] == part
+            else f"{weights}[:, {end}:]"
+        )
 
     def joined(self, h: str) -> str:
         both = [h, "<x>"] if self.convention["concat"] == "hx" else ["<x>", h]
         return f"np.concatenate(({', '.join(both)}))"
+
+
+class Separate(Joined):
+    """The same with one matrix for each gate."""
+
+    letters: Slots = {"f": "f", "i": "i", "c": "c", "o": "o"}
 
     def way(self, part: str, deltas: Slots, *, transposed: bool = True) -> str:
         blocks = {gate: self.part(f"W{self.letters[gate]}", part) for gate in deltas}
@@ -753,58 +773,14 @@ class Separate(Writing):
         return True
 
 
-SOFTMAX = """
-def softmax(x):
-    e = np.exp(x - np.max(x))
-    return e / e.sum(axis=0)
-
-"""
-DICTIONARY_LOOP = """
-for t in <times>:
-    <early>
-    gradients = <call>
-    <input_line>
-    da_prevt = gradients["da_prev"]
-    <keep_c>
-    <adds>
-"""
-DICTIONARY_TRUNCATED = """
-da0 = np.zeros((n_a, m))
-for last in range(T_x):
-    da_prevt = da[:, :, last]
-    <first_dc>
-    for t in range(last, max(-1, last - 2), -1):
-        gradients = <call>
-        dx[:, :, t] += gradients["dxt"]
-        da_prevt = gradients["da_prev"]
-        <keep_c>
-        <adds>
-    if t == 0:
-        da0 += da_prevt
-"""
-
-
 class Dictionaries:
     """Cells of a course whose weights and gradients are dictionaries."""
 
-    names = {
-        **{"x": "xt", "h": "a_prev", "c": "c_prev", "hn": "a_next", "cn": "c_next"},
-        **{"dhn": "da_next", "dcn": "dc_next", "dh": "da_prev", "dc": "dc_prev", "out_x": "dxt"},
-        **{"f": "ft", "i": "it", "g": "cct", "o": "ot", "q": "np.tanh(c_next)"},
-        **{"Wx": "Wax", "Wh": "Waa", "b": "ba", "total": "(<total_c>)", "inputs": "concat"},
-        **{
-            "dh_t": "da[:, :, t]",
-            "sent_h": "da_prevt",
-            "first_a": "a_next = a0",
-            "late": "da0 = da_prevt",
-        },
-        **{"times": "reversed(range(T_x))", "carry_h": "<dh_t> + da_prevt", "carry_c": "dc_prevt"},
-        **{"early": "", "scale": "", "c_line": "c = np.zeros((n_a, m, T_x))", "softmax": SOFTMAX},
-        "returned_forward": "a, y, (caches, x)",
-        **{"input_line": 'dx[:, :, t] = gradients["dxt"]', "loop": DICTIONARY_LOOP},
-        "first_c": "c_next = np.zeros((n_a, m))",
-        "keep_c": 'dc_prevt = gradients["dc_prev"]',
-    }
+    names = named(
+        "x=xt h=a_prev c=c_prev hn=a_next cn=c_next dhn=da_next dcn=dc_next dh=da_prev dc=dc_prev "
+        "f=ft i=it g=cct o=ot q=np.tanh(c_next) Wx=Wax Wh=Waa b=ba total=(<total_c>) "
+        "inputs=concat sent_h=da_prevt"
+    )
     weights: tuple[str, ...]
     cell: str
 
@@ -817,6 +793,21 @@ class Dictionaries:
         out = ["dxt", "da_prev", *["dc_prev"] * lstm, *grads]
         whole = ["dx", "da0", *grads]
         return {
+            "softmax": templates.SOFTMAX,
+            "loop": templates.DICTIONARY_LOOP,
+            "dh_t": "da[:, :, t]",
+            "first_a": "a_next = a0",
+            "times": "reversed(range(T_x))",
+            "carry_h": "<dh_t> + da_prevt",
+            "carry_c": "dc_prevt",
+            "early": "",
+            "late": "da0 = da_prevt",
+            "scale": "",
+            "input_line": 'dx[:, :, t] = gradients["dxt"]',
+            "c_line": "c = np.zeros((n_a, m, T_x))",
+            "first_c": "c_next = np.zeros((n_a, m))",
+            "keep_c": 'dc_prevt = gradients["dc_prev"]',
+            "returned_forward": "a, y, (caches, x)",
             "parameters": "\n".join(read).format(*("y", "y") if lstm else ("ya", "y")),
             "gradients": "{" + ", ".join(f'"{each}": {each}' for each in out) + "}",
             "all_gradients": "{" + ", ".join(f'"{each}": {each}' for each in whole) + "}",
@@ -850,7 +841,11 @@ class Dictionaries:
             ("input-from-own-loss", ""): {"input_line": 'dx[:, :, t] = <own_input>["dxt"]'},
             ("first-state-lost", "h"): {"first_a": "a_next = np.zeros_like(a0)"},
             ("view-overwritten", "h"): {"first_a": "a_next = a[:, :, 0]\na_next[:] = a0"},
-            ("truncated", "1"): {"loop": DICTIONARY_TRUNCATED, "carry_h": "da_prevt", "late": ""},
+            ("truncated", "1"): {
+                "loop": templates.DICTIONARY_TRUNCATED,
+                "carry_h": "da_prevt",
+                "late": "",
+            },
         }
         if lstm:
             changes["view-overwritten", "c"] = {"first_c": "c_next = c[:, :, 0]"}
@@ -864,7 +859,7 @@ class DictionaryRNN(Dictionaries, Writing):
     def __init__(self, cell: str, convention: dict[str, Any]) -> None:
         super().__init__(cell, convention)
         self.m = Matrices(columns=True, out_in=True, method=False)
-        self.template = DICTIONARY_RNN + DICTIONARY_SEQUENCE
+        self.template = templates.DICTIONARY_RNN + templates.DICTIONARY_SEQUENCE
 
     def slots(self) -> Slots:
         cleared = dict.fromkeys(("c_line", "first_c", "keep_c", "c_t", "first_dc"), "")
@@ -882,7 +877,7 @@ class DictionaryLSTM(Dictionaries, Separate):
         self.weights = tuple(f"{w}{letter}" for w in "Wb" for letter in self.letters.values())
         super().__init__(cell, convention)
         self.m = Matrices(columns=True, out_in=True, method=False)
-        self.template = DICTIONARY_LSTM + DICTIONARY_SEQUENCE
+        self.template = templates.DICTIONARY_LSTM + templates.DICTIONARY_SEQUENCE
 
     def delta(self, gate: str) -> str:
         return "dcct" if gate == "c" else f"d{gate}t"
@@ -899,7 +894,7 @@ class DictionaryLSTM(Dictionaries, Separate):
             slots
             | states
             | {
-                "sigmoid": SIGMOID,
+                "sigmoid": templates.SIGMOID,
                 "c_t": "c[:, :, t] = c_next",
                 "joined_before": self.joined("<h>"),
                 "weight_gradients": "\n".join(grads),
@@ -911,279 +906,251 @@ class DictionaryLSTM(Dictionaries, Separate):
         return super().mistakes() | self.sequence_mistakes()
 
 
-DICTIONARY_RNN = """
-import numpy as np
-<softmax>
-
-def rnn_cell_forward(xt, a_prev, parameters):
-    <parameters>
-    a = <a>
-    a_next = np.tanh(a)
-    yt_pred = softmax(np.dot(Wya, a_next) + by)
-    cache = (a_next, a_prev, xt, parameters)
-    return a_next, yt_pred, cache
-
-
-def rnn_cell_backward(da_next, cache):
-    (a_next, a_prev, xt, parameters) = cache
-    <parameters>
-    <again>
-    dtanh = <delta_h>
-    dxt = <dx>
-    da_prev = <dh_back>
-    dWax = <dWx>
-    dWaa = <dWh>
-    dba = <db>
-    gradients = <gradients>
-    return gradients
-
-
-"""
-DICTIONARY_LSTM = """
-import numpy as np
-<sigmoid>
-<softmax>
-
-def lstm_cell_forward(xt, a_prev, c_prev, parameters):
-    <parameters>
-    concat = <joined_before>
-    ft = sigmoid(np.dot(<W_f>, concat) + <b_f>)
-    it = sigmoid(np.dot(<W_i>, concat) + <b_i>)
-    cct = np.tanh(np.dot(<W_c>, concat) + <b_c>)
-    c_next = ft * c_prev + it * cct
-    ot = sigmoid(np.dot(<W_o>, concat) + <b_o>)
-    a_next = ot * np.tanh(c_next)
-    yt_pred = softmax(np.dot(Wy, a_next) + by)
-    cache = (a_next, c_next, a_prev, c_prev, ft, it, cct, ot, xt, parameters)
-    return a_next, c_next, yt_pred, cache
-
-
-def lstm_cell_backward(da_next, dc_next, cache):
-    (a_next, c_next, a_prev, c_prev, ft, it, cct, ot, xt, parameters) = cache
-    <parameters>
-    n_x, m = xt.shape
-    n_a, m = a_next.shape
-    dot = <delta_o>
-    dcct = <delta_c>
-    dit = <delta_i>
-    dft = <delta_f>
-    concat = <joined>
-    <weight_gradients>
-    da_prev = <dh_back>
-    dc_prev = <dc_back>
-    dxt = <dx>
-    gradients = <gradients>
-    return gradients
-
-
-"""
-DICTIONARY_SEQUENCE = """
-def <cell>_forward(x, a0, parameters):
-    caches = []
-    n_x, m, T_x = x.shape
-    n_a = a0.shape[0]
-    n_y = parameters["by"].shape[0]
-    a = np.zeros((n_a, m, T_x))
-    <c_line>
-    y = np.zeros((n_y, m, T_x))
-    <first_a>
-    <first_c>
-    for t in range(T_x):
-        <states>, yt, cache = <cell>_cell_forward(x[:, :, t], <states>, parameters)
-        a[:, :, t] = a_next
-        <c_t>
-        y[:, :, t] = yt
-        caches.append(cache)
-    return <returned_forward>
-
-
-def <cell>_backward(da, caches):
-    (caches, x) = caches
-    <first_cache> = caches[0]
-    n_a, m, T_x = da.shape
-    n_x, m = x1.shape
-    <scale>
-    dx = np.zeros((n_x, m, T_x))
-    <zeros>
-    da_prevt = np.zeros((n_a, m))
-    <first_dc>
-    <loop>
-    <late>
-    return <all_gradients>
-"""
-
-
-FUNCTIONS = """
-import numpy as np
-<sigmoid>
-
-def <cell>_step_forward(x, <prev>, Wx, Wh, b):
-    <forward>
-    cache = <pack>
-    return <next>, cache
-
-
-def <cell>_step_backward(<dnext>, cache):
-    <unpack>
-    <backward>
-    return <returned>
-
-
-"""
-STEPS = """
-def <cell>_forward(x, h0, Wx, Wh, b<c0_argument>):
-    <sizes_x>
-    <units>
-    h = <zeros_h>
-    <c_buffer>
-    cache = []
-    <first_h>
-    <first_c>
-    for t in range(T):
-        <next>, step = <cell>_step_forward(<x_t>, <prev>, Wx, Wh, b)
-        <h_t> = next_h
-        <keep_c>
-        <prev> = <next>
-        cache.append(step)
-    return h, cache
-
-
-def <cell>_backward(dh, cache):
-    <sizes_dh>
-    <weights>
-    <inputs>
-    <scale>
-    dx = <zeros_x>
-    dWx = np.zeros_like(Wx)
-    dWh = np.zeros_like(Wh)
-    db = <zeros_b>
-    <first_dh>
-    <first_dc>
-    <loop>
-    <late>
-    <late_c>
-    return <returned_whole>
-"""
-LOOP = """
-for t in <times>:
-    <early>
-    <call>
-    <input_line>
-    <add_x>
-    <add_h>
-    <add_b>
-"""
-TRUNCATED = """
-dh0 = np.zeros_like(dprev_h)
-for last in range(T):
-    dprev_h = <dh_last>
-    <first_dc>
-    for t in range(last, max(-1, last - 2), -1):
-        <call>
-        <dx_t> += dx_t
-        <add_x>
-        <add_h>
-        <add_b>
-    if t == 0:
-        dh0 += dprev_h
-"""
-INLINED = """
-def <cell>_forward(xs, h0, Wx, Wh, b<c0_argument>):
-    <sizes_x>
-    <units>
-    h = <zeros_h>
-    <c_all>
-    <c_first>
-    <gates>
-    for t in range(T):
-        <x_line>
-        <h_line>
-        <c_line>
-        <forward>
-        <h_t> = next_h
-        <c_t>
-        <keep_gates>
-    cache = <pack_whole>
-    return h, cache
-
-
-def <cell>_backward(dh, cache):
-    <sizes_dh>
-    <unpack_whole>
-    <inputs>
-    <scale>
-    dxs = <zeros_x>
-    sum_Wx = np.zeros_like(Wx)
-    sum_Wh = np.zeros_like(Wh)
-    sum_b = <zeros_b>
-    <first_dh>
-    <first_dc>
-    for t in <times>:
-        <x_line>
-        prev_h = <h_before> if t > 0 else h0
-        <next_line>
-        <cell_lines>
-        <gates_t>
-        <early>
-        dnext_h = <carry_h>
-        <dnext_c_line>
-        <backward>
-        <input_line>
-        <add_x>
-        <add_h>
-        <add_b>
-    <late>
-    <late_c>
-    return <returned_whole>
-"""
-HELPERS = """
-
-
-def word_embedding_forward(x, W):
-    return W[x], (x, W)
-
-
-def word_embedding_backward(dout, cache):
-    x, W = cache
-    dW = np.zeros_like(W)
-    <add_rows>
-    return dW
-
-
-def temporal_affine_forward(x, w, b):
-    out = x.reshape(-1, x.shape[-1]).dot(w) + b
-    return out.reshape(*x.shape[:2], -1), (x, w, b)
-
-
-def temporal_affine_backward(dout, cache):
-    x, w, b = cache
-    rows = dout.reshape(-1, dout.shape[-1])
-    dx = rows.dot(w.T).reshape(x.shape)
-    dw = x.reshape(-1, x.shape[-1]).T.dot(rows)
-    db = np.sum(rows, axis=0)
-    return dx, dw, db
-
-
-def temporal_softmax_loss(x, y, mask):
-    <sizes_scores>
-    rows, right, counted = x.reshape(N * T, V), y.reshape(N * T), mask.reshape(N * T)
-    e = np.exp(rows - rows.max())
-    p = e / e.sum(-1)[:, None]
-    chosen = p[range(N * T), right]
-    loss = -np.sum(counted * np.log(chosen)) / <words>
-    dx = p * 1.0
-    dx[range(N * T), right] -= 1
-    dx = dx * counted[:, None] / <words>
-    return loss, dx.reshape(x.shape)
-"""
 REPEATED_WORDS: dict[Mistake, Slots] = {
     ("repeated-words", "assigned"): {"add_rows": "dW[x] = dout"},
     ("repeated-words", "added"): {"add_rows": "dW[x] += dout"},
 }
+
+
+class Classes(Writing):
+    """Classes of a step and of a sequence, in the manner of a book."""
+
+    names = named(
+        "x=x h=h_prev c=c_prev hn=h_next cn=c_next q=tanh_c_next dhn=dh_next dcn=dc_next "
+        "dh=dh_prev dc=dc_prev out_x=dx f=f i=i g=g o=o r=r z=z n=h_hat Wx=Wx Wh=Wh b=b sent_h=dh"
+    )
+
+    def __init__(self, cell: str, convention: dict[str, Any]) -> None:
+        super().__init__(cell, convention)
+        self.m = Matrices(method=False)
+        self.template = templates.CLASSES
+
+    def slots(self) -> Slots:
+        slots = super().slots()
+        values = {"rnn": [], "lstm": ["f", "g", "i", "o", "c_next"], "gru": ["z", "r", "h_hat"]}
+        each = self.states
+        dtype = ', dtype="f"' if self.convention["buffers"] == "float32" else ""
+        zero = "if not self.stateful or self.{0} is None:\n    self.{0} = np.zeros((N, H)<dtype>)"
+        rest = {
+            "Cell": {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}[self.cell],
+            "prev": ", ".join(f"{s}_prev" for s in each),
+            "next": ", ".join(f"{s}_next" for s in each),
+            "dnext": ", ".join(f"d{s}_next" for s in each),
+            "dprev": ", ".join(f"d{s}_prev" for s in each),
+            "kept": ", ".join(["x", *[f"{s}_prev" for s in each], *values[self.cell], "h_next"]),
+            "store_b": "self.grads[2][...] = db",
+            "none": " = ".join(f"self.{s}" for s in each),
+            "dtype": dtype,
+            "first_h": zero.format("h"),
+            "first_c": zero.format("c") * self.lstm,
+            "state": ", ".join(f"self.{s}" for s in each),
+            "state_names": ", ".join(each),
+            "scale": "",
+            "carried": ", ".join(f"d{s}" for s in each),
+            "zeros": ", ".join("0" for _ in each),
+            "times": "reversed(range(T))",
+            "early": "",
+            "carry": ", ".join(f"<carry_{s}>" for s in each),
+            "carry_h": "<dh_t> + dh",
+            "carry_c": "dc",
+            "dh_t": "dhs[:, t, :]",
+            "adds": "for i, grad in enumerate(layer.grads):\n    grads[i] += grad",
+            "input_line": "dxs[:, t, :] = dx",
+            "store": "self.grads[i][...] = grad",
+            "late": "self.dh = dh",
+            "add_rows": "np.add.at(dW, x, dout)",
+            "words": {"words": "mask.sum()", "N": "N", "sum": "1"}[self.convention["loss"]],
+        }
+        return slots | rest
+
+    def mistakes(self) -> dict[Mistake, Slots]:
+        adds = self.slots()["adds"]
+        changes = super().mistakes() | sequence_mistakes(self.states, "0") | REPEATED_WORDS
+        changes["batch-not-summed", ""] |= {"store_b": "self.grads[2] = db"}
+        changes["batch-not-summed", ""] |= {"store": "self.grads[i] = grad"}
+        own = f"layer.backward(<dh_t>{', 0' * self.lstm})[0]"
+        changes |= {
+            ("one-step-alone", "first"): {"adds": adds.replace("+=", "=")},
+            ("one-step-alone", "last"): {
+                "adds": "if t == T - 1:\n" + textwrap.indent(adds, "    ")
+            },
+            ("added-to-itself", ""): {"adds": adds.replace("layer.grads", "grads")},
+            ("first-gradient-early", ""): {"early": "self.dh = <carry_h>", "late": ""},
+            ("mean", "N"): {"scale": "dhs = dhs / N"},
+            ("mean", "T"): {"scale": "dhs = dhs / T"},
+            ("argument-changed", "h"): {"early": "dhs[:, t, :] += dh", "carry_h": "<dh_t>"},
+            ("input-from-own-loss", ""): {"input_line": f"dxs[:, t, :] = {own}"},
+            ("first-state-lost", "h"): {"first_h": "self.h = np.zeros((N, H)<dtype>)"},
+        }
+        if self.lstm:
+            changes["argument-changed", "c"] = {"total_line": "<dcn> += <from_h>", "total": "<dcn>"}
+        return changes
+
+
+class LossFun:
+    """One function for the loss and its gradients, the weights global, one sample, its script."""
+
+    names = named(
+        "x=xs[t] h=hs[t-1] c=cs[t-1] hn=hs[t] cn=cs[t] q=tanh_c dhn=dh dcn=dcnext dh=dhnext "
+        "dc=dcnext f=fs[t] i=ins[t] g=gs[t] o=outs[t] Wx=Wxh Wh=Whh b=bh sent_h=dhnext total=dc "
+        "inputs=zs[t]"
+    )
+    cell: str
+    convention: dict[str, Any]
+    sums: dict[str, tuple[str, str]]
+    shapes: Slots
+    """The parameters, in the order of what is returned, and their shapes."""
+
+    def script(self) -> Slots:
+        """Return the slots around the cell's own lines."""
+        lstm = self.cell == "lstm"
+        shapes = {**self.shapes, "Why": "vocab_size, hidden_size", "by": "vocab_size, 1"}
+        shapes = dict(sorted(shapes.items(), key=lambda each: each[0][0] == "b"))
+        grads = [f"d{name}" for name in shapes]
+        start = {"W": "np.random.randn({}) * 0.01", "b": "np.zeros(({}))"}
+        clip = f"for dparam in [{', '.join(grads)}]:\n    np.clip(dparam, -5, 5, out=dparam)"
+        return {
+            "parameters": "\n".join(f"{k} = {start[k[0]].format(v)}" for k, v in shapes.items()),
+            "all_parameters": ", ".join(shapes),
+            "gradients": ", ".join(grads),
+            "zeros": "\n".join(f"d{name} = np.zeros_like({name})" for name in shapes),
+            "states_before": "hprev, cprev" if lstm else "hprev",
+            "states_after": "hs[T - 1], cs[T - 1]" if lstm else "hs[T - 1]",
+            "reset": "\n".join(
+                f"{s}prev = np.zeros((hidden_size, 1))" for s in ("h", "c")[: 1 + lstm]
+            ),
+            "lists": "hs, cs, zs, fs, ins, gs, outs = {}, {}, {}, {}, {}, {}, {}"
+            if lstm
+            else "hs = {}",
+            "first_h": "np.copy(hprev)",
+            "first_c": "cs[-1] = np.copy(cprev)" * lstm,
+            "zero_c": "dcnext = np.zeros_like(cs[0])" * lstm,
+            "units": "H = hidden_size" * bool(self.convention.get("packed")),
+            "times": "reversed(range(T))",
+            "scale": "",
+            "dh_t": "np.dot(Why.T, dy)",
+            "carry_h": "<dh_t> + dhnext",
+            "next_c": "dcnext = <dc_back>" * lstm,
+            "clip": clip if self.convention["clip"] else "",
+            "adds": "\n".join(f"<{slot}>" for slot in self.sums),
+            **{slot: f"{total} += {term}" for slot, (total, term) in self.sums.items()},
+        }
+
+    def script_mistakes(self, changes: dict[Mistake, Slots]) -> dict[Mistake, Slots]:
+        """Return the mistakes that one sample, and gradients of the weights alone, can show."""
+        kept = {each: change for each, change in changes.items() if not each[0].startswith("batch")}
+        lstm = self.cell == "lstm"
+        kept |= sequence_mistakes(["h"], "") | sums_mistakes(self.sums, None if lstm else "add_h")
+        kept["first-state-lost", "h"] = {"first_h": "np.zeros_like(hprev)"}
+        kept["mean", "T"] = {"scale": "dy = dy / T"}
+        if lstm:
+            both = {"carry_h": "<dh_t>", "next_c": ""}
+            kept |= {("not-carried", "c"): {"next_c": ""}, ("not-carried", "both"): both}
+            kept["first-state-zero", "c"] = {"partner_f": "(cs[t - 1] if t > 0 else 0)"}
+            kept["next-state", "weights"] = {"inputs": "<joined_after>"}
+        return kept
+
+
+class LossFunRNN(LossFun, Writing):
+    whole = "dhraw"
+    sums = {"add_x": ("dWxh", "<dWx>"), "add_h": ("dWhh", "<dWh>"), "add_b": ("dbh", "dhraw")}
+    shapes = {
+        "Wxh": "hidden_size, vocab_size",
+        "Whh": "hidden_size, hidden_size",
+        "bh": "hidden_size, 1",
+    }
+
+    def __init__(self, cell: str, convention: dict[str, Any]) -> None:
+        super().__init__(cell, convention)
+        self.m = Matrices(columns=True, out_in=True, method=False)
+        self.template = templates.LOSSFUN
+
+    def slots(self) -> Slots:
+        lines = {"forward": "hs[t] = np.tanh(<a>)", "backward": "<again>\ndhraw = <delta_h>"}
+        return super().slots() | lines | self.script()
+
+    def mistakes(self) -> dict[Mistake, Slots]:
+        changes = self.script_mistakes(super().mistakes())
+        # The recomputed state has a name of its own: hs[t] is what the step after it needs.
+        again = filled("again = np.tanh(<a>)", {**self.slots(), "h": "<hn>"})
+        slope = {"slope_h": "(1 - again ** 2)", "h_in_weights": "<hn>"}
+        changes["next-state", ""] = {"again": again} | slope
+        return changes
+
+
+class LossFunLSTM(LossFun, Separate):
+    h_size, x_size = "hidden_size", "vocab_size"
+    sums = {f"add_{w}{k}": (f"d{w}{k}", f"<d{w}_{k}>") for w in "Wb" for k in "fico"}
+    shapes = {f"W{k}": "hidden_size, hidden_size + vocab_size" for k in "fico"} | {
+        f"b{k}": "hidden_size, 1" for k in "fico"
+    }
+
+    def __init__(self, cell: str, convention: dict[str, Any]) -> None:
+        super().__init__(cell, convention)
+        self.m = Matrices(columns=True, out_in=True, method=False)
+        self.template = templates.LOSSFUN
+
+    def delta(self, gate: str) -> str:
+        return f"dz{gate}"
+
+    def slots(self) -> Slots:
+        deltas = [f"{self.delta(gate)} = <delta_{gate}>" for gate in self.gates]
+        values = [f"{self.value(k)} = {SQUASH[k]}(np.dot(W{k}, zs[t]) + b{k})" for k in self.gates]
+        forward = [f"zs[t] = {self.joined('<h>')}", *values, *STATES]
+        biases = {f"db_{gate}": self.delta(gate) for gate in self.gates}
+        return (
+            super().slots()
+            | biases
+            | self.script()
+            | {
+                "forward": "\n".join(forward),
+                "backward": "\n".join(["<q> = np.tanh(<cn>)", "<total_line>", *deltas]),
+                "total_line": "<total> = <total_c>",
+                "joined_after": self.joined("<hn>"),
+            }
+        )
+
+    def mistakes(self) -> dict[Mistake, Slots]:
+        return self.script_mistakes(super().mistakes())
+
+
+class LossFunPacked(LossFun, Joined):
+    h_size, x_size = "hidden_size", "vocab_size"
+    sums = {"add_W": ("dW", "np.dot(da, <inputs>.T)"), "add_b": ("db", "da")}
+    shapes = {"W": "4 * hidden_size, hidden_size + vocab_size", "b": "4 * hidden_size, 1"}
+
+    def __init__(self, cell: str, convention: dict[str, Any]) -> None:
+        super().__init__(cell, convention)
+        self.m = Matrices(columns=True, out_in=True, method=False)
+        self.template = templates.LOSSFUN
+
+    def slots(self) -> Slots:
+        slots = super().slots()
+        joined, a = f"zs[t] = {self.joined('<h>')}", "a = np.dot(W, zs[t]) + b"
+        forward = slots["forward"].splitlines()[2:]
+        backward = slots["backward"].splitlines()
+        own = {
+            "Wx": self.part("W", "x"),
+            "Wh": self.part("W", "h"),
+            "forward": "\n".join([joined, a, *forward]),
+            "backward": "\n".join(backward[: backward.index("da = <stack>") + 1]),
+            "joined_after": self.joined("<hn>"),
+        }
+        return slots | own | self.script()
+
+    def mistakes(self) -> dict[Mistake, Slots]:
+        return self.script_mistakes(super().mistakes())
+
+
 WRITINGS: dict[tuple[str, str], type[Writing]] = {
     ("functions", "rnn"): Functions,
     ("functions", "lstm"): Functions,
     ("functions", "gru"): Functions,
+    ("classes", "rnn"): Classes,
+    ("classes", "lstm"): Classes,
+    ("classes", "gru"): Classes,
     ("dictionaries", "rnn"): DictionaryRNN,
     ("dictionaries", "lstm"): DictionaryLSTM,
+    ("lossfun", "rnn"): LossFunRNN,
+    ("lossfun", "lstm"): LossFunLSTM,
 }

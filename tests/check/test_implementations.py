@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,6 @@ import pytest
 import torch
 from implementations import (
     CELLS,
-    CONVENTIONS,
     GATES,
     Implementation,
     Mistake,
@@ -149,6 +149,11 @@ class Functions:
         names = ["dx", "dh0", *["dc0"] * len(c0), "dWx", "dWh", "db"]
         return found | self.named(names, grads, "sequence") | {"sequence h": np.asarray(h)}
 
+    def first(self, w: Named) -> Tensor:
+        """Return the first state of the cell."""
+        c0 = as_tensor(w["c0"])
+        return c0 if self.convention.get("c0") else torch.zeros_like(c0)
+
     def expected(self) -> Named:
         p, convention = self.problem, self.convention
         dh, dc = torch.tensor(p.dh), torch.tensor(p.dc)
@@ -157,11 +162,8 @@ class Functions:
             h, c = p.step(convention, w, w["x"][:, 0], w["h0"], w["c0"])
             return (h * dh[:, 0]).sum() + ((c * dc).sum() if p.cell == "lstm" else 0)
 
-        def first(w: Named) -> Tensor:
-            return w["c0"] if convention.get("c0") else torch.zeros_like(w["c0"])
-
         def sequence_loss(w: Named) -> Tensor:
-            return (p.states(convention, w, first(w)) * dh).sum()
+            return (p.states(convention, w, self.first(w)) * dh).sum()
 
         step, whole = p.gradients(step_loss), p.gradients(sequence_loss)
         found = {"step dx": self.state(step["x"][:, 0])}
@@ -173,7 +175,7 @@ class Functions:
             found[f"step d{name}"] = self.packed(step, name)
             found[f"sequence d{name}"] = self.packed(whole, name)
         w = {k: torch.tensor(v) for k, v in p.arrays.items()}
-        found["sequence h"] = self.sequence(p.states(convention, w, first(w)).numpy())
+        found["sequence h"] = self.sequence(p.states(convention, w, self.first(w)).numpy())
         return found
 
 
@@ -234,6 +236,93 @@ class Dictionaries:
         return found | {"sequence a": a}
 
 
+class Classes(Functions):
+    """Calls classes of a step and of a sequence."""
+
+    def __init__(self, made: Implementation) -> None:
+        convention = {"layout": "NTD", "weights": "in-out", "array": "numpy"}
+        super().__init__(dataclasses.replace(made, convention=convention | made.convention))
+        self.name = made.cell.upper()
+
+    def returned(self) -> Named:
+        p = self.problem
+        weights = [self.packed(p.arrays, name) for name in ("Wx", "Wh", "b")]
+        states = [p[f"{name}0"].copy() for name in self.states]
+        step = self.namespace[self.name](*weights)
+        step.forward(p["x"][:, 0], *states)
+        upstream = [p.dh[:, 0].copy(), p.dc.copy()][: len(states)]
+        grads = step.backward(*upstream)
+        names = ["dx", *[f"dprev_{each}" for each in self.states], "dWx", "dWh", "db"]
+        found = self.named(names, [*grads, *step.grads], "step")
+        layer = self.namespace[f"Time{self.name}"](*weights, stateful=True)
+        layer.set_state(*states)
+        h = layer.forward(p["x"])
+        dx = layer.backward(p.dh.copy())
+        names = ["dx", "dh0", "dWx", "dWh", "db"]
+        found |= self.named(names, [dx, layer.dh, *layer.grads], "sequence")
+        return found | {"sequence h": h}
+
+    def first(self, w: Named) -> Tensor:
+        return as_tensor(w["c0"])
+
+
+class LossFun:
+    """Calls the one function of a script, its weights global, for one sample."""
+
+    def __init__(self, made: Implementation) -> None:
+        self.made, self.convention = made, made.convention
+        self.problem = Problem(made.cell, samples=1)
+        self.words, self.targets = [1, 3, 1], [0, 2, 2]
+        self.problem.arrays["x"] = np.eye(D)[self.words][None]
+        self.namespace = run(made.text)
+
+    def weights(self, arrays: Named) -> Named:
+        last = {"Why": arrays["Wy"].T, "by": arrays["by"][:, None]}
+        if self.made.cell == "rnn":
+            whole = {"Wxh": arrays["Wx h"].T, "Whh": arrays["Wh h"].T, "bh": arrays["b h"][:, None]}
+            return whole | last
+        each = joined(arrays, self.convention["concat"], dict(zip("fico", "fico", strict=True)))
+        if not self.convention["packed"]:
+            return each | last
+        order = self.convention["order"]
+        return {w: np.concatenate([each[w + gate] for gate in order]) for w in ("W", "b")} | {
+            "Why": last["Why"],
+            "by": last["by"],
+        }
+
+    def returned(self) -> Named:
+        weights = self.weights(self.problem.arrays)
+        self.namespace |= weights | {"hidden_size": H, "vocab_size": D}
+        states = [self.problem[f"{each}0"].T for each in "hc"[: 1 + (self.made.cell == "lstm")]]
+        loss, *values = self.namespace["lossFun"](self.words, self.targets, *states)
+        names = sorted(weights, key=lambda name: name[0] == "b")
+        return dict(zip(names, values, strict=False)) | {
+            "loss": np.asarray(loss),
+            "h": values[len(names)],
+        }
+
+    def expected(self) -> Named:
+        p = self.problem
+
+        def loss(w: Named) -> Tensor:
+            scores = p.states(self.convention, w, w["c0"])[0] @ w["Wy"] + w["by"]
+            return torch.nn.functional.cross_entropy(
+                scores, torch.tensor(self.targets), reduction="sum"
+            )
+
+        grads = self.weights(p.gradients(loss))
+        if self.convention["clip"]:
+            grads = {name: each.clip(-5, 5) for name, each in grads.items()}
+        w = {k: torch.tensor(v) for k, v in p.arrays.items()}
+        h = p.states(self.convention, w, w["c0"])[0, -1][:, None].numpy()
+        return grads | {"loss": loss(w).numpy(), "h": h}
+
+
+def as_tensor(value: Any) -> Tensor:
+    assert isinstance(value, Tensor)
+    return value
+
+
 def joined(arrays: Named, order: str, letters: dict[str, str]) -> Named:
     """Return one matrix a gate on h and x joined, and its bias, as columns."""
     found = {}
@@ -254,7 +343,12 @@ def run(text: str) -> Named:
     return namespace
 
 
-CALLERS: dict[str, Any] = {"functions": Functions, "dictionaries": Dictionaries}
+CALLERS: dict[str, Any] = {
+    "functions": Functions,
+    "classes": Classes,
+    "dictionaries": Dictionaries,
+    "lossfun": LossFun,
+}
 
 
 def difference(made: Implementation) -> dict[str, float]:
@@ -283,4 +377,173 @@ def test_right_texts_agree_with_autograd(family: str, cell: str, convention: Nam
 def test_a_mistake_changes_a_gradient(family: str, cell: str, kind: Mistake) -> None:
     errors = difference(implementation(family, cell, (kind,)))
 
-    assert (max(errors.values()) > 1e-3) == (kind[0] not in ("argument-changed", "repeated-words"))
+    is_value = kind[0] not in ("argument-changed", "repeated-words")
+    assert (max(errors.values()) > 1e-3) == is_value
+
+
+@pytest.mark.parametrize(("family", "cell"), FAMILIES)
+def test_each_mistake_has_a_text_of_its_own(family: str, cell: str) -> None:
+    texts = [implementation(family, cell, (kind,)).text for kind in kinds(family, cell)]
+
+    assert len({implementation(family, cell).text, *texts}) == 1 + len(texts)
+
+
+@pytest.mark.parametrize(("family", "cell", "convention"), RIGHT, ids=str)
+def test_a_mistake_can_be_put_into_every_convention(
+    family: str, cell: str, convention: Named
+) -> None:
+    kind = ("slope-dropped", GATES[cell][-1])
+    made = implementation(family, cell, (kind, ("loop-forward", "")), **convention)
+
+    assert made.mistakes == (kind, ("loop-forward", ""))
+    assert max(difference(made).values()) > 1e-3
+
+
+def test_mistakes_in_one_place_do_not_go_together() -> None:
+    together = (("slope-dropped", "c"), ("slope-on-one-term", ""))
+    with pytest.raises(ValueError, match="same place, delta_c"):
+        implementation("functions", "lstm", together)
+
+
+@pytest.mark.parametrize(
+    ("mistakes", "wrong"),
+    [
+        ((), set()),
+        ((("not-carried", "h"),), {"sequence"}),
+        ((("input-from-own-loss", ""),), {"sequence dx"}),
+        ((("first-gradient-early", ""),), {"sequence dh0"}),
+        ((("slope-missing-on-way-back", ""),), {"step dprev_h", "sequence"}),
+        ((("next-state", "weights"),), {"step dWh", "sequence dWh"}),
+        ((("batch-not-summed", ""),), {"step db", "sequence db"}),
+        ((("one-step-alone", "first"),), {"sequence dWx", "sequence dWh", "sequence db"}),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_where_the_mistake_says(
+    mistakes: tuple[Mistake, ...], wrong: set[str]
+) -> None:
+    errors = difference(implementation("functions", "lstm", mistakes))
+    found = {name for name, error in errors.items() if error > 1e-10}
+
+    assert all(any(name.startswith(each) for each in wrong) for name in found)
+    assert all(any(name.startswith(each) for name in found) for each in wrong)
+
+
+@pytest.mark.parametrize("array", ["numpy", "torch"])
+def test_an_argument_is_changed(array: str) -> None:
+    changed = {}
+    for kinds_ in ((), (("argument-changed", "c"),), (("argument-changed", "h"),)):
+        caller = Functions(implementation("functions", "lstm", kinds_, array=array))
+        given: list[Array] = []
+        call = caller.call
+
+        def noted(name: str, *arguments: Array, call: Any = call, given: Any = given) -> Any:
+            if not name.endswith("backward"):
+                return call(name, *arguments)
+            kept = [
+                torch.from_numpy(each.copy()) if array == "torch" else each.copy()
+                for each in arguments[:-1]
+            ]
+            given.extend(zip(kept, arguments, strict=False))
+            return caller.namespace[f"lstm_{name}"](*kept, arguments[-1])
+
+        caller.call = noted  # type: ignore[method-assign]
+        caller.returned()
+        changed[kinds_] = [not np.array_equal(np.asarray(a), b) for a, b in given]
+
+    assert list(changed.values()) == [[False] * 3, [False, True, False], [False, False, True]]
+
+
+@pytest.mark.parametrize("array", ["numpy", "torch"])
+@pytest.mark.parametrize("words", ["N", "words", "sum"])
+@pytest.mark.parametrize("layout", ["NTD", "TND"])
+def test_the_layers_around_the_functions(array: str, words: str, layout: str) -> None:
+    made = implementation("functions", "rnn", array=array, loss=words, layout=layout)
+    check_layers(made, functions_around(made), samples_first=layout == "NTD")
+
+
+@pytest.mark.parametrize("words", ["N", "words", "sum"])
+def test_the_layers_around_the_classes(words: str) -> None:
+    made = implementation("classes", "rnn", loss=words)
+    check_layers(made, classes_around(made), samples_first=True)
+
+
+@pytest.mark.parametrize("family", ["functions", "classes"])
+@pytest.mark.parametrize("place", ["assigned", "added"])
+def test_repeated_words_overwrite_each_other(family: str, place: str) -> None:
+    made = implementation(family, "lstm", (("repeated-words", place),))
+    around = {"functions": functions_around, "classes": classes_around}[family](made)
+    words = np.array([[1, 3, 0], [1, 2, 3]])
+    W, dout = np.ones((5, D)), np.ones((2, 3, D))
+    dW = around["embedding"](words, W, dout)[1]
+
+    np.testing.assert_array_equal(dW[:, 0], [1, 1, 1, 1, 0])
+
+
+def functions_around(made: Implementation) -> dict[str, Any]:
+    """Return embedding, affine and loss, each with its gradients, of functions."""
+    names = run(made.text)
+    given = torch.from_numpy if made.convention["array"] == "torch" else np.asarray
+
+    def embedding(x: Array, W: Array, dout: Array) -> Any:
+        out, cache = names["word_embedding_forward"](given(x), given(W))
+        return out, names["word_embedding_backward"](given(dout), cache)
+
+    def affine(x: Array, w: Array, b: Array, dout: Array) -> Any:
+        out, cache = names["temporal_affine_forward"](given(x), given(w), given(b))
+        return out, *names["temporal_affine_backward"](given(dout), cache)
+
+    def loss(x: Array, y: Array, mask: Array) -> Any:
+        return names["temporal_softmax_loss"](given(x), given(y), given(mask))
+
+    return {"embedding": embedding, "affine": affine, "loss": loss}
+
+
+def classes_around(made: Implementation) -> dict[str, Any]:
+    """Return embedding, affine and loss, each with its gradients, of classes."""
+    names = run(made.text)
+
+    def embedding(x: Array, W: Array, dout: Array) -> Any:
+        layer = names["TimeEmbedding"](W)
+        out = layer.forward(x)
+        layer.backward(dout)
+        return out, *layer.grads
+
+    def affine(x: Array, w: Array, b: Array, dout: Array) -> Any:
+        layer = names["TimeAffine"](w, b)
+        return layer.forward(x), layer.backward(dout), *layer.grads
+
+    def loss(x: Array, y: Array, mask: Array) -> Any:
+        layer = names["TimeSoftmaxWithLoss"]()
+        return layer.forward(x, np.where(mask, y, -1)), layer.backward()
+
+    return {"embedding": embedding, "affine": affine, "loss": loss}
+
+
+def check_layers(made: Implementation, around: dict[str, Any], *, samples_first: bool) -> None:
+    random = np.random.default_rng(3)
+    words = np.array([[1, 3, 1], [1, 0, 3]])
+    mask = np.array([[True, True, False], [True, False, False]])
+    if not samples_first:
+        words, mask = words.T.copy(), mask.T.copy()
+    W = random.normal(size=(5, D))
+    x, w, b = (random.normal(size=size) for size in ((*words.shape, D), (D, 6), 6))
+    dout, dscores = (random.normal(size=(*words.shape, size)) for size in (D, 6))
+    scores = random.normal(size=(*words.shape, 5))
+    leaves = [torch.tensor(each, requires_grad=True) for each in (W, x, w, b, scores)]
+    embedded, out = leaves[0][torch.from_numpy(words)], leaves[1] @ leaves[2] + leaves[3]
+    losses = torch.nn.functional.cross_entropy(
+        leaves[4].reshape(-1, 5), torch.from_numpy(words.ravel()), reduction="none"
+    )
+    divisor = {"N": N, "words": mask.sum(), "sum": 1}[made.convention["loss"]]
+    loss = (losses * torch.from_numpy(mask.ravel())).sum() / divisor
+    total = loss + (embedded * torch.tensor(dout)).sum() + (out * torch.tensor(dscores)).sum()
+    total.backward()  # type: ignore[no-untyped-call]
+    dW, dx, dw, db, de = (as_tensor(each.grad).numpy() for each in leaves)
+    expected = [embedded, dW, out, dx, dw, db, loss, de]
+    found = [*around["embedding"](words, W, dout), *around["affine"](x, w, b, dscores)]
+    found += around["loss"](scores, words, mask)
+
+    for a, right in zip(found, expected, strict=True):
+        right = right.detach().numpy() if isinstance(right, Tensor) else right
+        np.testing.assert_allclose(np.asarray(a), right, rtol=0, atol=1e-12)
