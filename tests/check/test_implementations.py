@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import itertools
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +16,13 @@ import torch
 from implementations import (
     CELLS,
     GATES,
+    UNFINISHED,
     Implementation,
     Mistake,
     conventions,
     implementation,
     kinds,
+    quirks,
 )
 from torch import Tensor
 
@@ -68,7 +73,7 @@ class Problem:
         """Return the next states of a step, (h, c)."""
 
         def z(gate: str, state: Tensor = h) -> Tensor:
-            return x @ w[f"Wx {gate}"] + state @ w[f"Wh {gate}"] + w[f"b {gate}"]
+            return as_tensor(x @ w[f"Wx {gate}"] + state @ w[f"Wh {gate}"] + w[f"b {gate}"])
 
         if self.cell == "rnn":
             relu = convention.get("nonlinearity") == "relu"
@@ -160,7 +165,7 @@ class Functions:
 
         def step_loss(w: Named) -> Tensor:
             h, c = p.step(convention, w, w["x"][:, 0], w["h0"], w["c0"])
-            return (h * dh[:, 0]).sum() + ((c * dc).sum() if p.cell == "lstm" else 0)
+            return as_tensor((h * dh[:, 0]).sum() + ((c * dc).sum() if p.cell == "lstm" else 0))
 
         def sequence_loss(w: Named) -> Tensor:
             return (p.states(convention, w, self.first(w)) * dh).sum()
@@ -219,7 +224,7 @@ class Dictionaries:
 
         def step_loss(w: Named) -> Tensor:
             h, c = p.step({}, w, w["x"][:, 0], w["h0"], w["c0"])
-            return (h * dh[:, 0]).sum() + ((c * dc).sum() if p.cell == "lstm" else 0)
+            return as_tensor((h * dh[:, 0]).sum() + ((c * dc).sum() if p.cell == "lstm" else 0))
 
         def sequence_loss(w: Named) -> Tensor:
             return (p.states({}, w, torch.zeros_like(w["c0"])) * dh).sum()
@@ -399,6 +404,23 @@ def test_a_mistake_can_be_put_into_every_convention(
     assert max(difference(made).values()) > 1e-3
 
 
+@pytest.mark.parametrize(("family", "cell"), FAMILIES)
+def test_several_mistakes_at_once_are_all_in_the_text(family: str, cell: str) -> None:
+    texts = {(): implementation(family, cell).text}
+    texts |= {(kind,): implementation(family, cell, (kind,)).text for kind in kinds(family, cell)}
+    possible = 0
+    for pair in itertools.combinations(kinds(family, cell)[::3], 2):
+        try:
+            both = implementation(family, cell, pair)
+        except ValueError:
+            continue
+        possible += 1
+        assert both.text not in texts.values()
+        assert both.text == implementation(family, cell, pair[::-1]).text
+
+    assert possible > 50
+
+
 def test_mistakes_in_one_place_do_not_go_together() -> None:
     together = (("slope-dropped", "c"), ("slope-on-one-term", ""))
     with pytest.raises(ValueError, match="same place, delta_c"):
@@ -430,28 +452,31 @@ def test_what_is_wrong_is_where_the_mistake_says(
 
 
 @pytest.mark.parametrize("array", ["numpy", "torch"])
-def test_an_argument_is_changed(array: str) -> None:
-    changed = {}
-    for kinds_ in ((), (("argument-changed", "c"),), (("argument-changed", "h"),)):
-        caller = Functions(implementation("functions", "lstm", kinds_, array=array))
-        given: list[Array] = []
-        call = caller.call
+@pytest.mark.parametrize(
+    ("mistakes", "changed"),
+    [
+        ((), []),
+        ((("argument-changed", "c"),), ["dnext_c"]),
+        ((("argument-changed", "h"),), ["dh"]),
+    ],
+    ids=str,
+)
+def test_an_argument_is_changed(
+    array: str, mistakes: tuple[Mistake, ...], changed: list[str]
+) -> None:
+    caller = Functions(implementation("functions", "lstm", mistakes, array=array))
+    p, given = caller.problem, torch.from_numpy if array == "torch" else np.asarray
+    weights = [caller.packed(p.arrays, name) for name in ("Wx", "Wh", "b")]
+    upstream = {"dnext_h": p.dh[:, 0].copy(), "dnext_c": p.dc.copy(), "dh": p.dh.copy()}
+    before = {name: each.copy() for name, each in upstream.items()}
+    dnext_h, dnext_c, dh = (given(each) for each in upstream.values())
+    *_, cache = caller.call("step_forward", p["x"][:, 0], p["h0"], p["c0"], *weights)
+    caller.namespace["lstm_step_backward"](dnext_h, dnext_c, cache)
+    *_, cache = caller.call("forward", p["x"], p["h0"], *weights)
+    caller.namespace["lstm_backward"](dh, cache)
 
-        def noted(name: str, *arguments: Array, call: Any = call, given: Any = given) -> Any:
-            if not name.endswith("backward"):
-                return call(name, *arguments)
-            kept = [
-                torch.from_numpy(each.copy()) if array == "torch" else each.copy()
-                for each in arguments[:-1]
-            ]
-            given.extend(zip(kept, arguments, strict=False))
-            return caller.namespace[f"lstm_{name}"](*kept, arguments[-1])
-
-        caller.call = noted  # type: ignore[method-assign]
-        caller.returned()
-        changed[kinds_] = [not np.array_equal(np.asarray(a), b) for a, b in given]
-
-    assert list(changed.values()) == [[False] * 3, [False, True, False], [False, False, True]]
+    found = [name for name in upstream if not np.array_equal(upstream[name], before[name])]
+    assert found == changed
 
 
 @pytest.mark.parametrize("array", ["numpy", "torch"])
@@ -538,7 +563,7 @@ def check_layers(made: Implementation, around: dict[str, Any], *, samples_first:
     divisor = {"N": N, "words": mask.sum(), "sum": 1}[made.convention["loss"]]
     loss = (losses * torch.from_numpy(mask.ravel())).sum() / divisor
     total = loss + (embedded * torch.tensor(dout)).sum() + (out * torch.tensor(dscores)).sum()
-    total.backward()  # type: ignore[no-untyped-call]
+    total.backward()
     dW, dx, dw, db, de = (as_tensor(each.grad).numpy() for each in leaves)
     expected = [embedded, dW, out, dx, dw, db, loss, de]
     found = [*around["embedding"](words, W, dout), *around["affine"](x, w, b, dscores)]
@@ -547,3 +572,59 @@ def check_layers(made: Implementation, around: dict[str, Any], *, samples_first:
     for a, right in zip(found, expected, strict=True):
         right = right.detach().numpy() if isinstance(right, Tensor) else right
         np.testing.assert_allclose(np.asarray(a), right, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("print of Python 2", SyntaxError),
+        ("xrange", NameError),
+        ("tabs", TabError),
+        ("no sigmoid", NameError),
+        ("no numpy", NameError),
+        ("unknown import", ModuleNotFoundError),
+        ("helper module", ModuleNotFoundError),
+        ("training", FileNotFoundError),
+    ],
+)
+def test_a_right_file_does_not_run_as_it_is(
+    name: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = quirks()[name]
+
+    with pytest.raises(error):
+        run_as_it_is(made)
+
+
+def run_as_it_is(made: Implementation) -> None:
+    exec(made.text, {"__name__": "__main__"})  # noqa: S102
+    CALLERS[made.family](made).returned()
+
+
+@pytest.mark.parametrize("name", quirks())
+def test_a_right_file_is_right_once_it_is_repaired(name: str) -> None:
+    made = quirks()[name]
+    text = re.sub(r'print "states", (.*)', r"print(\1)", made.text).expandtabs(8)
+    text = re.sub("from (cs_course|rnn_utils).*", "", text)
+    if "sigmoid(" in text and "def sigmoid" not in text:
+        text += "\n\ndef sigmoid(x):\n    return 1 / (1 + np.exp(-x))\n"
+        text += "\n\ndef softmax(x):\n    return np.exp(x)\n"
+    text = text.replace("xrange", "range")
+    text = text if "import numpy" in text else "import numpy as np\n" + text
+
+    assert max(difference(dataclasses.replace(made, text=text)).values()) < 1e-10
+
+
+def test_the_unfinished_file_runs_and_has_one_function_written() -> None:
+    names = run(UNFINISHED)
+
+    assert names["rnn_step_forward"](*[None] * 5) == (None, None)
+    assert names["rnn_backward"](None, None) is None
+    out, cache = names["word_embedding_forward"](np.array([1, 0]), np.eye(2))
+    np.testing.assert_array_equal(out, [[0, 1], [1, 0]])
+    assert names["word_embedding_backward"](out, cache) is None
+    assert sorted(names.keys() & {"lstm_step_backward", "rnn_forward"}) == [
+        "lstm_step_backward",
+        "rnn_forward",
+    ]
