@@ -64,19 +64,23 @@ def implementation(
     if family == "functions" and ("first-state-zero", "c") in mistakes:
         usual |= {"sequence": "inlined", "c0": True}
     author = writing(family, cell, usual | convention)
-    slots, possible = author.slots(), author.mistakes()
+    right, possible = author.slots(), author.mistakes()
     taken: dict[str, Mistake] = {}
     for mistake in mistakes:
         if mistake not in possible:
             raise ValueError(f"{family}, {cell}: no mistake {mistake}")
-        for slot, filling in possible[mistake].items():
+        for slot in possible[mistake]:
             if slot in taken:
                 raise ValueError(f"{mistake} and {taken[slot]} are in the same place, {slot}")
-            if slots[slot] == filling:
-                raise ValueError(f"{mistake} changes nothing")
-            taken[slot], slots[slot] = mistake, filling
-    text = re.sub(r"\n+(?=def |class )", "\n\n\n", filled(author.template, slots))
-    if usual.get("array") and (usual | convention)["array"] == "torch":
+            taken[slot] = mistake
+    slots = right | {slot: possible[mistake][slot] for slot, mistake in taken.items()}
+    text = filled(author.template, slots)
+    for mistake in mistakes:
+        without = slots | {slot: right[slot] for slot in possible[mistake]}
+        if filled(author.template, without) == text:
+            raise ValueError(f"{mistake} cannot be seen beside the others of {mistakes}")
+    text = re.sub(r"\n+(?=def |class )", "\n\n\n", text)
+    if (usual | convention).get("array") == "torch":
         for numpy, torch in TORCH.items():
             text = re.sub(numpy, torch, text)
     return Implementation(family, cell, text + "\n", tuple(mistakes), usual | convention)
