@@ -243,7 +243,6 @@ class Functions(Writing):
         call = f"{self.cell}_step_backward(<carry_h>, {'<carry_c>, ' * lstm}cache[t])"
         own = f"{self.cell}_step_backward(<dh_t>, {'0 * <dh_t>, ' * lstm}cache[t])"
         received = [f'{a} = step["{b}"]' for a, b in zip(of_step, grads, strict=True)]
-        h_first = "1" if self.m.columns else ""
         slots |= {
             "pack": self.pack(kept)["pack"],
             "unpack": self.pack(kept)["unpack"],
@@ -260,7 +259,7 @@ class Functions(Writing):
             "inputs": f"D = Wx.shape[{int(self.m.out_in)}]",
             "zeros_h": self.zeros("H"),
             "zeros_x": self.zeros("D"),
-            "zeros_b": f"np.zeros(({count} * H{', 1' if h_first else ','}))",
+            "zeros_b": f"np.zeros(({count} * H{', 1' if self.m.columns else ','}))",
             "first_h": "prev_h = h0",
             "first_c": ("prev_c = np.zeros_like(h0)" + " if c0 is None else c0" * bool(c0)) * lstm,
             "c_buffer": "",
@@ -348,8 +347,6 @@ class Functions(Writing):
             ("mean", "T"): {"scale": "dh = dh / T"},
             ("argument-changed", "h"): {"early": "<dh_t> += dprev_h", "carry_h": "<dh_t>"},
         }
-        if self.layout == "TND":
-            changes["argument-changed", "h"] = {"early": "dh[t] += dprev_h", "carry_h": "<dh_t>"}
         if self.lstm:
             changes["argument-changed", "c"] = {"total_line": "<dcn> += <from_h>", "total": "<dcn>"}
         if self.inlined:
