@@ -18,13 +18,13 @@ import math
 import os
 import random
 import select
-import struct
 import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from json import dumps, loads
+from struct import pack, unpack
 from typing import Any, BinaryIO, cast
 
 if __name__ == "__main__":
@@ -198,7 +198,7 @@ def send(pipe: BinaryIO, header: Mapping[str, Any], arrays: Sequence[np.ndarray]
     """Write a message."""
     kinds = [[array.dtype.name, list(array.shape)] for array in arrays]
     text = dumps({**header, "arrays": kinds}).encode()
-    pipe.write(struct.pack("<Q", len(text)) + text)
+    pipe.write(pack("<Q", len(text)) + text)
     for array in arrays:
         pipe.write(array.tobytes())
     pipe.flush()
@@ -220,7 +220,7 @@ def receive(pipe: BinaryIO) -> tuple[dict[str, Any], list[np.ndarray]] | None:
     start = exactly(8)
     if start is None:
         return None
-    (length,) = struct.unpack("<Q", start)
+    (length,) = unpack("<Q", start)
     if length > _MOST_HEADER:
         raise Malformed
     text = exactly(length)
@@ -481,7 +481,7 @@ def told_failure(error: BaseException, file: str = FILE) -> dict[str, Any]:
     if kind is SyntaxError and line is None:
         line = error.lineno  # type: ignore[attr-defined]
     try:
-        message = " ".join(str(error)[:1000].split())[:200]
+        message = " ".join(str(error)[:1000].split())[:200].rstrip()
         name = str(type.__getattribute__(kind, "__name__"))[:80]
     except BaseException:
         message, name = "", "an exception"
@@ -1051,8 +1051,8 @@ def main() -> None:
     taken, given = os.dup(0), os.dup(1)
     requests, answers = os.fdopen(taken, "rb"), os.fdopen(given, "wb")
     # The program may put other functions in place of Python's own.
-    own = {name: value for name, value in vars(builtins).items() if not name.startswith("__")}
-    globals().update(own)
+    own = dict(vars(builtins))
+    globals().update((name, value) for name, value in own.items() if not name.startswith("__"))
     first = receive(requests)
     if first is None:
         return
@@ -1086,6 +1086,7 @@ def main() -> None:
 
     def restore() -> None:
         sys.settrace(None)
+        sys.setprofile(None)
         sys.stdout = out
         for name, value in own.items():
             if everything.get(name) is not value:

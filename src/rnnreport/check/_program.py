@@ -131,6 +131,8 @@ def read(path: Path) -> Program:
     What cannot be read is a ``ValueError`` that says why.
     """
     name = path.name or str(path)
+    if "\0" in str(path):
+        raise ValueError("a file's name has no null character")
     try:
         if path.is_dir():
             raise ValueError(f"{name} is a folder, not a file")
@@ -144,10 +146,6 @@ def read(path: Path) -> Program:
         raise ValueError(f"there is no file {path}") from None
     except OSError as error:
         raise ValueError(f"{name} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        if "null" in str(error):
-            raise ValueError("a file's name has no null character") from None
-        raise
     text, repairs = _decoded(content, name)
     if not text.strip():
         raise ValueError(f"{name} is empty")
@@ -246,7 +244,7 @@ def _notebook(text: str, name: str, repairs: list[str]) -> Program:
     return _parse("\n".join(lines), name, repairs=repairs, cells=tuple(cells))
 
 
-_MAGIC = re.compile(r"\s*(?:[%!?]|[\w, ]+=\s*[%!]|[\w.]+\?{1,2}\s*$)")
+_MAGIC = re.compile(r"\s*(?:%{1,2}[A-Za-z]|[!?]|[\w, ]+=\s*[%!]|[\w.]+\?{1,2}\s*$)")
 _KEPT_MAGIC = re.compile(r"\s*%%(?:time|timeit|capture|prun|writefile|file|python3?)\b")
 
 
@@ -740,10 +738,10 @@ class _Reader:
         for function in everything:
             for name in function.reads & _SUPPLIED - bound:
                 found[name] = min(found.get(name, function.line), function.line)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and node.id in _SUPPLIED - bound - found.keys():
-                if isinstance(node.ctx, ast.Load) and _is_read_outside(tree, node):
-                    found[node.id] = node.lineno
+        for statement in tree.body:
+            for name in () if isinstance(statement, _Definition) else _names(statement):
+                if name in _SUPPLIED - bound:
+                    found.setdefault(name, statement.lineno)
         for name, line in found.items():
             if name in _PYTHON_2:
                 self._says(line, f"`{name}` of Python 2 reads `{_PYTHON_2[name]}`.")
@@ -766,16 +764,6 @@ def _error(lines: list[str], margin: str) -> SyntaxError | None:
     return None
 
 
-def _is_read_outside(tree: ast.Module, node: ast.Name) -> bool:
-    """Return whether a name stands at top level, as in a constant or a lambda."""
-    return any(
-        each is node
-        for statement in tree.body
-        if not isinstance(statement, _Definition)
-        for each in ast.walk(statement)
-    )
-
-
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
     """Return the modules that a statement imports, by their full names."""
     if isinstance(node, ast.Import):
@@ -794,7 +782,7 @@ def _is_real(module: str) -> bool:
     return module.partition(".")[0] in _REAL
 
 
-def _names(node: ast.expr) -> Iterator[str]:
+def _names(node: ast.expr | ast.stmt) -> Iterator[str]:
     return (each.id for each in ast.walk(node) if isinstance(each, ast.Name))
 
 

@@ -373,6 +373,8 @@ class Session(_Caller):
             code = self._process.code()
             self._end()
             return _death(code)
+        if isinstance(answer, Failure):
+            self._end()
         return answer
 
 
@@ -408,7 +410,7 @@ class _Process:
             bufsize=0,
         )
         self.requests: queue.SimpleQueue[_Answer | None] = queue.SimpleQueue()
-        self.answers: queue.SimpleQueue[_Answer | None] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[_Answer | Failure | None] = queue.SimpleQueue()
         self.requests.put(({**setup}, []))
         self._thread = threading.Thread(
             target=_talk,
@@ -445,13 +447,13 @@ def _talk(
     given: IO[bytes],
     taken: IO[bytes],
     requests: queue.SimpleQueue[_Answer | None],
-    answers: queue.SimpleQueue[_Answer | None],
+    answers: queue.SimpleQueue[_Answer | Failure | None],
 ) -> None:
     """Hand requests to a process and its answers back, until there are no more of either."""
     writing = io.BufferedWriter(cast("io.RawIOBase", given), 1 << 16)
     reading = io.BufferedReader(cast("io.RawIOBase", taken), 1 << 16)
     first = True
-    with contextlib.suppress(OSError, ValueError, _child.Malformed, MemoryError):
+    try:
         while (request := requests.get()) is not None:
             _child.send(writing, *request)
             for _ in range(2 if first else 1):  # when its imports are done, and when it is loaded
@@ -462,6 +464,10 @@ def _talk(
             if answer is None:
                 break
             first = False
+    except (_child.Malformed, MemoryError):
+        answers.put(_BROKEN)
+    except (OSError, ValueError):
+        pass
     answers.put(None)
     for pipe in (writing, reading):
         with contextlib.suppress(OSError, ValueError):
