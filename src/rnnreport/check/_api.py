@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rnnreport.check._program import parse, read
+from rnnreport.check._program import described, parse, read
 from rnnreport.check._report import Report
 from rnnreport.check._session import Local, Session
 
@@ -74,9 +74,8 @@ def check(
         if hook is not None:
             raise ValueError("hook is for a file; objects can be given their own form directly")
         namespace, name = _namespace(code)
+        program = described(namespace, name)
         session = Local(namespace, seconds=seconds)
-        program = session.program
-        program = type(program)(**{**vars(program), "name": name})
     with session:
         from rnnreport.check._check import check_program  # torch, while the process starts
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
+import inspect
 import io
 import itertools
 import json
 import re
 import symtable
 import sys
+import textwrap
 import tokenize
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 PACKAGE = "here.and.here.and.here"
 """The package that a program believes to be in: relative imports need one."""
@@ -945,3 +949,50 @@ def _is_empty(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
             case _:
                 return False
     return True
+
+
+def described(namespace: Mapping[str, Any], name: str) -> Program:
+    """Describe functions and classes of this process, by their source where there is one."""
+    objects = {
+        key: each
+        for key, each in namespace.items()
+        if inspect.isfunction(each) or inspect.isclass(each)
+    }
+    texts: dict[str, None] = {}
+    for each in objects.values():
+        with contextlib.suppress(OSError, TypeError):
+            module = inspect.getmodule(each)
+            texts[inspect.getsource(module or each)] = None
+    text = next(iter(texts)) if len(texts) == 1 else ""
+    try:
+        program = parse(text or "\n\n".join(_sources(objects)), name)
+    except ValueError:
+        program = Program(name, "", "", (), (), {}, {}, uses_torch=False)
+    functions = {key: known for key, known in program.functions.items() if key in objects}
+    for key, each in objects.items():
+        if inspect.isfunction(each) and key not in functions:
+            functions[key] = _by_signature(key, each)
+    classes = {key: known for key, known in program.classes.items() if key in objects}
+    return replace(program, repairs=(), functions=functions, classes=classes)
+
+
+def _sources(objects: Mapping[str, Any]) -> Iterator[str]:
+    for each in objects.values():
+        with contextlib.suppress(OSError, TypeError):
+            yield textwrap.dedent(inspect.getsource(each))
+
+
+def _by_signature(name: str, function: Any) -> Function:
+    """Describe a function that has no source."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    return Function(
+        name=name,
+        line=0,
+        end_line=0,
+        arguments=tuple(parameter.name for parameter in parameters),
+        required=sum(parameter.default is inspect.Parameter.empty for parameter in parameters),
+        returned=(),
+        reads=frozenset(),
+        is_empty=False,
+    )

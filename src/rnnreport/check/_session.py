@@ -94,7 +94,7 @@ class Outcome:
 _Answer = tuple[dict[str, Any], Sequence[np.ndarray]]
 
 
-class _Caller(ABC):
+class Caller(ABC):
     """What is called, wherever it runs."""
 
     @abstractmethod
@@ -223,7 +223,7 @@ class _RefWriter(_child.Writer):
 _BROKEN = Failure("ended", "breaks the connection to its process")
 
 
-class Session(_Caller):
+class Session(Caller):
     """A program in a process of its own, which is started at once and waited for when it is needed.
 
     Parameters
@@ -491,7 +491,7 @@ def _end(
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class Local(_Caller):
+class Local(Caller):
     """Functions and classes of this very process, called like those of a session.
 
     Nothing keeps them apart from this process but fresh copies of the arguments, swallowed output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -548,29 +549,36 @@ class LossFunction(Recurrence):
             return self._shapes
         function = self.forward_function
         assert function is not None  # noqa: S101
-        D, H = self.vocabulary, _HIDDEN
-        reads = set(function.reads)
-        for name in self._sizes():
-            self.session.set(None, name, {"D": D, "H": H, "T": 3}[_size_of(name)])
-        for statement in self.program.deferred:
-            if not re.search(r"open\(|raw_input|\binput\(", statement):
+        made = self._assignments()
+        self._set_sizes()
+        for statement in made:
+            if not re.search(r"\bopen\(|input\(", statement):
                 self.session.run(statement)
-                for name in self._sizes():
-                    self.session.set(None, name, {"D": D, "H": H, "T": 3}[_size_of(name)])
+                self._set_sizes()
         self._shapes: dict[str, tuple[int, ...]] = {}
-        for name in sorted(reads | self._named_weights()):
+        targets = {name for each in made for name in re.findall(r"\w+", each.partition("=")[0])}
+        for name in sorted(function.reads | targets):
             got = self.session.get(None, name)
             if not got.failure and isinstance(got.value, np.ndarray) and got.value.ndim >= 1:
                 self._shapes[name] = got.value.shape
         return self._shapes
 
+    def _assignments(self) -> list[str]:
+        """Return what the file assigns outside of functions."""
+        try:
+            body = ast.parse(self.program.text).body
+        except SyntaxError:
+            return list(self.program.deferred)
+        return [ast.unparse(node) for node in body if isinstance(node, ast.Assign)]
+
+    def _set_sizes(self) -> None:
+        sizes = {"D": self.vocabulary, "H": _HIDDEN, "T": 3}
+        for name in self._sizes():
+            self.session.set(None, name, sizes[_size_of(name)])
+
     def _sizes(self) -> list[str]:
         names = set(re.findall(r"\b[A-Za-z_]\w*\b", self.program.text))
         return [name for name in names if _size_of(name) and name not in self.program.functions]
-
-    def _named_weights(self) -> set[str]:
-        made = [re.match(r"\s*(\w+)\s*=", each) for each in self.program.deferred]
-        return {match[1] for match in made if match}
 
     def places(self, form: Convention) -> dict[str, str]:
         """Return the global of each parameter: by shape, and of equal shapes by name."""
@@ -580,8 +588,7 @@ class LossFunction(Recurrence):
         if self.cell == "rnn":
             wanted = {"W_x": (H, D), "W_h": (H, H), "b": (H, 1)}
         elif form.separate:
-            letters = gate_names([n for n, s in shapes.items() if s in ((H, D + H), (H, D))])
-            del letters
+            pass
         elif form.joined:
             wanted = {"W": (4 * H, D + H), "b": (4 * H, 1)}
         else:
