@@ -146,6 +146,7 @@ def test_other_assignments_are_deferred() -> None:
         data = open('input.txt').read()
         vocab_size = len(data)
         hidden_size = 100
+        bh = np.zeros((hidden_size, 1))
         Wxh = np.random.randn(hidden_size,
                               vocab_size)*0.01
         hidden_size += len(data)
@@ -157,6 +158,7 @@ def test_other_assignments_are_deferred() -> None:
     assert found.deferred == (
         "data = open('input.txt').read()",
         "vocab_size = len(data)",
+        "bh = np.zeros((hidden_size, 1))",
         "Wxh = np.random.randn(hidden_size,\n                      vocab_size)*0.01",
         "hidden_size += len(data)",
     )
@@ -251,10 +253,19 @@ def test_python_2_is_read() -> None:
     assert set(found.supplied) == {"xrange", "unicode"}
 
 
-def test_tabs_and_spaces_are_mixed() -> None:
-    found = parse("def f(x):\n        y = x\n\treturn y\n", "a.py")
-    assert found.text == "def f(x):\n        y = x\n        return y\n"
-    assert "Tabs and spaces" in found.repairs[0]
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("def f(x):\n        y = x\n\treturn y\n", 8),
+        ("class A:\n\tdef f(self):\n        return 1\n    def g(self):\n        return 2\n", 4),
+        ("def f(x):\n        print x\n\treturn x\n", 8),
+    ],
+)
+def test_tabs_and_spaces_are_mixed(text: str, size: int) -> None:
+    found = parse(text, "a.py")
+    assert found.text == text.expandtabs(size).replace("print x", "print(x)")
+    assert found.repairs[0] == f"Tabs and spaces are mixed: a tab is taken for {size} spaces."
+    assert parse("def f(x):\n\treturn x\n", "a.py").repairs == ()
 
 
 def test_what_does_not_parse_is_left_out_alone() -> None:

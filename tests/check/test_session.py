@@ -761,6 +761,13 @@ def test_a_local_call_without_end_is_stopped() -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
+def test_ctrl_c_ends_a_local_call() -> None:
+    namespace: dict[str, Any] = {}
+    exec(program(HOSTILE).code, namespace)  # noqa: S102
+    with Local(namespace) as local, pytest.raises(KeyboardInterrupt):
+        local.call("interrupt")
+
+
 def test_a_local_trace_leaves_another_one_alone() -> None:
     def watch(*_: object) -> None: ...
 
