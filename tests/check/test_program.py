@@ -109,12 +109,13 @@ def test_a_template_is_empty(body: str, empty: bool) -> None:
 
 def test_definitions_and_constants_are_kept_and_all_else_is_dropped() -> None:
     names = executed("""
+        undefined()
         from __future__ import division
         import numpy as np, math
         assert 0
         raise SystemExit
         SIZE, RATE = 4, 1e-3; undefined()
-        undefined(); HALF = SIZE // 2
+        undefined('é'); HALF = SIZE // 2; undefined()
         dtype = np.float32
         square = lambda v: v * v
         sigmoid = lambda v: 1 / (1 + np.exp(-v))
@@ -133,7 +134,7 @@ def test_definitions_and_constants_are_kept_and_all_else_is_dropped() -> None:
     """)
     kept = set(names) - {"__builtins__", "__annotations__"}
     assert kept == {
-        *("division", "np", "math", "SIZE", "RATE", "HALF", "dtype", "square", "sigmoid"),
+        *("np", "math", "SIZE", "RATE", "HALF", "dtype", "square", "sigmoid"),
         *("names", "f"),
     }
     assert names["names"] == {"a": [4, -1.5], "b": names["math"].pi, "c": 3}
@@ -154,7 +155,10 @@ def test_other_assignments_are_deferred() -> None:
         def f(): pass
         if rate:
             inner = undefined()
+        if __name__ == '__main__':
+            def g(): pass
     """)
+    assert set(found.functions) == {"f"}
     assert found.deferred == (
         "data = open('input.txt').read()",
         "vocab_size = len(data)",
@@ -366,7 +370,7 @@ def test_a_notebook_is_read_cell_by_cell(tmp_path: Path) -> None:
     path = notebook(
         tmp_path / "a.ipynb",
         ["%matplotlib inline\n", "!pip install x\n", "import numpy as np\n", "np?"],
-        "%%bash\nls -l $(x",
+        "%%bash\ndef no(): pass",
         "%%time\nx = 1\ndef f(x):\n    return (x\n        % 3)\n",
         "def broken(:",
         "files = !ls\ndef g(x):\n    return x\n",

@@ -546,6 +546,8 @@ class _Reader:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 self._define(statement)
                 return
+            case ast.ImportFrom(module="__future__"):
+                pass  # in force anyway, and an error after what is dropped before it
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 real = all(_is_real(module) for module in _imported(statement))
                 for alias in names if real else ():
