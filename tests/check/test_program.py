@@ -109,12 +109,13 @@ def test_a_template_is_empty(body: str, empty: bool) -> None:
 
 def test_definitions_and_constants_are_kept_and_all_else_is_dropped() -> None:
     names = executed("""
+        undefined()
         from __future__ import division
         import numpy as np, math
         assert 0
         raise SystemExit
         SIZE, RATE = 4, 1e-3; undefined()
-        undefined(); HALF = SIZE // 2
+        undefined('é'); HALF = SIZE // 2; undefined()
         dtype = np.float32
         square = lambda v: v * v
         sigmoid = lambda v: 1 / (1 + np.exp(-v))
@@ -133,7 +134,7 @@ def test_definitions_and_constants_are_kept_and_all_else_is_dropped() -> None:
     """)
     kept = set(names) - {"__builtins__", "__annotations__"}
     assert kept == {
-        *("division", "np", "math", "SIZE", "RATE", "HALF", "dtype", "square", "sigmoid"),
+        *("np", "math", "SIZE", "RATE", "HALF", "dtype", "square", "sigmoid"),
         *("names", "f"),
     }
     assert names["names"] == {"a": [4, -1.5], "b": names["math"].pi, "c": 3}
@@ -146,6 +147,7 @@ def test_other_assignments_are_deferred() -> None:
         data = open('input.txt').read()
         vocab_size = len(data)
         hidden_size = 100
+        bh = np.zeros((hidden_size, 1))
         Wxh = np.random.randn(hidden_size,
                               vocab_size)*0.01
         hidden_size += len(data)
@@ -153,10 +155,14 @@ def test_other_assignments_are_deferred() -> None:
         def f(): pass
         if rate:
             inner = undefined()
+        if __name__ == '__main__':
+            def g(): pass
     """)
+    assert set(found.functions) == {"f"}
     assert found.deferred == (
         "data = open('input.txt').read()",
         "vocab_size = len(data)",
+        "bh = np.zeros((hidden_size, 1))",
         "Wxh = np.random.randn(hidden_size,\n                      vocab_size)*0.01",
         "hidden_size += len(data)",
     )
@@ -251,10 +257,19 @@ def test_python_2_is_read() -> None:
     assert set(found.supplied) == {"xrange", "unicode"}
 
 
-def test_tabs_and_spaces_are_mixed() -> None:
-    found = parse("def f(x):\n        y = x\n\treturn y\n", "a.py")
-    assert found.text == "def f(x):\n        y = x\n        return y\n"
-    assert "Tabs and spaces" in found.repairs[0]
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("def f(x):\n        y = x\n\treturn y\n", 8),
+        ("class A:\n\tdef f(self):\n        return 1\n    def g(self):\n        return 2\n", 4),
+        ("def f(x):\n        print x\n\treturn x\n", 8),
+    ],
+)
+def test_tabs_and_spaces_are_mixed(text: str, size: int) -> None:
+    found = parse(text, "a.py")
+    assert found.text == text.expandtabs(size).replace("print x", "print(x)")
+    assert found.repairs[0] == f"Tabs and spaces are mixed: a tab is taken for {size} spaces."
+    assert parse("def f(x):\n\treturn x\n", "a.py").repairs == ()
 
 
 def test_what_does_not_parse_is_left_out_alone() -> None:
@@ -355,7 +370,7 @@ def test_a_notebook_is_read_cell_by_cell(tmp_path: Path) -> None:
     path = notebook(
         tmp_path / "a.ipynb",
         ["%matplotlib inline\n", "!pip install x\n", "import numpy as np\n", "np?"],
-        "%%bash\nls -l $(x",
+        "%%bash\ndef no(): pass",
         "%%time\nx = 1\ndef f(x):\n    return (x\n        % 3)\n",
         "def broken(:",
         "files = !ls\ndef g(x):\n    return x\n",

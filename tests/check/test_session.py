@@ -543,7 +543,7 @@ BROKEN = "breaks the connection to its process"
         ('framed(b\'{"arrays": [["object", [1]]]}\')', BROKEN),
         ('framed(b\'{"arrays": [["int8", [-1]]]}\')', BROKEN),
         ('framed(b\'{"arrays": [["int8", [9999999999]]]}\')', BROKEN),
-        ('framed(b\'{"arrays": [], "number": 9}\')', BROKEN),
+        ('framed(b\'{"arrays": [], "number": 9, "failure": null, "value": 5}\')', BROKEN),
         ('framed(b\'{"arrays": [], "number": 2}\')', BROKEN),
         ('framed(b\'{"arrays": [], "number": 2, "failure": null, "value": ["a", 7]}\')', BROKEN),
         ('framed(b\'{"arrays": [], "number": 2, "failure": {"kind": "x"}}\')', BROKEN),
@@ -628,9 +628,8 @@ def test_an_old_object_inside_an_argument_is_missing() -> None:
         made = session.call("make").ref
         assert returned(session.call("f", [made])) == 1
         session.call("end")
-        failure = session.call("f", {"a": [made]}).failure
-        assert failure is not None
-        assert failure.kind == "missing"
+        gone = Failure("missing", "the object is gone with its process")
+        assert session.call("f", {"a": [made]}).failure == gone
 
 
 def test_lines_of_a_notebook_have_its_names() -> None:
@@ -759,6 +758,13 @@ def test_a_local_call_without_end_is_stopped() -> None:
         assert local.call("fine", 0.5).value == np.tanh(0.5)
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_ctrl_c_ends_a_local_call() -> None:
+    namespace: dict[str, Any] = {}
+    exec(program(HOSTILE).code, namespace)  # noqa: S102
+    with Local(namespace) as local, pytest.raises(KeyboardInterrupt):
+        local.call("interrupt")
 
 
 def test_a_local_trace_leaves_another_one_alone() -> None:

@@ -9,6 +9,7 @@ import inspect
 import io
 import itertools
 import json
+import math
 import re
 import symtable
 import sys
@@ -56,10 +57,13 @@ _HARMLESS_NAMES = _words(
     "staticmethod classmethod"
 )
 _HARMLESS_ATTRIBUTES = _words(
-    "float16 float32 float64 int32 int64 dtype finfo iinfo sqrt exp log log2 log10 tanh pow "
-    "floor ceil zeros ones empty full eye identity array asarray arange linspace zeros_like "
-    "ones_like device tensor zeros_ ones_ namedtuple partial deque defaultdict OrderedDict "
-    "Counter field"
+    "float16 float32 float64 int32 int64 dtype finfo iinfo sqrt exp log log2 log10 tanh pow floor "
+    "ceil device namedtuple partial"
+)
+# Those that are harmless besides, where they belong to a definition.
+_MAKING = _words(
+    "zeros ones empty full eye identity array asarray arange linspace zeros_like ones_like tensor "
+    "deque defaultdict OrderedDict Counter field"
 )
 _DECORATORS = _words(
     "staticmethod classmethod property dataclass dataclasses.dataclass abstractmethod "
@@ -125,8 +129,12 @@ class Program:
 
     def line_name(self, line: int) -> str:
         """Return a line's name for a reader."""
-        cell = bisect_right(self.cells, line)
-        return f"cell {cell}, line {line - self.cells[cell - 1] + 1}" if cell else f"line {line}"
+        return _line_name(self.cells, line)
+
+
+def _line_name(cells: Sequence[int], line: int) -> str:
+    cell = bisect_right(cells, line)
+    return f"cell {cell}, line {line - cells[cell - 1] + 1}" if cell else f"line {line}"
 
 
 def read(path: Path) -> Program:
@@ -408,6 +416,7 @@ class _Reader:
         self._repairs: list[tuple[int, str]] = []
         self._cells = cells
         self._known: set[str] = set()
+        self._calls = _HARMLESS_ATTRIBUTES
         self._deferred: list[str] = []
 
     def program(self) -> Program:
@@ -438,36 +447,48 @@ class _Reader:
             supplied=supplied,
         )
 
-    def _line(self, line: int) -> str:
-        cell = bisect_right(self._cells, line)
-        return f"cell {cell}, line {line - self._cells[cell - 1] + 1}" if cell else f"line {line}"
-
     def _says(self, line: int, sentence: str) -> None:
-        place = self._line(line)
+        place = _line_name(self._cells, line)
         self._repairs.append((line, f"{place[0].upper()}{place[1:]}: {sentence}"))
 
     # Until it parses
 
     def _parsed(self) -> tuple[str, ast.Module]:
         """Return the text, with what does not parse blanked out, and its tree."""
-        try:
-            return self._text, ast.parse(self._text)
-        except TabError:
-            self._text = self._text.expandtabs(8)
-            self._general.append("Tabs and spaces are mixed: a tab is taken for up to 8 spaces.")
-        except SyntaxError:
-            pass
-        except ValueError:  # a null character
-            raise ValueError(f"{self._name} is no text") from None
-        self._text = _modern(self._text, self._says)
-        try:
-            return self._text, ast.parse(self._text)
-        except TabError:
-            self._text = self._text.expandtabs(8)
-        except SyntaxError:
-            pass
+        tree = self._tree()
+        for mend in (self._without_tabs, self._without_python_2, self._without_tabs):
+            if tree is None:
+                mend()
+                tree = self._tree()
+        if tree is not None:
+            return self._text, tree
         text = "\n".join(self._readable(self._text.split("\n"), 1))
         return text, ast.parse(text)
+
+    def _tree(self) -> ast.Module | None:
+        try:
+            return ast.parse(self._text)
+        except SyntaxError:
+            return None
+        except ValueError:  # a null character
+            raise ValueError(f"{self._name} is no text") from None
+
+    def _without_tabs(self) -> None:
+        """Put spaces for tabs: as many as let the text parse, or go furthest."""
+        if "\t" not in self._text:
+            return
+
+        def reached(size: int) -> float:
+            error = _error(self._text.expandtabs(size).split("\n"), "")
+            return math.inf if error is None else error.lineno or 0
+
+        size = max((8, 4, 2), key=reached)
+        if reached(size) > reached(1):
+            self._text = self._text.expandtabs(size)
+            self._general.append(f"Tabs and spaces are mixed: a tab is taken for {size} spaces.")
+
+    def _without_python_2(self) -> None:
+        self._text = _modern(self._text, self._says)
 
     def _readable(self, lines: list[str], first: int, margin: str = "") -> list[str]:
         """Return lines with those blanked out that do not parse, cut at definitions."""
@@ -529,6 +550,8 @@ class _Reader:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 self._define(statement)
                 return
+            case ast.ImportFrom(module="__future__"):
+                pass  # in force anyway, and an error after what is dropped before it
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 real = all(_is_real(module) for module in _imported(statement))
                 for alias in names if real else ():
@@ -606,12 +629,14 @@ class _Reader:
                         node.lineno,
                         f"class `{node.name}` stands without `{written}`, which is not here.",
                     )
-            outside = set(self._known)
+            outside, outside_calls = set(self._known), self._calls
+            self._calls |= _MAKING
             for each in node.body:
                 self._keep(each, inside=True)
-            self._known = outside
+            self._known, self._calls = outside, outside_calls
         else:
             defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            outside_calls, self._calls = self._calls, self._calls | _MAKING
             for default in defaults:
                 if not self._harmless(default):
                     self._lines.put(default, "None")
@@ -620,6 +645,7 @@ class _Reader:
                         default.lineno,
                         f"a default value of `{node.name}`, `{written}`, is left out.",
                     )
+            self._calls = outside_calls
         self._known.add(node.name)
 
     def _storable(self, target: ast.expr) -> bool:
@@ -642,15 +668,11 @@ class _Reader:
             case ast.Attribute(value=value):
                 return self._harmless(value)
             case ast.Call(func=function, args=arguments, keywords=keywords):
-                name = function.id if isinstance(function, ast.Name) else ""
                 if isinstance(function, ast.Attribute):
-                    if function.attr not in _HARMLESS_ATTRIBUTES or not self._harmless(
-                        function.value
-                    ):
-                        return False
-                elif (name not in _HARMLESS_NAMES and name not in _HARMLESS_ATTRIBUTES) or (
-                    name not in self._known and name not in _BUILTINS
-                ):
+                    calls = function.attr in self._calls
+                else:
+                    calls = ast.unparse(function) in _HARMLESS_NAMES | self._calls
+                if not calls or not self._harmless(function):
                     return False
                 return all(map(self._harmless, arguments)) and all(
                     self._harmless(keyword.value) for keyword in keywords

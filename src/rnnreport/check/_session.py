@@ -26,6 +26,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, Literal, Self, cast
 
 import numpy as np
@@ -154,7 +155,10 @@ class Caller(ABC):
         header, arrays = answer
         try:
             return self._read(header, arrays)
-        except (_child.Malformed, LookupError, TypeError, ValueError, AttributeError):
+        except (
+            *(_child.Malformed, LookupError, TypeError, ValueError, AttributeError),
+            *(ArithmeticError, RecursionError),
+        ):
             return Outcome(failure=_BROKEN)
 
     def _read(self, header: dict[str, Any], arrays: Sequence[np.ndarray]) -> Outcome:
@@ -540,9 +544,12 @@ class Local(Caller):
                 _alarm(self._seconds),
             ):
                 warnings.simplefilter("ignore")
-                return self._host.serve(request, writer.arrays)
+                answer, arrays = self._host.serve(request, writer.arrays)
         except _child.Late:
             return Failure("time", self._late)
+        if answer["failure"] is not None and answer["failure"]["name"] == "KeyboardInterrupt":
+            raise KeyboardInterrupt
+        return answer, arrays
 
 
 @contextlib.contextmanager
@@ -552,8 +559,13 @@ def _alarm(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def ring(*_: object) -> None:
-        raise _child.Late
+    def ring(_: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code.co_filename in (__file__, _child.__file__):
+            return  # it rings again
+        while frame is not None:
+            if frame.f_code is _child.Host.serve.__code__:
+                raise _child.Late
+            frame = frame.f_back
 
     before: Any = signal.signal(signal.SIGALRM, ring)
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
