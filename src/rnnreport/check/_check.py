@@ -34,7 +34,7 @@ from rnnreport.equations._steps import GATES, GRU_GATES
 __all__ = ["Check", "Checked", "check_program"]
 
 _TOLERANCE = 1e-8  # of float64; what is returned as float32 has 1e-4
-_FORWARD = 1e-9
+_FORWARD = 1e-6  # float32 in between is no other forward pass
 _LONG = 9  # steps of the sequence that shows whether gradients are cut off
 _NAMES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 _GATE_WORDS = {
@@ -80,6 +80,7 @@ class Check:
     program: Program
     generator: torch.Generator
     conventions: list[str] = field(default_factory=list)
+    time_first: bool = False
 
     def findings(self) -> list[Finding]:
         """Check all that is recognised."""
@@ -91,7 +92,7 @@ class Check:
                 found += checked.findings
             if sequence is not None:
                 found += self.recurrence(sequence, checked).findings
-        found += check_words(self.session, self.program, self.generator)
+        found += check_words(self.session, self.program, self.generator, self.time_first)
         lines = {each.function: self._line_of(each.function) for each in found}
         return sorted(found, key=lambda each: lines[each.function])
 
@@ -124,13 +125,18 @@ class Check:
                 checked.findings.append(self._finding(subject.backward_name, "failed", note))
             return checked
         checked.form = form
+        if subject.whole:
+            self.time_first = form.time.startswith("T")
         own = form.problem(problem)
         separate = subject.backward_name not in ("", subject.forward_name)
+        forward = self._forward(subject, form)
         if separate:
-            checked.findings.append(self._forward(subject, form))
+            checked.findings.append(forward)
+        elif forward.status != "right":
+            checked.findings.append(forward)
+            return checked
         if not subject.backward_name:
-            if not separate:
-                checked.findings.append(self._forward(subject, form))
+            checked.findings.append(forward)
             return checked
         backward_function = subject.backward_function
         if separate and backward_function is not None and backward_function.is_empty:
@@ -301,7 +307,9 @@ class Check:
             )
             return
         words = self._words(subject, form, problem, diagnosis.mistakes)
-        causes += [words.cause(each) for each in diagnosis.mistakes]
+        causes += [words.cause(each) for each in real]
+        if len(real) < len(diagnosis.mistakes):
+            notes.append(_MEAN_OF_WEIGHTS)
         if not self._is_linear(subject, form, problem, tolerance):
             notes.append(
                 "Not linear: with two upstream gradients added, what it returns is not the sum of "
@@ -513,7 +521,7 @@ class Check:
         run = subject.run(form, problem)
         if run.failure or _equal(run.gradients, truth(problem), tolerance):
             return ""
-        for reach in range(1, problem.T):
+        for reach in range(1, problem.T - 1):
             model = truncated(problem, reach)
             model = {name: model[name] for name in run.gradients if name in model}
             weights = {n: v for n, v in run.gradients.items() if n not in ("x", "h_0", "c_0")}
@@ -528,7 +536,9 @@ class Check:
     # Findings.
 
     def _finding(self, name: str, status: Any, summary: str, **more: Any) -> Finding:
-        more = {key: tuple(value) if isinstance(value, list) else value for key, value in more.items()}
+        more = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in more.items()
+        }
         return Finding(name, self.program.line_name(self._line_of(name)), status, summary, **more)
 
     def _unfinished(self, name: str) -> Finding:
@@ -561,46 +571,18 @@ class Check:
     def _forward(self, subject: Recurrence, form: Convention) -> Finding:
         name = subject.forward_name
         self._say(subject, form)
-        problems = []
         if not form.uses_h0:
-            first = CATALOGUE["first-state-lost"]
-            problems.append(
-                Cause(
-                    first.key,
-                    first.name,
-                    "",
-                    first.symptom,
-                    first.remedy,
-                    first.shown_by,
-                    first.equations(subject.cell, ""),  # type: ignore[arg-type]
-                )
-            )
-        if problems:
-            return self._finding(
-                name, "wrong", "The forward pass starts from 0.", causes=tuple(problems)
-            )
+            cause = _first_state_lost(subject)
+            return self._finding(name, "wrong", "The forward pass starts from 0.", causes=(cause,))
         if not form.carries:
             return self._finding(
                 name, "wrong", "The forward pass does not hand a state to the next step."
             )
         if not form.uses_bias:
             return self._finding(name, "wrong", "The forward pass leaves the bias out.")
-        notes = []
-        if subject.cell == "lstm" and (form.candidate, form.outward) != ("tanh", "tanh"):
-            said = {"sigmoid": "σ", "relu": "ReLU", "identity": "no nonlinearity", "tanh": "tanh"}
-            notes.append(
-                f"The candidate has {said[form.candidate]}, and the cell on its way to h_t "
-                f"{said[form.outward]}; an LSTM has tanh at both. Gradients are held against this "
-                "forward pass."
-            )
-            if form.candidate == "sigmoid":
-                notes.append(
-                    "With σ for the candidate, input gate and candidate cannot be told apart."
-                )
-        if subject.cell == "rnn" and form.nonlinearity in ("sigmoid", "identity"):
-            said_h = {"sigmoid": "σ", "identity": "no nonlinearity"}[form.nonlinearity]
-            notes.append(f"The state has {said_h}, where an RNN has tanh or ReLU.")
-        return self._finding(name, "right", "The forward pass is right.", notes=notes)
+        return self._finding(
+            name, "right", "The forward pass is right.", notes=_forward_notes(subject, form)
+        )
 
     def _say(self, subject: Recurrence, form: Convention) -> None:
         """Say how the code is arranged."""
@@ -676,6 +658,37 @@ _MEAN_OF_WEIGHTS = (
 )
 
 
+def _first_state_lost(subject: Recurrence) -> Cause:
+    cell: Any = subject.cell
+    kind = CATALOGUE["first-state-lost"]
+    return Cause(
+        key=kind.key,
+        name=kind.name,
+        place="",
+        symptom=kind.symptom,
+        change=kind.remedy,
+        case=kind.shown_by,
+        equations=kind.equations(cell, ""),
+    )
+
+
+def _forward_notes(subject: Recurrence, form: Convention) -> list[str]:
+    """Say in what a forward pass differs from the usual one."""
+    notes = []
+    said = {"sigmoid": "σ", "relu": "ReLU", "identity": "no nonlinearity", "tanh": "tanh"}
+    if subject.cell == "lstm" and (form.candidate, form.outward) != ("tanh", "tanh"):
+        notes.append(
+            f"The candidate has {said[form.candidate]}, and the cell on its way to h_t "
+            f"{said[form.outward]}; an LSTM has tanh at both. Gradients are held against this "
+            "forward pass."
+        )
+        if form.candidate == "sigmoid":
+            notes.append("With σ for the candidate, input gate and candidate cannot be told apart.")
+    if subject.cell == "rnn" and form.nonlinearity in ("sigmoid", "identity"):
+        notes.append(f"The state has {said[form.nonlinearity]}, where an RNN has tanh or ReLU.")
+    return notes
+
+
 def _by_cell(
     found: list[Recurrence],
 ) -> Iterator[tuple[Recurrence | None, Recurrence | None]]:
@@ -701,7 +714,7 @@ def _alone(problem: Problem) -> Problem:
 def _near(state: Tensor, expected: Tensor) -> bool:
     if state.shape != expected.shape:
         return False
-    return float((state - expected).abs().max()) <= max(_FORWARD, 1e-5 * (state.dtype.itemsize < 8))
+    return float((state - expected).abs().max()) <= _FORWARD
 
 
 def _equal(found: dict[str, Tensor], right: Any, tolerance: float) -> bool:
@@ -770,8 +783,8 @@ def _arrangement(subject: Recurrence, form: Convention) -> Iterator[str]:
             "TD": "a single sequence, (T, D)",
         }
         yield f"Sequences: {axes.get(form.time, form.time)}."
-    side = "(out, in), acting from the left on columns" if form.columns else "(in, out), with rows"
-    yield f"Weights: {side}."
+    shape = "(out, in)" if form.turned else "(in, out)"
+    yield f"Weights: {shape}; a state is a {'column' if form.columns else 'row'}."
     if subject.cell in _GATES:
         names = {"c": "c̃"}
         order = ", ".join(names.get(gate, gate) for gate in form.gates)

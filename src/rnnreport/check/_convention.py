@@ -37,7 +37,9 @@ class Convention:
     cell : {"rnn", "lstm", "gru"}
         The recurrence.
     columns : bool
-        Whether features run along the first axis, and matrices act from the left.
+        Whether the features of a step run along the first axis.
+    turned : bool
+        Whether a matrix is (out, in).
     time : str
         Axes of a sequence, as ``"NTD"``; without ``"N"`` there is no batch.
     order : tuple of str
@@ -62,6 +64,7 @@ class Convention:
 
     cell: str
     columns: bool = False
+    turned: bool = False
     time: str = "NTD"
     order: tuple[str, ...] = ()
     separate: bool = False
@@ -109,7 +112,7 @@ class Convention:
 
     def matrix(self, values: Tensor) -> Array:
         """Write a matrix, which acts from the left in the problem."""
-        return np.ascontiguousarray(values.numpy() if self.columns else values.numpy().T)
+        return np.ascontiguousarray(values.numpy() if self.turned else values.numpy().T)
 
     def vector(self, values: Tensor) -> Array:
         """Write a bias."""
@@ -149,7 +152,7 @@ class Convention:
     def _joined(self, values: Mapping[str, Array]) -> dict[str, Array]:
         first, second = ("W_x", "W_h") if self.joined == "xh" else ("W_h", "W_x")
         parts = (values[first], values[second])
-        return {"W": np.concatenate(parts, axis=1 if self.columns else 0)}
+        return {"W": np.concatenate(parts, axis=1 if self.turned else 0)}
 
     # From the code to the problem.
 
@@ -173,7 +176,9 @@ class Convention:
             raise Mismatch(f"{name} has shape {_shape(values)}, expected {_shape(shape)}")
         time = self.time if self.batched else self.time + "N"
         values = values if self.batched else values[..., None]
-        return torch.from_numpy(np.ascontiguousarray(values.transpose([time.index(a) for a in "TDN"])))
+        return torch.from_numpy(
+            np.ascontiguousarray(values.transpose([time.index(a) for a in "TDN"]))
+        )
 
     def read_weights(self, name: str, array: Any, rows: int, columns: int, said: str) -> Tensor:
         """Read a matrix of the problem's shape, or with no columns a bias."""
@@ -182,10 +187,10 @@ class Convention:
             if values.size != rows:
                 raise Mismatch(f"{said} has shape {_shape(values)}, expected {rows} numbers")
             return torch.from_numpy(values.reshape(-1).copy())
-        shape = (rows, columns) if self.columns else (columns, rows)
+        shape = (rows, columns) if self.turned else (columns, rows)
         if values.shape != shape:
             raise Mismatch(f"{said} has shape {_shape(values)}, expected {_shape(shape)}")
-        return torch.from_numpy(np.ascontiguousarray(values if self.columns else values.T))
+        return torch.from_numpy(np.ascontiguousarray(values if self.turned else values.T))
 
     def read_parameter(
         self, name: str, gate: str, array: Any, D: int, H: int, said: str
@@ -196,7 +201,9 @@ class Convention:
         width = {"W_x": D, "W_h": H, "W": D + H}.get(name, 0)
         values = self.read_weights(name, array, rows, width, said)
         if name == "b_h":
-            return {"b_h": values.chunk(len(blocks))[blocks.index("n")] if len(blocks) > 1 else values}
+            return {
+                "b_h": values.chunk(len(blocks))[blocks.index("n")] if len(blocks) > 1 else values
+            }
         parts = dict(zip(blocks, values.chunk(len(blocks)), strict=True))
         if name != "W":
             return {f"{name}^{each}": part for each, part in parts.items()}
@@ -228,7 +235,11 @@ class Convention:
             changed = replace(changed, h_0=torch.zeros_like(problem.h_0))
         if not self.uses_bias or not self.biases:
             b = changed.b
-            none = torch.zeros_like(b) if isinstance(b, Tensor) else {g: torch.zeros_like(v) for g, v in b.items()}
+            none = (
+                torch.zeros_like(b)
+                if isinstance(b, Tensor)
+                else {g: torch.zeros_like(v) for g, v in b.items()}
+            )
             changed = replace(changed, b=none)
         if not self.batched:
             changed = one_sequence(changed)
@@ -253,7 +264,9 @@ def hypotheses(cell: str, *, packed: bool = True) -> list[Convention]:
     uses = [(True, True, True), (False, True, True), (True, False, True), (True, True, False)]
     plain = Convention(cell)
     if cell == "rnn":
-        found = [replace(plain, nonlinearity=kind) for kind in ("tanh", "relu", "sigmoid", "identity")]
+        found = [
+            replace(plain, nonlinearity=kind) for kind in ("tanh", "relu", "sigmoid", "identity")
+        ]
     elif cell == "lstm":
         squashes = sorted(product(kinds, kinds), key=lambda pair: sum(map(kinds.index, pair)))
         found = [
@@ -316,5 +329,3 @@ def _floats(array: Any, name: str) -> Array:
 def _shape(shape: Any) -> str:
     sizes = shape.shape if isinstance(shape, np.ndarray) else shape
     return " × ".join(map(str, sizes)) if len(sizes) else "of a single number"
-
-

@@ -187,7 +187,7 @@ def diagnose_step(
     list of Diagnosis
         The explanations, the likeliest first; or the best attempt alone.
     """
-    choices = [each for each in planted(cell) if sequence or not each.slip.joining]
+    choices = [each for each in planted(cell) if sequence or _in_a_step(each.slip)]
     search = _Search(problem, found, choices, tolerance, base, clock or Clock())
     wrong = search.names - search.matched(())
     if not wrong:
@@ -224,6 +224,11 @@ def diagnose_step(
             return [Diagnosis((*base, *joined, *sets[0]), True)]
     left = tuple(sorted(search.names - search.matched(best)))
     return [Diagnosis((*base, *best), not left, left)]
+
+
+def _in_a_step(slip: Slip) -> bool:
+    """Whether a single step can hold a mistake."""
+    return not slip.joining or slip.joining.get("sums") == "mean"
 
 
 def _wrong_gates(wrong: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -281,15 +286,15 @@ def diagnose_sequence(
             found = first
             for T in sorted(set(returned) - {1}) if first.explained else ():
                 known = found.mistakes
-                found = _further(
-                    cell, steps(problem, 1, T), returned[T], tolerance, known, clock
-                )
+                found = _further(cell, steps(problem, 1, T), returned[T], tolerance, known, clock)
                 if not found.explained:
                     break
             attempts.append(found)
         if any(each.explained for each in attempts):
             break
-    return min(attempts, key=lambda each: (not each.explained, len(each.left), _rank(each.mistakes)))
+    return min(
+        attempts, key=lambda each: (not each.explained, len(each.left), _rank(each.mistakes))
+    )
 
 
 def _further(
@@ -323,7 +328,5 @@ def _hidden(
     search = _Search(first, {}, (), tolerance, base, Clock())
     right = search.model(())
     return [
-        each
-        for each in singles
-        if max(errors(search.model((each,)), right).values()) <= tolerance
+        each for each in singles if max(errors(search.model((each,)), right).values()) <= tolerance
     ]

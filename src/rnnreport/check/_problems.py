@@ -14,7 +14,19 @@ from rnnreport.equations._backward import RIGHT, Slip, backward
 from rnnreport.equations._recurrences import GRUProblem, LSTMProblem, RNNProblem
 from rnnreport.equations._steps import GATES, GRU_GATES, Gates, GRUStep, LSTMStep, RNNStep, Squash
 
-__all__ = ["GRU", "LSTM", "RNN", "Gradients", "Problem", "Sizes", "draw", "mistaken", "steps", "truncated", "truth"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Gradients",
+    "Problem",
+    "Sizes",
+    "draw",
+    "mistaken",
+    "steps",
+    "truncated",
+    "truth",
+]
 
 Gradients = Mapping[str, Tensor]
 
@@ -216,9 +228,7 @@ def _of_gates(values: Tensor, name: str, gates: tuple[str, ...]) -> dict[str, Te
 
 def _rnn_layer(p: RNN) -> dict[str, Tensor]:
     name: Any = p.squashed
-    _, cache = layers.rnn_forward(
-        p.x.mT, p.h_0.T, p.W_x.T, p.W_h.T, p.b[:, 0], nonlinearity=name
-    )
+    _, cache = layers.rnn_forward(p.x.mT, p.h_0.T, p.W_x.T, p.W_h.T, p.b[:, 0], nonlinearity=name)
     dx, dh0, dWx, dWh, db = layers.rnn_backward(p.u.mT, cache)
     return {"x": dx.mT, "h_0": dh0.T, "W_x^h": dWx.T, "W_h^h": dWh.T, "b^h": db}
 

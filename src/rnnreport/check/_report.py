@@ -235,7 +235,9 @@ class Report:
 
 
 def _finding(finding: Finding, explain: Explain) -> list[str]:
-    lines = [f"{finding.function} ({finding.where}): {finding.status}".replace("failed", "not running")]
+    lines = [
+        f"{finding.function} ({finding.where}): {finding.status}".replace("failed", "not running")
+    ]
     lines += _wrapped(finding.summary, 2) if finding.status != "right" else []
     for number, cause in enumerate(finding.causes, 1):
         count = f"{number}. " if len(finding.causes) > 1 else ""

@@ -114,9 +114,7 @@ class Recurrence(ABC):
         """Yield the arrangements to try, without the roles of the gates."""
 
     @abstractmethod
-    def run_forward(
-        self, form: Convention, problem: Problem, *, trace: bool = False
-    ) -> Forward:
+    def run_forward(self, form: Convention, problem: Problem, *, trace: bool = False) -> Forward:
         """Run the forward pass on a problem written in a form."""
 
     @abstractmethod
@@ -129,7 +127,9 @@ class Recurrence(ABC):
         """Run both passes."""
         forward = self.run_forward(form, problem, trace=trace)
         if forward.outcome.failure:
-            return Run(failure=forward.outcome.failure, failed=self.forward_name, forward=forward.outcome)
+            return Run(
+                failure=forward.outcome.failure, failed=self.forward_name, forward=forward.outcome
+            )
         run = self.run_backward(form, problem, forward, trace=trace)
         run.forward = forward.outcome
         self.session.forget()
@@ -224,17 +224,18 @@ class CourseFunctions(Recurrence):
     def forms(self) -> Iterator[Convention]:
         """Rows first, with the axes that are usual, then columns."""
         plain = Convention(self.cell, biases=self.biases)
-        yield from (replace(plain, time=time) for time in ("NTD", "TND"))
+        for turned in (False, True):
+            yield from (replace(plain, time=time, turned=turned) for time in ("NTD", "TND"))
+        columns = replace(plain, columns=True, bias="column")
         for time in ("DNT", "TDN", "DTN"):
-            for bias in ("column", "flat"):
-                yield replace(plain, columns=True, time=time, bias=bias)
-        yield replace(plain, time="TD", bias="flat")
-        for bias in ("flat", "column"):
-            yield replace(plain, columns=True, time="TD", bias=bias)
+            for turned in (True, False):
+                yield replace(columns, time=time, turned=turned)
+                yield replace(columns, time=time, turned=turned, bias="flat")
+        for turned in (False, True):
+            yield replace(plain, time="TD", turned=turned)
+            yield replace(columns, time="TD", turned=turned)
 
-    def run_forward(
-        self, form: Convention, problem: Problem, *, trace: bool = False
-    ) -> Forward:
+    def run_forward(self, form: Convention, problem: Problem, *, trace: bool = False) -> Forward:
         """Call the forward function."""
         given = form.weights(problem)
         given |= {"x": self._input(form, problem), "h": form.step(problem.h_0)}
@@ -339,7 +340,7 @@ class Dictionaries(Recurrence):
 
     def forms(self) -> Iterator[Convention]:
         """Columns, the state before the input and the other way round."""
-        plain = Convention(self.cell, columns=True, time="DNT", bias="column")
+        plain = Convention(self.cell, columns=True, turned=True, time="DNT", bias="column")
         if self.cell == "rnn":
             yield plain
             yield replace(plain, bias="flat")
@@ -362,15 +363,15 @@ class Dictionaries(Recurrence):
                 given[key] = weights[name]
         for letter, gate in zip(self.letters, form.gates, strict=False):
             for kind, name in (("W", "W"), ("b", "b")):
-                key = next((k for k in self.keys if k in (f"{kind}{letter}", f"{kind}_{letter}")), "")
+                key = next(
+                    (k for k in self.keys if k in (f"{kind}{letter}", f"{kind}_{letter}")), ""
+                )
                 given[key or f"{kind}{letter}"] = weights[f"{name}^{gate}"]
         if "b" not in given and self.cell == "rnn":
             given |= {key: weights["b"] for key in self.keys if role(key) == "b_h"}
         return given
 
-    def run_forward(
-        self, form: Convention, problem: Problem, *, trace: bool = False
-    ) -> Forward:
+    def run_forward(self, form: Convention, problem: Problem, *, trace: bool = False) -> Forward:
         """Call the forward function."""
         if self.cell == "lstm" and len(self.letters) != 4:
             sentence = f"{self.forward_name} has {len(self.letters)} matrices, an LSTM has 4"
@@ -444,9 +445,7 @@ class Classes(Recurrence):
         for time in ("NTD", "TND") if self.whole else ("NTD",):
             yield Convention(self.cell, time=time)
 
-    def run_forward(
-        self, form: Convention, problem: Problem, *, trace: bool = False
-    ) -> Forward:
+    def run_forward(self, form: Convention, problem: Problem, *, trace: bool = False) -> Forward:
         """Make an object, give it its states and call its forward pass."""
         weights = form.weights(problem)
         given = [weights[name] for name in ("W_x", "W_h", "b")]
@@ -530,7 +529,7 @@ class LossFunction(Recurrence):
 
     def forms(self) -> Iterator[Convention]:
         """Columns without a batch; the shapes of the globals tell the rest."""
-        plain = Convention(self.cell, columns=True, time="TD", bias="column")
+        plain = Convention(self.cell, columns=True, turned=True, time="TD", bias="column")
         if self.cell == "rnn":
             yield plain
             yield replace(plain, bias="flat")
@@ -596,7 +595,9 @@ class LossFunction(Recurrence):
         wanted |= {"W_y": (D, H), "b_y": (D, 1)}
         found: dict[str, str] = {}
         for name, shape in wanted.items():
-            fitting = [n for n, s in shapes.items() if s == shape or s == shape[:1] * (shape[1:] == (1,))]
+            fitting = [
+                n for n, s in shapes.items() if s == shape or s == shape[:1] * (shape[1:] == (1,))
+            ]
             fitting.sort(key=lambda n: (role(n) != name, n))
             if fitting:
                 found[name] = fitting[0]
@@ -615,9 +616,7 @@ class LossFunction(Recurrence):
                 found[f"{kind}^{gate}"] = name
         return found
 
-    def run_forward(
-        self, form: Convention, problem: Problem, *, trace: bool = False
-    ) -> Forward:
+    def run_forward(self, form: Convention, problem: Problem, *, trace: bool = False) -> Forward:
         """Set the globals and call the function; its last states are what it returns of them."""
         self._places = self.places(form)
         weights = form.weights(problem)
@@ -717,9 +716,14 @@ def _letter_rank(name: str) -> int:
 def _size_of(name: str) -> str:
     """Return which size a global's name tells: D, H, T or none."""
     plain = name.lower()
-    if re.fullmatch(r"(?:vocab|data|input|x|char|word)s?_?(?:size|len|dim|length)|vocab|v|d|n_?x|input_?dim|output_?size|n_?chars", plain):
+    if re.fullmatch(
+        r"(?:vocab|data|input|x|char|word)s?_?(?:size|len|dim|length)|vocab|v|d|n_?x|input_?dim|output_?size|n_?chars",
+        plain,
+    ):
         return "D" if plain not in ("data_length",) else ""
-    if re.fullmatch(r"(?:hidden|state|h|n)_?(?:size|len|dim|units?|layer_?size)|h|hidden|n_?h|n_?a", plain):
+    if re.fullmatch(
+        r"(?:hidden|state|h|n)_?(?:size|len|dim|units?|layer_?size)|h|hidden|n_?h|n_?a", plain
+    ):
         return "H"
     if re.fullmatch(r"(?:seq|sequence|time)_?(?:length|len|size|steps)|t_?steps", plain):
         return "T"
@@ -764,9 +768,7 @@ def subjects(session: Caller, program: Program) -> list[Recurrence]:
             continue
         whole = bool(match[1])
         way = f"{name}.backward" if "backward" in known.methods else ""
-        found.append(
-            Classes(session, program, match[2].lower(), whole, f"{name}.forward", way)
-        )
+        found.append(Classes(session, program, match[2].lower(), whole, f"{name}.forward", way))
     if not found:
         for name, function in program.functions.items():
             if _LOSS.fullmatch(name) and 3 <= function.required <= 5:

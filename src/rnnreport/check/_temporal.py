@@ -35,11 +35,13 @@ _CLASSES = {
 }
 
 
-def check_words(session: Caller, program: Program, generator: torch.Generator) -> list[Finding]:
-    """Check the layers of words that a program has."""
+def check_words(
+    session: Caller, program: Program, generator: torch.Generator, time_first: bool
+) -> list[Finding]:
+    """Check the layers of words that a program has; its sequences begin with time or batch."""
     drawn = TemporalProblem.draw(generator, WordSizes(T=3, N=2, D=4, V=5))
     linear = {name: torch.zeros_like(getattr(drawn, name)) for name in ("s", "s_x")}
-    check = _Check(session, program, replace(drawn, **linear))
+    check = _Check(session, program, replace(drawn, **linear), time_first)
     found: dict[tuple[str, str], Function] = {}
     for name, function in program.functions.items():
         for kind, pattern in _FUNCTIONS.items():
@@ -64,26 +66,26 @@ class _Check:
     session: Caller
     program: Program
     problem: TemporalProblem
-
-    # Batch first or time first makes no difference to a layer that takes each step alike.
+    time_first: bool
 
     @property
     def words(self) -> Any:
-        return self._batch_first(self.problem.w)
+        return self._written(self.problem.w)
 
-    def _batch_first(self, values: Tensor) -> Any:
-        return np.ascontiguousarray(values.transpose(0, 1).numpy())
+    def _written(self, values: Tensor) -> Any:
+        ordered = values if self.time_first else values.transpose(0, 1)
+        return np.ascontiguousarray(ordered.numpy())
 
     def embedding(self, forward: Function, backward: Function | None) -> list[Finding]:
         """Check a table of word vectors."""
         p = self.problem
         outcome = self.session.call(forward.name, self.words, p.E.numpy())
-        expected = {"out": self._batch_first(layers.word_embedding_forward(p.w, p.E)[0])}
+        expected = {"out": self._written(layers.word_embedding_forward(p.w, p.E)[0])}
         finding, values = self._forward(forward, outcome, expected["out"])
         if backward is None or finding.status != "right":
             return [finding]
         cache = outcome.ref[len(values) - 1] if len(values) > 1 else None
-        back = self.session.call(backward.name, self._batch_first(p.u_x), cache)
+        back = self.session.call(backward.name, self._written(p.u_x), cache)
         _, kept = layers.word_embedding_forward(p.w, p.E)
         right = {"E": layers.word_embedding_backward(p.u_x, kept).numpy()}
         return [finding, self._backward(backward, back, right, {"E": "T2"})]
@@ -91,8 +93,8 @@ class _Check:
     def affine(self, forward: Function, backward: Function | None) -> list[Finding]:
         """Check an affine map of each step."""
         p = self.problem
-        x = self._batch_first(p.x)
-        expected = self._batch_first(layers.temporal_fc_forward(p.x, p.A, p.a)[0])
+        x = self._written(p.x)
+        expected = self._written(layers.temporal_fc_forward(p.x, p.A, p.a)[0])
         turned = False
         outcome = self.session.call(forward.name, x, p.A.numpy(), p.a.numpy())
         if outcome.failure and outcome.failure.kind == "error":
@@ -103,11 +105,11 @@ class _Check:
         if backward is None or finding.status != "right":
             return [finding]
         cache = outcome.ref[len(values) - 1] if len(values) > 1 else None
-        back = self.session.call(backward.name, self._batch_first(p.u), cache)
+        back = self.session.call(backward.name, self._written(p.u), cache)
         _, kept = layers.temporal_fc_forward(p.x, p.A, p.a)
         dx, dA, da = layers.temporal_fc_backward(p.u, kept)
         right = {
-            "x": self._batch_first(dx),
+            "x": self._written(dx),
             "A": (dA.T if turned else dA).numpy(),
             "a": da.numpy(),
         }
@@ -117,10 +119,10 @@ class _Check:
     def loss(self, function: Function) -> list[Finding]:
         """Check a masked softmax loss and its gradient."""
         p = self.problem
-        given = [self._batch_first(p.scores), self._batch_first(p.y)]
+        given = [self._written(p.scores), self._written(p.y)]
         masked = function.required > 2
         if masked:
-            given.append(self._batch_first(p.mask))
+            given.append(self._written(p.mask))
         outcome = self.session.call(function.name, *given)
         if outcome.failure:
             return [self._finding(function, "failed", f"It {outcome.failure.sentence}.")]
@@ -133,7 +135,7 @@ class _Check:
             return self._finding(function, "unfinished", "It is not written yet: it returns None.")
         p = replace(self.problem, mask=mask)
         loss, scores = layers.temporal_softmax_loss(p.scores, p.y, p.mask)
-        total, gradient = float(loss) * p.N, self._batch_first(scores) * p.N
+        total, gradient = float(loss) * p.N, self._written(scores) * p.N
         try:
             factor = float(np.asarray(values[0], dtype=float)) / total
         except (TypeError, ValueError):
@@ -179,7 +181,7 @@ class _Check:
             return self.session.call(made.ref, *values, method=method)
 
         if kind == "loss":
-            outcome = call("forward", self._batch_first(p.scores), self._batch_first(p.y))
+            outcome = call("forward", self._written(p.scores), self._written(p.y))
             if outcome.failure:
                 return [self._finding(forward, "failed", f"It {outcome.failure.sentence}.")]
             back = call("backward")
@@ -191,12 +193,12 @@ class _Check:
             outcome = call("forward", self.words)
             out, kept = layers.word_embedding_forward(p.w, p.E)
         else:
-            outcome = call("forward", self._batch_first(p.x))
+            outcome = call("forward", self._written(p.x))
             out, kept = layers.temporal_fc_forward(p.x, p.A, p.a)
-        finding, _ = self._forward(forward, outcome, self._batch_first(out))
+        finding, _ = self._forward(forward, outcome, self._written(out))
         if finding.status != "right":
             return [finding]
-        back = call("backward", self._batch_first(p.u_x if kind == "embedding" else p.u))
+        back = call("backward", self._written(p.u_x if kind == "embedding" else p.u))
         if back.failure:
             return [finding, self._finding(backward, "failed", f"It {back.failure.sentence}.")]
         grads = self.session.get(made.ref, "grads").value
@@ -207,7 +209,7 @@ class _Check:
             values = dict(zip(names, grads, strict=False))
         else:
             dx, dA, da = layers.temporal_fc_backward(p.u, kept)
-            right = {"x": self._batch_first(dx), "A": dA.numpy(), "a": da.numpy()}
+            right = {"x": self._written(dx), "A": dA.numpy(), "a": da.numpy()}
             values = {"x": back.value, **dict(zip(("A", "a"), grads, strict=False))}
         numbers = {"E": "T2", "x": "T4", "A": "T5", "a": "T6"}
         return [finding, self._judged(backward, values, right, numbers)]
@@ -223,7 +225,9 @@ class _Check:
         value = outcome.value
         values = list(value) if isinstance(value, tuple | list) else [value]
         if values[0] is None:
-            return self._finding(function, "unfinished", "It is not written yet: it returns None."), []
+            return self._finding(
+                function, "unfinished", "It is not written yet: it returns None."
+            ), []
         if _error(values[0], expected) > _TOLERANCE:
             return self._finding(function, "wrong", "What it returns is wrong."), values
         return self._finding(function, "right", "The forward pass is right."), values
@@ -283,7 +287,9 @@ class _Check:
             text = "All that it returns is right."
             return self._finding(function, "right", text, outputs=tuple(outputs), notes=notes)
         names = ", ".join(each.name for each in wrong)
-        worst = max((each.error for each in wrong if each.error == each.error), default=float("nan"))
+        worst = max(
+            (each.error for each in wrong if each.error == each.error), default=float("nan")
+        )
         amount = f", by up to {percent(worst)}" if worst == worst else ""
         tail = ". One mistake explains it:" if causes and explained else "."
         return self._finding(
@@ -310,9 +316,8 @@ class _Check:
                 return words.general(CATALOGUE["repeated-words"], line=self._assignment(function))
         for name, mistake in LEDGER[number].wrong.items():
             model = mistake(p)
-            if model.ndim == 3 and number in ("T4", "T8"):
-                model = model.transpose(0, 1)
-            if _error(array, model.numpy() * scale) <= _TOLERANCE:
+            own = self._written(model) if number in ("T4", "T8") else model.numpy()
+            if _error(array, own * scale) <= _TOLERANCE:
                 return Cause(
                     key=re.sub(r"\W+", "-", name),
                     name=name,
@@ -376,5 +381,3 @@ def _kind(value: Any, expected: Any) -> str:
         return "it is None" if value is None else f"it is {type(value).__name__}"
     shapes = (" × ".join(map(str, np.asarray(each).shape)) for each in (value, expected))
     return "it has shape {}, expected {}".format(*shapes)
-
-

@@ -104,6 +104,8 @@ class Words:
         said = GATE_NAMES.get(place.partition(":")[0], "")
         if place == "cell":
             said = "tanh(c_t)"
+        elif planted.slip.joining:
+            said = {"h": "hidden state", "c": "cell state"}.get(place, "")
         return Cause(
             key=mistake.key,
             name=mistake.name,
@@ -218,7 +220,13 @@ class Words:
             for key in changed:
                 kind, _, gate = key.rpartition("_")
                 if gate in self.step.gates and kind in (
-                    "slope", "value", "delta", "partner", "packed", "state_delta", "input_delta",
+                    "slope",
+                    "value",
+                    "delta",
+                    "partner",
+                    "packed",
+                    "state_delta",
+                    "input_delta",
                 ):
                     wanted += [(kind, gate), ("value", gate), ("delta", gate)]
                 elif key in ("reaches_c", "cell_slope", "through_state"):
