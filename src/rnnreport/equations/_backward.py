@@ -81,18 +81,27 @@ class Backward:
 
     Attributes
     ----------
-    steps : sequence of Step
+    steps : tuple of Step
         Steps 1 to T, with what reached them.
-    h_0, c_0 : Tensor
-        Gradients of the first states; of an RNN or a GRU, `c_0` is None.
+    last : Step
+        The step that the loop came to last.
     joining : Joining
         How the steps were joined.
     """
 
     steps: tuple[Step, ...]
-    h_0: Tensor
-    c_0: Tensor | None
+    last: Step
     joining: Joining
+
+    @property
+    def h_0(self) -> Tensor:
+        """∂L/∂h_0."""
+        return self.last.dh if self.joining.early else self.last.previous_state()
+
+    @property
+    def c_0(self) -> Tensor | None:
+        """∂L/∂c_0; None of an RNN or a GRU."""
+        return self.last.previous_cell() if isinstance(self.last, LSTMStep) else None
 
     @property
     def counted(self) -> tuple[Step, ...]:
@@ -109,9 +118,13 @@ class Backward:
         mean = self.joining.sums == "mean" and self.steps[0].x.ndim == 2
         return value / self.steps[0].x.shape[1] if mean else value
 
+    def inputs(self) -> Tensor:
+        """∂L/∂x_t of each step."""
+        return torch.stack([step.step_input() for step in self.steps])
+
     def gradients(self) -> dict[str, Tensor]:
         """Return all gradients: of the inputs, the first states, and each gate's parameters."""
-        values = {"x": torch.stack([step.step_input() for step in self.steps]), "h_0": self.h_0}
+        values = {"x": self.inputs(), "h_0": self.h_0}
         if self.c_0 is not None:
             values["c_0"] = self.c_0
         for gate in self.steps[0].gates:
@@ -134,39 +147,37 @@ def backward(problem: StateProblem[Any] | GatedProblem[Any], slip: Slip = RIGHT)
         A mistake, made at every step.
     """
     joining = replace(Joining(), **slip.joining)
-    gated = isinstance(problem, GatedProblem)
-    T, own = problem.T, 1 if joining.own else 0
-    back_h = torch.zeros_like(problem.h[0])
-    back_c = torch.zeros_like(back_h) if not gated else torch.zeros_like(problem.c[0])
-    steps: dict[int, Step] = {}
-    reaches_h = back_h
-    for t in range(1, T + 1) if joining.forward else range(T, 0, -1):
-        reaches_h = own * problem.dh[t] + back_h
-        if isinstance(problem, GatedProblem):
-            step: Any = problem.step(t, reaches_h, own * problem.dc[t] + back_c)
-        else:
-            step = problem.step(t, reaches_h)
-        if t == 1:
+    steps: list[Any] = list(problem.steps)
+    order = range(problem.T) if joining.forward else range(problem.T - 1, -1, -1)
+    later: Any = None
+    for k in order:
+        read = {name: getattr(steps[k], name) for name in _states(steps[k])}
+        reaches = read if joining.own else {name: torch.zeros_like(d) for name, d in read.items()}
+        sent = {} if later is None else _sent(later, joining)
+        step = replace(steps[k], **reaches | {name: reaches[name] + d for name, d in sent.items()})
+        if k == 0:
             step = step.changed(_start(step, joining))
         step = step.changed(slip.changes)
         if joining.own_input:
-            read = {"dh": problem.dh[t]}
-            if isinstance(problem, GatedProblem):
-                read["dc"] = problem.dc[t]
             dx = replace(step, **read).step_input()
             step = step.changed({"step_input": lambda s, dx=dx: dx})
-        steps[t] = step
-        sent_h = step.previous_state()
-        back_h = sent_h if joining.carries_h else torch.zeros_like(sent_h)
-        if gated:
-            sent_c = step.previous_cell()
-            back_c = sent_c if joining.carries_c else torch.zeros_like(sent_c)
-    return Backward(
-        steps=tuple(steps[t] for t in range(1, T + 1)),
-        h_0=reaches_h if joining.early else sent_h,
-        c_0=sent_c if gated else None,
-        joining=joining,
-    )
+        steps[k] = later = step
+    return Backward(tuple(steps), later, joining)
+
+
+def _states(step: Step) -> tuple[str, ...]:
+    """Return the names of what reaches the states of a step."""
+    return ("dh", "dc") if isinstance(step, LSTMStep) else ("dh",)
+
+
+def _sent(step: Any, joining: Joining) -> dict[str, Tensor]:
+    """Return what a step sends back to the states before it, as far as it is carried."""
+    sent = {}
+    if joining.carries_h:
+        sent["dh"] = step.previous_state()
+    if joining.carries_c and isinstance(step, LSTMStep):
+        sent["dc"] = step.previous_cell()
+    return sent
 
 
 def _start(step: Step, joining: Joining) -> Changes:

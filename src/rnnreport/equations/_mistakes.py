@@ -239,9 +239,11 @@ def _tanh_gates(slips: Callable[[CellName], Slips], **places: Any) -> Any:
     return both
 
 
-def _state_slope_before(s: Any) -> Tensor:
+def _state_slope_again(s: Any) -> Tensor:
     """Slope of tanh at a state that is computed again from h_t in place of h_{t−1}."""
-    return 1 - torch.tanh(torch.atanh(s.h) + s.W_h @ (s.h - s.h_prev)) ** 2
+    moved = torch.tanh(s.W_h @ (s.h - s.h_prev))
+    again = (s.h + moved) / (1 + s.h * moved)  # tanh of a sum
+    return 1 - again * again
 
 
 # The cell of the LSTM.
@@ -358,7 +360,7 @@ def _next_state(cell: CellName) -> Slips:
     }
     forms = [Slip(taken)]
     if cell == "rnn":
-        forms.append(Slip({**taken, "slope_h": _state_slope_before}))
+        forms.append(Slip({**taken, "slope_h": _state_slope_again}))
     return {"": tuple(forms)}
 
 
