@@ -31,6 +31,9 @@ def filled(template: str, slots: Slots) -> str:
 
 
 @dataclass(frozen=True)
+TANH_AGAIN = ("np.tanh(<a>)", "(1 - again ** 2)")
+
+
 class Matrices:
     """How products are written: samples as rows or columns, weights (in, out) or (out, in)."""
 
@@ -220,8 +223,15 @@ class Writing:
         }
         slots = self.slots()
         if self.cell == "rnn":
-            again = filled("<forward>", {**slots, "h": "<hn>"})
-            changes["next-state", ""] = {"again": again, "h_in_weights": "<hn>"}
+            # The recomputed state has a name of its own: W_h's gradient takes h_t.
+            relu = self.convention.get("nonlinearity") == "relu"
+            squash, slope = ("np.maximum(0, <a>)", "(again > 0)") if relu else TANH_AGAIN
+            again = filled(f"again = {squash}", {**slots, "h": "<hn>"})
+            changes["next-state", ""] = {
+                "again": again,
+                "slope_h": slope,
+                "h_in_weights": "<hn>",
+            }
         if self.lstm:
             changes |= CELL_MISTAKES
         if self.cell == "gru":
@@ -265,7 +275,7 @@ class Writing:
     def _ways(self) -> dict[Mistake, Slots]:
         """Return the mistakes in what the gates send back to x and h, and in their order."""
         deltas = self.deltas()
-        sloped = {gate: f"<grad_{gate}>" for gate in deltas}
+        sloped = {gate: f"(<grad_{gate}>)" for gate in deltas}
         changes = {("slope-missing-on-way-back", ""): {"dh_back": self.way("h", sloped)}}
         if self.square:
             untransposed = {"dh_back": self.way("h", deltas, transposed=False)}

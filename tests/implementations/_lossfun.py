@@ -172,12 +172,7 @@ class LossFunRNN(LossFun, Writing):
         return super().slots() | lines | self.script()
 
     def mistakes(self) -> dict[Mistake, Slots]:
-        changes = self.script_mistakes(super().mistakes())
-        # The recomputed state has a name of its own: hs[t] is what the step after it needs.
-        again = filled("again = np.tanh(<a>)", {**self.slots(), "h": "<hn>"})
-        slope = {"slope_h": "(1 - again ** 2)", "h_in_weights": "<hn>"}
-        changes["next-state", ""] = {"again": again} | slope
-        return changes
+        return self.script_mistakes(super().mistakes())
 
 
 class LossFunLSTM(LossFun, Separate):

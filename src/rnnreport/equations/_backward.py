@@ -39,6 +39,8 @@ class Joining:
         What the first step takes for h_0 and c_0: these, zero or the states after it.
     sums : {"all", "first", "last", "none", "mean"}
         The steps whose gradients of the weights count; ``"mean"`` divides by the batch.
+    only : {"", "W_x", "W_h", "b"}
+        The gradients for which that holds; those of all parameters if empty.
     forward : bool
         Whether the loop runs from the first step to the last.
     early : bool
@@ -52,6 +54,7 @@ class Joining:
     first_h: Start = "kept"
     first_c: Start = "kept"
     sums: Sum = "all"
+    only: Literal["", "W_x", "W_h", "b"] = ""
     forward: bool = False
     early: bool = False
 
@@ -73,6 +76,12 @@ class Slip:
 
 
 RIGHT = Slip()
+_PARAMETERS = {
+    "input_weights": "W_x",
+    "recurrent_weights": "W_h",
+    "bias": "b",
+    "inner_bias": "b",
+}
 
 
 @dataclass(frozen=True)
@@ -103,19 +112,15 @@ class Backward:
         """∂L/∂c_0; None of an RNN or a GRU."""
         return self.last.previous_cell() if isinstance(self.last, LSTMStep) else None
 
-    @property
-    def counted(self) -> tuple[Step, ...]:
-        """The steps whose gradients of the weights count."""
-        steps = {"first": self.steps[:1], "last": self.steps[-1:], "none": ()}
-        return steps.get(self.joining.sums, self.steps)
-
     def total(self, name: str, *gate: str) -> Tensor:
         """Sum a gradient of weights or biases over the steps that count."""
-        terms = [getattr(step, name)(*gate) for step in self.counted]
+        sums = self.joining.sums if self.joining.only in ("", _PARAMETERS[name]) else "all"
+        counted = {"first": self.steps[:1], "last": self.steps[-1:], "none": ()}
+        terms = [getattr(step, name)(*gate) for step in counted.get(sums, self.steps)]
         if not terms:
             return torch.zeros_like(getattr(self.steps[0], name)(*gate))
         value: Tensor = reduce(torch.add, terms)
-        mean = self.joining.sums == "mean" and self.steps[0].x.ndim == 2
+        mean = sums == "mean" and self.steps[0].x.ndim == 2
         return value / self.steps[0].x.shape[1] if mean else value
 
     def inputs(self) -> Tensor:

@@ -173,7 +173,10 @@ def _own(kind: str, gate: str) -> str:
 
 
 def _sign(gate: str, squash: Squash) -> tuple[Mapping[str, Change], ...]:
-    return ({_own("delta", gate): lambda s: -s.unchanged("delta", gate)},)
+    whole: Mapping[str, Change] = {_own("delta", gate): lambda s: -s.unchanged("delta", gate)}
+    if squash != "tanh":
+        return (whole,)
+    return (whole, {_own("slope", gate): lambda s: 1 + s.activation(gate) ** 2})
 
 
 def _slope_dropped(gate: str, squash: Squash) -> tuple[Mapping[str, Change], ...]:
@@ -344,13 +347,19 @@ def _not_transposed(cell: CellName) -> Slips:
         W = s.W_h
         return W.T if isinstance(W, Tensor) else {gate: each.T for gate, each in W.items()}
 
-    return {"": (Slip({"W_h": turned}),)}
+    def gates_turned(s: Any) -> Any:
+        return {**s.W_h, "r": s.W_h["r"].T, "z": s.W_h["z"].T}
+
+    forms = (Slip({"W_h": turned}),)
+    return {"": (*forms, Slip({"W_h": gates_turned})) if cell == "gru" else forms}
 
 
 def _back_without_slope(cell: CellName) -> Slips:
     gates = GATES_OF[cell]
     state = {_own("state_delta", gate): lambda s, gate=gate: s.value(gate) for gate in gates}
     read = {_own("input_delta", gate): lambda s, gate=gate: s.value(gate) for gate in gates}
+    if cell == "gru":  # what the candidate sends back is made before that of the reset gate
+        state.pop(_own("state_delta", "n"))
     return {"h": (Slip(state),), "x": (Slip(read),), "": (Slip({**state, **read}),)}
 
 
@@ -362,6 +371,12 @@ def _next_state(cell: CellName) -> Slips:
     if cell == "rnn":
         forms.append(Slip({**taken, "slope_h": _state_slope_again}))
     return {"": tuple(forms)}
+
+
+def _without_reset(s: Any) -> Tensor:
+    """Return what the gates of a GRU send back, without r_t at the candidate's share."""
+    terms = [s.W_h[gate].T @ s.state_delta(gate) for gate in s.gates]
+    return torch.stack(terms).sum(0)
 
 
 def _gate(cell: CellName, place: str) -> tuple[str, ...]:
@@ -554,7 +569,12 @@ _ENTRIES = (
         remedy="Add the gradient that the step has just returned to {dW}.",
         shown_by="T = 1 shows it.",
         seen=2,
-        slips=_every_cell({"": _joining(sums="none")}),
+        slips=_every_cell(
+            {
+                "": _joining(sums="none"),
+                **{kind: _joining(sums="none", only=kind) for kind in ("W_x", "W_h", "b")},
+            }
+        ),
         equations=_of(_SUMS),
     ),
     Mistake(
@@ -666,7 +686,7 @@ _ENTRIES = (
             "All is right while dc = 0. In `dc * p + … * p * slope` the slope multiplies the "
             "second term alone; both terms have it. Published solutions have this line."
         ),
-        remedy="Set the sum in brackets: `({dc} + …) * p * slope`.",
+        remedy=("Set the sum of {dc} and what comes through {dh} in brackets, before the factors."),
         shown_by="A step with dc ≠ 0. With dc = 0 nothing shows.",
         seen=3,
         slips=_slope_on_one_term,
@@ -806,12 +826,16 @@ _ENTRIES = (
     Mistake(
         key="wrong-sign",
         name="wrong sign",
-        symptom="The {gate} has the wrong sign.",
-        remedy="Turn the sign round.",
+        symptom="At the {gate} a sign is wrong.",
+        remedy="The slope is {slope}, and the gradient is multiplied by it as it is.",
         shown_by="One step shows it.",
         seen=0,
         slips=_tanh_gates(
-            _of_gates(_sign), cell=Slip({"through_state": lambda s: -s.unchanged("through_state")})
+            _of_gates(_sign),
+            cell=(
+                Slip({"through_state": lambda s: -s.unchanged("through_state")}),
+                _cell_slope(lambda s: 1 + s.tanh_c**2),
+            ),
         ),
         equations=_gate,
     ),
@@ -835,7 +859,10 @@ _ENTRIES = (
                 "n": Slip({"value_n": lambda s: s.dh}),
                 "r": Slip({"value_r": lambda s: s.reset_delta()}),
                 "z": Slip({"value_z": lambda s: s.dh}),
-                "q": Slip({"recurrent_delta_n": lambda s: s.delta("n")}),
+                "q": (
+                    Slip({"recurrent_delta_n": lambda s: s.delta("n")}),
+                    Slip({"through_gates": _without_reset}),
+                ),
             },
         ),
         equations=_gate_value,
