@@ -30,10 +30,10 @@ def filled(template: str, slots: Slots) -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
 TANH_AGAIN = ("np.tanh(<a>)", "(1 - again ** 2)")
 
 
+@dataclass(frozen=True)
 class Matrices:
     """How products are written: samples as rows or columns, weights (in, out) or (out, in)."""
 

@@ -375,8 +375,8 @@ def _next_state(cell: CellName) -> Slips:
 
 def _without_reset(s: Any) -> Tensor:
     """Return what the gates of a GRU send back, without r_t at the candidate's share."""
-    terms = [s.W_h[gate].T @ s.state_delta(gate) for gate in s.gates]
-    return torch.stack(terms).sum(0)
+    terms = [s.W_h[gate].T @ s.state_delta(gate) for gate in ("r", "z")]
+    return torch.stack([*terms, s.W_h["n"].T @ s.packed("n")]).sum(0)
 
 
 def _gate(cell: CellName, place: str) -> tuple[str, ...]:
