@@ -21,6 +21,7 @@ from rnnreport.check._problems import (
     truncated,
     truth,
 )
+from rnnreport.check._numerical import numerical_gradients
 from rnnreport.check._program import Program
 from rnnreport.check._report import Cause, Finding, Output, Report, percent
 from rnnreport.check._session import Caller, Failure
@@ -35,6 +36,7 @@ __all__ = ["Check", "Checked", "check_program"]
 
 _TOLERANCE = 1e-8  # of float64; what is returned as float32 has 1e-4
 _FORWARD = 1e-6  # float32 in between is no other forward pass
+_DIFFERENCES = 1e-6  # of central differences
 _LONG = 9  # steps of the sequence that shows whether gradients are cut off
 _NAMES = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 _GATE_WORDS = {
@@ -119,10 +121,7 @@ class Check:
             problem = subject.problem(problem)
         form, attempt = self.detect(subject, problem, step)
         if form is None:
-            checked.findings.append(self._no_forward(subject, attempt))
-            if subject.backward_name and subject.backward_name != subject.forward_name:
-                note = "It was not checked: its forward pass is not understood."
-                checked.findings.append(self._finding(subject.backward_name, "failed", note))
+            checked.findings += self._other_forward(subject, attempt, problem)
             return checked
         checked.form = form
         if subject.whole:
@@ -236,6 +235,12 @@ class Check:
             problem = replace(problem, u_c=none)
         right = truth(problem)
         notes = self._notes(subject, run)
+        if isinstance(subject, LossFunction) and subject.extras():
+            names = ", ".join(f"`{each}`" for each in subject.extras())
+            notes.append(
+                f"{names}: more weights than the cell has, such as peepholes. They were set to 0, "
+                "and their own gradients were not checked."
+            )
         tolerance = _TOLERANCE if not _is_single(run) else 1e-4
         found, scale_note = _unscaled(run.gradients, right, problem, tolerance)
         if scale_note:
@@ -501,10 +506,39 @@ class Check:
             found = _unscaled(run.gradients, truth(small), small, tolerance)[0]
             if run.mismatch or max(errors(found, truth(small)).values(), default=0) > tolerance:
                 notes.append(f"With {said} it breaks: a shape or a value is wrong there.")
+        notes += self._again(subject, form, problem, tolerance)
         if subject.whole:
             cut = self._cut_off(checked, problem, tolerance, long=True)
             if cut:
                 notes.append(cut)
+        return notes
+
+    def _again(
+        self, subject: Recurrence, form: Convention, problem: Problem, tolerance: float
+    ) -> list[str]:
+        """Go back twice after one forward pass, and once from whole numbers."""
+        notes = []
+        forward = subject.run_forward(form, problem)
+        runs = [subject.run_backward(form, problem, forward) for _ in range(2)]
+        self.session.forget()
+        failure = runs[1].failure
+        if failure is not None:
+            notes.append(f"A second backward pass after one forward pass {failure.sentence}.")
+        elif not _equal(runs[1].gradients, runs[0].gradients, tolerance):
+            notes.append(
+                "A second backward pass after one forward pass gives other numbers: gradients add "
+                "up over calls, or the cache is changed."
+            )
+        whole = replace(problem, x=(2 * problem.x).round())
+        subject.integers = True
+        run = subject.run(form, whole)
+        subject.integers = False
+        kind = getattr(run.raw.get("x"), "dtype", None)
+        if kind is not None and kind.kind in "iu":
+            notes.append(
+                f"With whole numbers for x, `{run.names['x']}` is rounded to whole numbers: "
+                "`zeros_like(x)` has the type of x."
+            )
         return notes
 
     def _cut_off(
@@ -547,26 +581,57 @@ class Check:
     def _failed(self, name: str, failure: Failure) -> Finding:
         return self._finding(name, "failed", f"It {failure.sentence}.")
 
-    def _no_forward(self, subject: Recurrence, attempt: Attempt) -> Finding:
+    def _other_forward(
+        self, subject: Recurrence, attempt: Attempt, problem: Problem
+    ) -> list[Finding]:
+        """Say why a forward pass is not understood; judge gradients by differences of it."""
         name = subject.forward_name
+        others = [each for each in _functions(subject) if each != name]
+        not_judged = "It was not checked: its forward pass does not run."
+        rest = [self._finding(each, "unknown", not_judged) for each in others]
         if attempt.failure is not None and attempt.rank == 1:
             if "NotImplemented" in attempt.failure.sentence:
-                return self._unfinished(name)
-            return self._failed(name, attempt.failure)
+                return [self._unfinished(name), *rest]
+            return [self._failed(name, attempt.failure), *rest]
         if attempt.returned_none:
-            return self._unfinished(name)
-        if not attempt.ran:
-            return self._finding(
-                name, "failed", "It returns nothing that has the shape of a state, in any layout."
-            )
+            return [self._unfinished(name), *rest]
+        if not attempt.ran or attempt.form is None:
+            summary = "It returns nothing that has the shape of a state, in any layout."
+            return [self._finding(name, "failed", summary), *rest]
         what = _NAMES[subject.cell]
+        article = "a" if what == "GRU" else "an"
         orders = " in any order of its gates" if subject.cell != "rnn" else ""
-        return self._finding(
-            name,
-            "wrong",
-            f"The forward pass is not that of {'an' if what != 'GRU' else 'a'} {what}{orders}, with "
-            "the nonlinearities that are usual. Its gradients cannot be judged.",
+        summary = f"The forward pass is not that of {article} {what}{orders}."
+        forward = self._finding(name, "unknown", summary)
+        if isinstance(subject, LossFunction) or not others:
+            return [forward]
+        return [forward, *self._by_differences(subject, attempt.form, problem)]
+
+    def _by_differences(
+        self, subject: Recurrence, form: Convention, problem: Problem
+    ) -> list[Finding]:
+        name = subject.backward_name
+        if not form.batched:
+            problem = _alone(problem)
+        run = subject.run(form, problem)
+        if run.failure:
+            return [self._failed(name, run.failure)]
+        if not run.gradients:
+            return [self._unfinished(name)]
+        right = numerical_gradients(subject, form, problem)
+        if not right:
+            return [self._finding(name, "unknown", "It cannot be compared with anything.")]
+        off = errors(run.gradients, right)
+        outputs = tuple(
+            replace(each, gates={})
+            for each in self._outputs(run, form, off, run.mismatch, _DIFFERENCES, [])
         )
+        wrong = [each for each in outputs if not each.right]
+        said = "Compared with central differences of its own forward pass."
+        if not wrong:
+            return [self._finding(name, "right", said, outputs=outputs, notes=(said,))]
+        summary = f"{_summary([], Diagnosis(), outputs)} {said}"
+        return [self._finding(name, "wrong", summary, outputs=outputs, explained=False)]
 
     def _forward(self, subject: Recurrence, form: Convention) -> Finding:
         name = subject.forward_name

@@ -275,7 +275,7 @@ def diagnose_sequence(
     """
     clock = Clock()
     attempts: list[Diagnosis] = []
-    for start in dict.fromkeys((base, ())):
+    for start in (base, ()) if base else ((),):
         firsts = [Diagnosis(start, True)]
         if 1 in returned:
             one = steps(problem, 1, 1)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 __all__ = ["Cause", "Finding", "Output", "Report"]
 
-Status = Literal["right", "wrong", "unfinished", "failed"]
+Status = Literal["right", "wrong", "unfinished", "failed", "unknown"]
 Explain = Literal["full", "less"]
 _WIDTH = 88
 
@@ -93,8 +93,8 @@ class Finding:
         Its name.
     where : str
         Its line in words.
-    status : {"right", "wrong", "unfinished", "failed"}
-        ``"failed"`` where it does not return.
+    status : {"right", "wrong", "unfinished", "failed", "unknown"}
+        ``"failed"`` where it does not return, ``"unknown"`` where it is none of the known passes.
     summary : str
         The result in a sentence.
     causes : tuple of Cause
@@ -221,7 +221,12 @@ class Report:
         if self.problem or not self.findings:
             return f"{self.name}: not checked"
         count, total = (sum(f.status == "right" for f in self.findings), len(self.findings))
-        said = {"wrong": "wrong", "failed": "not running", "unfinished": "unfinished"}
+        said = {
+            "wrong": "wrong",
+            "failed": "not running",
+            "unfinished": "unfinished",
+            "unknown": "not recognised",
+        }
         others = [
             f"{number} {word}"
             for status, word in said.items()
@@ -235,9 +240,9 @@ class Report:
 
 
 def _finding(finding: Finding, explain: Explain) -> list[str]:
-    lines = [
-        f"{finding.function} ({finding.where}): {finding.status}".replace("failed", "not running")
-    ]
+    said = {"failed": "not running", "unknown": "not recognised"}
+    status = said.get(finding.status, finding.status)
+    lines = [f"{finding.function} ({finding.where}): {status}"]
     lines += _wrapped(finding.summary, 2) if finding.status != "right" else []
     for number, cause in enumerate(finding.causes, 1):
         count = f"{number}. " if len(finding.causes) > 1 else ""

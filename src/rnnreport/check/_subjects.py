@@ -91,6 +91,8 @@ class Recurrence(ABC):
     takes_c0 = True
     takes_dc = True
     biases = 1
+    integers = False
+    """Whether the input is handed over as whole numbers."""
 
     @property
     def forward_function(self) -> Function | None:
@@ -154,7 +156,8 @@ class Recurrence(ABC):
         return found
 
     def _input(self, form: Convention, problem: Problem) -> Any:
-        return form.sequence(problem.x) if self.whole else form.step(problem.x[0])
+        x = form.sequence(problem.x) if self.whole else form.step(problem.x[0])
+        return x.astype(np.int64) if self.integers else x
 
     def _upstream(self, form: Convention, problem: Problem) -> tuple[Any, Any]:
         """Write the gradients of the states: all of h, and that of the last c."""
@@ -605,12 +608,26 @@ class LossFunction(Recurrence):
             found |= self._separate(form, shapes)
         return found
 
+    def extras(self) -> list[str]:
+        """Return the globals that are no parameters of the recurrence, such as peepholes."""
+        function = self.forward_function
+        assert function is not None  # noqa: S101
+        known = set(self._places.values())
+        sizes = {self.vocabulary, _HIDDEN, 1}
+        return [
+            name
+            for name, shape in self.shapes().items()
+            if name in function.reads and name not in known and set(shape) <= sizes
+        ]
+
     def _separate(self, form: Convention, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
         D, H = self.vocabulary, _HIDDEN
         kinds = {"W": (H, D + H)} if form.joined else {"W_x": (H, D), "W_h": (H, H)}
         found: dict[str, str] = {}
         for kind, shape in {**kinds, "b": (H, 1)}.items():
             names = [n for n, s in shapes.items() if s == shape or (kind == "b" and s == (H,))]
+            own = [n for n in names if n[0].lower() in ("b" if kind == "b" else "wu")]
+            names = own if len(own) >= 4 else names  # peepholes have the shape of a bias
             names = sorted(names, key=lambda n: (_letter_rank(n), n))[:4]
             for gate, name in zip(form.gates, names, strict=False):
                 found[f"{kind}^{gate}"] = name
@@ -624,6 +641,8 @@ class LossFunction(Recurrence):
             if name in weights:
                 shape = self.shapes()[place]
                 self.session.set(None, place, weights[name].reshape(shape))
+        for extra in self.extras():
+            self.session.set(None, extra, np.zeros(self.shapes()[extra]))
         D, H = self.vocabulary, _HIDDEN
         self.W_y = _output_weights(D, H)
         if "W_y" in self._places:
