@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import permutations, product
 from typing import Any, Literal
 
@@ -258,7 +259,8 @@ def one_sequence(problem: Problem) -> Problem:
     return replace(problem, **{name: getattr(problem, name)[..., :1] for name in names})
 
 
-def hypotheses(cell: str, *, packed: bool = True) -> list[Convention]:
+@cache
+def hypotheses(cell: str) -> list[Convention]:
     """Return the forward passes that are tried, the usual ones first."""
     kinds: tuple[Squash, ...] = ("tanh", "sigmoid", "relu", "identity")
     uses = [(True, True, True), (False, True, True), (True, False, True), (True, True, False)]

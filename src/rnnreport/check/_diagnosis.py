@@ -7,7 +7,6 @@ against the gradients that all gates share. A sequence is first taken with one s
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -59,16 +58,15 @@ def _error(found: Tensor, right: Tensor) -> float:
 
 
 @dataclass
-class Clock:
-    """Says when a search has taken too long."""
+class Budget:
+    """How many backward passes a search may still try."""
 
-    seconds: float = 2.0
-    started: float = field(default_factory=time.monotonic)
+    left: int = 3000
 
     @property
-    def is_over(self) -> bool:
-        """Whether the time is up."""
-        return time.monotonic() - self.started > self.seconds
+    def is_spent(self) -> bool:
+        """Whether the search has to end."""
+        return self.left <= 0
 
 
 @dataclass
@@ -80,7 +78,7 @@ class _Search:
     choices: Sequence[Planted]
     tolerance: float
     base: tuple[Planted, ...]
-    clock: Clock
+    budget: Budget
     _models: dict[tuple[int, ...], Gradients] = field(default_factory=dict)
 
     def model(self, mistakes: Iterable[Planted]) -> Gradients:
@@ -88,6 +86,7 @@ class _Search:
         together = (*self.base, *mistakes)
         key = tuple(sorted(map(id, together)))
         if key not in self._models:
+            self.budget.left -= 1
             slip = reduce(Slip.__or__, (each.slip for each in together), RIGHT)
             self._models[key] = mistaken(self.problem, slip)
         return self._models[key]
@@ -102,12 +101,16 @@ class _Search:
         """The gradients that are known."""
         return frozenset(name for name in self.found if name in self.model(()))
 
+    def fits(self, planted: Planted) -> bool:
+        """Whether a mistake can be made with those of the base."""
+        return all(planted.slip.fits(other.slip) for other in self.base)
+
     def singles(self) -> list[Planted]:
         """Return the mistakes that change anything here and can be made with the base."""
         right = self.model(())
         kept = []
         for each in self.choices:
-            if all(each.slip.fits(other.slip) for other in self.base):
+            if self.fits(each):
                 off = errors(self.model((each,)), right)
                 if max(off.values()) > self.tolerance:
                     kept.append(each)
@@ -134,7 +137,7 @@ class _Search:
             for each in islice(_fitting(singles, size), _SETS):
                 if names <= self.matched(each):
                     fits.append(each)
-                if self.clock.is_over:
+                if self.budget.is_spent:
                     break
             if fits:
                 return sorted(fits, key=_rank)
@@ -161,7 +164,7 @@ def diagnose_step(
     *,
     sequence: bool = False,
     base: tuple[Planted, ...] = (),
-    clock: Clock | None = None,
+    budget: Budget | None = None,
 ) -> list[Diagnosis]:
     """Explain the gradients of one step.
 
@@ -179,8 +182,8 @@ def diagnose_step(
         Whether the code is that of a sequence, which joins steps as well.
     base
         Mistakes that are known.
-    clock
-        Says when to give up.
+    budget
+        How much may be tried.
 
     Returns
     -------
@@ -188,7 +191,7 @@ def diagnose_step(
         The explanations, the likeliest first; or the best attempt alone.
     """
     choices = [each for each in planted(cell) if sequence or _in_a_step(each.slip)]
-    search = _Search(problem, found, choices, tolerance, base, clock or Clock())
+    search = _Search(problem, found, choices, tolerance, base, budget or Budget())
     wrong = search.names - search.matched(())
     if not wrong:
         return [Diagnosis(base, True)]
@@ -213,7 +216,7 @@ def diagnose_step(
             return [Diagnosis((*base, *joined), True)]
         if rest & own:
             continue
-        further = _Search(problem, found, choices, tolerance, (*base, *joined), search.clock)
+        further = _Search(problem, found, choices, tolerance, (*base, *joined), search.budget)
         shared = [
             each
             for each in further.touching(further.singles(), rest)
@@ -273,20 +276,20 @@ def diagnose_sequence(
     base
         The mistakes of the code's own step, where it has one.
     """
-    clock = Clock()
+    budget = Budget()
     attempts: list[Diagnosis] = []
     for start in (base, ()) if base else ((),):
         firsts = [Diagnosis(start, True)]
         if 1 in returned:
             one = steps(problem, 1, 1)
             firsts = diagnose_step(
-                cell, one, returned[1], tolerance, sequence=True, base=start, clock=clock
+                cell, one, returned[1], tolerance, sequence=True, base=start, budget=budget
             )
         for first in firsts:
             found = first
             for T in sorted(set(returned) - {1}) if first.explained else ():
                 known = found.mistakes
-                found = _further(cell, steps(problem, 1, T), returned[T], tolerance, known, clock)
+                found = _further(cell, steps(problem, 1, T), returned[T], tolerance, known, budget)
                 if not found.explained:
                     break
             attempts.append(found)
@@ -303,15 +306,18 @@ def _further(
     found: Gradients,
     tolerance: float,
     base: tuple[Planted, ...],
-    clock: Clock,
+    budget: Budget,
 ) -> Diagnosis:
     """Explain more steps by mistakes that fewer steps do not show."""
-    search = _Search(problem, found, planted(cell), tolerance, base, clock)
+    search = _Search(problem, found, planted(cell), tolerance, base, budget)
     matched = search.matched(())
     if search.names <= matched:
         return Diagnosis(base, True)
-    singles = search.singles()
-    sets = search.explaining(singles, search.names, 1)
+    joined = [each for each in search.choices if each.slip.joining and search.fits(each)]
+    sets = search.explaining(joined, search.names, 1)
+    if not sets:
+        singles = search.singles()
+        sets = search.explaining(singles, search.names, 1)
     if not sets:
         hidden = _hidden(problem, singles, base, tolerance)
         sets = search.explaining(hidden, search.names, 3)
@@ -325,7 +331,7 @@ def _hidden(
 ) -> list[Planted]:
     """Return the mistakes that one step does not show."""
     first = steps(problem, 1, 1)
-    search = _Search(first, {}, (), tolerance, base, Clock())
+    search = _Search(first, {}, (), tolerance, base, Budget())
     right = search.model(())
     return [
         each for each in singles if max(errors(search.model((each,)), right).values()) <= tolerance
