@@ -30,5 +30,3 @@ def report_on(given: Implementation) -> Report:
 def causes(report: Report) -> list[tuple[str, str]]:
     """Return key and place of what a report names."""
     return [(each.key, each.place) for finding in report.findings for each in finding.causes]
-
-

@@ -96,7 +96,9 @@ def test_a_planted_mistake_is_named_in_any_convention(data: st.DataObject) -> No
 def pairs(family: str, cell: str) -> list[Implementation]:
     """Return some texts with two mistakes."""
     found = []
-    for pair in list(itertools.combinations(kinds(family, cell), 2))[:: 97 if cell == "lstm" else 31]:
+    for pair in list(itertools.combinations(kinds(family, cell), 2))[
+        :: 97 if cell == "lstm" else 31
+    ]:
         if {key for key, _ in pair} & {*NOTED, "first-state-lost", "batch-not-summed"}:
             continue
         try:

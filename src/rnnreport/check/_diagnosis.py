@@ -1,8 +1,9 @@
 """Which mistakes explain wrong gradients: those of the catalogue, one or several at once.
 
-A mistake is looked for where it acts alone. In one step the gradients of a gate's weights depend on
-that gate's δ only, so each wrong gate is explained by itself; what is found is joined, and then held
-against the gradients that all gates share. A sequence is first taken with one step, then with more.
+A mistake is looked for where it acts alone. In one step the gradients of a gate's weights depend
+on that gate's δ only, so each wrong gate is explained by itself; what is found is joined, and then
+held against the gradients that all gates share. A sequence is first taken with one step, then with
+more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import combinations, islice, product
 from torch import Tensor
 
 from rnnreport.check._problems import Gradients, Problem, mistaken, steps
-from rnnreport.equations._backward import RIGHT, Slip
+from rnnreport.equations._backward import RIGHT, Backward, Slip, backward
 from rnnreport.equations._mistakes import CellName, Planted, planted
 
 __all__ = ["Diagnosis", "Errors", "diagnose_sequence", "diagnose_step", "errors"]
@@ -24,6 +25,7 @@ Errors = Mapping[str, float]
 """The largest error of each gradient, relative to the largest right element."""
 
 _SETS = 4000  # of mistakes that are tried for one gate
+_ALTERNATIVES = 4  # explanations of one step that more steps choose from
 _JOINED = 60  # ways to join what explains each gate
 
 
@@ -54,7 +56,7 @@ def errors(found: Gradients, right: Gradients) -> dict[str, float]:
 def _error(found: Tensor, right: Tensor) -> float:
     scale = float(right.abs().max()) or 1.0
     error = float((found - right).abs().max()) / scale
-    return error if error == error else float("inf")  # noqa: PLR0124
+    return error if error == error else float("inf")
 
 
 @dataclass
@@ -79,27 +81,33 @@ class _Search:
     tolerance: float
     base: tuple[Planted, ...]
     budget: Budget
-    _models: dict[tuple[int, ...], Gradients] = field(default_factory=dict)
+    _passes: dict[tuple[int, ...], Backward] = field(default_factory=dict)
+    _values: dict[tuple[tuple[int, ...], str], Tensor] = field(default_factory=dict)
 
-    def model(self, mistakes: Iterable[Planted]) -> Gradients:
-        """Return the gradients with some mistakes, besides those of the base."""
+    def value(self, mistakes: Iterable[Planted], name: str) -> Tensor:
+        """Return a gradient with some mistakes, besides those of the base."""
         together = (*self.base, *mistakes)
         key = tuple(sorted(map(id, together)))
-        if key not in self._models:
-            self.budget.left -= 1
-            slip = reduce(Slip.__or__, (each.slip for each in together), RIGHT)
-            self._models[key] = mistaken(self.problem, slip)
-        return self._models[key]
+        if (key, name) not in self._values:
+            if key not in self._passes:
+                self.budget.left -= 1
+                slip = reduce(Slip.__or__, (each.slip for each in together), RIGHT)
+                self._passes[key] = backward(self.problem, slip)
+            self._values[key, name] = self._passes[key].gradient(name)
+        return self._values[key, name]
+
+    def explains(self, mistakes: Iterable[Planted], name: str) -> bool:
+        """Whether mistakes give the gradient that the code returned."""
+        return _error(self.found[name], self.value(mistakes, name)) <= self.tolerance
 
     def matched(self, mistakes: Iterable[Planted]) -> frozenset[str]:
         """Return the gradients that mistakes explain."""
-        off = errors(self.found, self.model(mistakes))
-        return frozenset(name for name, error in off.items() if error <= self.tolerance)
+        return frozenset(name for name in self.names if self.explains(mistakes, name))
 
     @property
     def names(self) -> frozenset[str]:
         """The gradients that are known."""
-        return frozenset(name for name in self.found if name in self.model(()))
+        return frozenset(self.found)
 
     def fits(self, planted: Planted) -> bool:
         """Whether a mistake can be made with those of the base."""
@@ -107,24 +115,17 @@ class _Search:
 
     def singles(self) -> list[Planted]:
         """Return the mistakes that change anything here and can be made with the base."""
-        right = self.model(())
-        kept = []
-        for each in self.choices:
-            if self.fits(each):
-                off = errors(self.model((each,)), right)
-                if max(off.values()) > self.tolerance:
-                    kept.append(each)
-        return kept
+        return self.touching([each for each in self.choices if self.fits(each)], self.names)
 
     def touching(self, singles: Iterable[Planted], names: Iterable[str]) -> list[Planted]:
         """Return the mistakes that change one of some gradients."""
-        right = self.model(())
-        names = [name for name in names if name in right]
+        names = sorted(names)
         return [
             each
             for each in singles
             if any(
-                _error(self.model((each,))[name], right[name]) > self.tolerance for name in names
+                _error(self.value((each,), name), self.value((), name)) > self.tolerance
+                for name in names
             )
         ]
 
@@ -132,16 +133,22 @@ class _Search:
         self, singles: Sequence[Planted], names: frozenset[str], most: int
     ) -> list[tuple[Planted, ...]]:
         """Return the smallest sets of mistakes that explain some gradients."""
+        order = sorted(names, key=_cost)
         for size in range(1, most + 1):
             fits = []
             for each in islice(_fitting(singles, size), _SETS):
-                if names <= self.matched(each):
+                if all(self.explains(each, name) for name in order):
                     fits.append(each)
                 if self.budget.is_spent:
                     break
             if fits:
                 return sorted(fits, key=_rank)
         return []
+
+
+def _cost(name: str) -> int:
+    """Rank a gradient by what it costs to compute."""
+    return ("b", "W_x", "W_h", "c_0", "h_0", "b_h", "x").index(name.partition("^")[0])
 
 
 def _fitting(singles: Sequence[Planted], size: int) -> Iterator[tuple[Planted, ...]]:
@@ -196,9 +203,9 @@ def diagnose_step(
     if not wrong:
         return [Diagnosis(base, True)]
     singles = search.singles()
-    whole = [(each,) for each in singles if search.names <= search.matched((each,))]
+    whole = search.explaining(singles, search.names, 1)
     if whole:
-        return [Diagnosis((*base, *each), True) for each in sorted(whole, key=_rank)[:4]]
+        return [Diagnosis((*base, *each), True) for each in whole[:_ALTERNATIVES]]
     gates = _wrong_gates(wrong)
     own: frozenset[str] = frozenset[str]().union(*gates.values())
     options = []
@@ -207,24 +214,34 @@ def diagnose_step(
         options.append(search.explaining(touching, names, 3) or [()])
     best: tuple[Planted, ...] = ()
     best_score = len(search.matched(()))
+    explained: list[tuple[Planted, ...]] = []
+    candidates: list[tuple[Planted, ...]] = []
     for joined in _unions(options):
         matched = search.matched(joined)
         if len(matched) > best_score:
             best, best_score = joined, len(matched)
-        rest = search.names - matched
-        if not rest:
-            return [Diagnosis((*base, *joined), True)]
-        if rest & own:
-            continue
-        further = _Search(problem, found, choices, tolerance, (*base, *joined), search.budget)
-        shared = [
-            each
-            for each in further.touching(further.singles(), rest)
-            if own <= further.matched((each,))
-        ]
-        sets = further.explaining(shared, search.names, 2)
-        if sets:
-            return [Diagnosis((*base, *joined, *sets[0]), True)]
+        if search.names <= matched:
+            explained.append(joined)
+        elif own <= matched:
+            candidates.append(joined)
+    if explained:
+        return [Diagnosis((*base, *joined), True) for joined in explained[:_ALTERNATIVES]]
+    parameters = {name for name in search.names if "^" in name or name == "b_h"}
+    changing = {id(each) for each in search.touching(singles, parameters)}
+    shared = [each for each in singles if id(each) not in changing]
+    order = sorted(search.names, key=lambda name: name in parameters)  # these fit already
+    for size in (1, 2):
+        for joined in candidates:
+            for more in islice(_fitting(shared, size), _SETS):
+                together = (*joined, *more)
+                if not all(a.slip.fits(b.slip) for a, b in product(joined, more)):
+                    continue
+                if all(search.explains(together, name) for name in order):
+                    explained.append(together)
+                if search.budget.is_spent:
+                    break
+        if explained:
+            return [Diagnosis((*base, *each), True) for each in explained[:_ALTERNATIVES]]
     left = tuple(sorted(search.names - search.matched(best)))
     return [Diagnosis((*base, *best), not left, left)]
 
@@ -331,8 +348,7 @@ def _hidden(
 ) -> list[Planted]:
     """Return the mistakes that one step does not show."""
     first = steps(problem, 1, 1)
-    search = _Search(first, {}, (), tolerance, base, Budget())
-    right = search.model(())
-    return [
-        each for each in singles if max(errors(search.model((each,)), right).values()) <= tolerance
-    ]
+    found = mistaken(first, reduce(Slip.__or__, (each.slip for each in base), RIGHT))
+    search = _Search(first, found, (), tolerance, base, Budget())
+    shown = {id(each) for each in search.touching(singles, found)}
+    return [each for each in singles if id(each) not in shown]

@@ -19,7 +19,7 @@ from rnnreport.equations._steps import Changes, GRUStep, LSTMStep, Step
 
 __all__ = ["RIGHT", "Backward", "Joining", "Slip", "backward"]
 
-Start = Literal["kept", "zero", "next"]
+Start = Literal["kept", "zero", "next", "unused"]
 Sum = Literal["all", "first", "last", "none", "mean"]
 
 
@@ -35,8 +35,9 @@ class Joining:
         Whether a step is given what the loss reads of its own state.
     own_input : bool
         Whether ∂L/∂x_t is made of that alone.
-    first_h, first_c : {"kept", "zero", "next"}
-        What the first step takes for h_0 and c_0: these, zero or the states after it.
+    first_h, first_c : {"kept", "zero", "next", "unused"}
+        What the first step takes for h_0 and c_0: these, zero or the states after it. With
+        ``"unused"`` its share of ∂L/∂W_h alone is left out.
     sums : {"all", "first", "last", "none", "mean"}
         The steps whose gradients of the weights count; ``"mean"`` divides by the batch.
     only : {"", "W_x", "W_h", "b"}
@@ -76,12 +77,8 @@ class Slip:
 
 
 RIGHT = Slip()
-_PARAMETERS = {
-    "input_weights": "W_x",
-    "recurrent_weights": "W_h",
-    "bias": "b",
-    "inner_bias": "b",
-}
+_FORMULAS = {"W_x": "input_weights", "W_h": "recurrent_weights", "b": "bias"}
+_PARAMETERS = {**{formula: kind for kind, formula in _FORMULAS.items()}, "inner_bias": "b"}
 
 
 @dataclass(frozen=True)
@@ -127,18 +124,29 @@ class Backward:
         """∂L/∂x_t of each step."""
         return torch.stack([step.step_input() for step in self.steps])
 
+    def gradient(self, name: str) -> Tensor:
+        """Return one gradient: ``"x"``, ``"h_0"``, ``"c_0"``, ``"b_h"`` or ``"W_x^f"``."""
+        kind, _, gate = name.partition("^")
+        if gate:
+            return self.total(_FORMULAS[kind], gate)
+        if kind == "b_h":
+            return self.total("inner_bias")
+        if kind == "x":
+            return self.inputs()
+        value: Tensor = self.h_0 if kind == "h_0" else self.c_0  # type: ignore[assignment]
+        return value
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all gradients: of the inputs, the first states, the parameters."""
+        step = self.steps[0]
+        parameters = [f"{kind}^{gate}" for gate in step.gates for kind in _FORMULAS]
+        states = ["h_0", "c_0"] if isinstance(step, LSTMStep) else ["h_0"]
+        inner = ["b_h"] if isinstance(step, GRUStep) else []
+        return ("x", *states, *parameters, *inner)
+
     def gradients(self) -> dict[str, Tensor]:
-        """Return all gradients: of the inputs, the first states, and each gate's parameters."""
-        values = {"x": self.inputs(), "h_0": self.h_0}
-        if self.c_0 is not None:
-            values["c_0"] = self.c_0
-        for gate in self.steps[0].gates:
-            values[f"W_x^{gate}"] = self.total("input_weights", gate)
-            values[f"W_h^{gate}"] = self.total("recurrent_weights", gate)
-            values[f"b^{gate}"] = self.total("bias", gate)
-        if isinstance(self.steps[0], GRUStep):
-            values["b_h"] = self.total("inner_bias")
-        return values
+        """Return all gradients by their names."""
+        return {name: self.gradient(name) for name in self.names()}
 
 
 def backward(problem: StateProblem[Any] | GatedProblem[Any], slip: Slip = RIGHT) -> Backward:
@@ -189,10 +197,13 @@ def _start(step: Step, joining: Joining) -> Changes:
     """Return what the first step takes for the states before it."""
     changes: dict[str, Any] = {}
     if joining.first_h != "kept":
-        taken = torch.zeros_like(step.h_prev) if joining.first_h == "zero" else step.h
-        changes |= {f"recurrent_input_{gate}": lambda s: taken for gate in step.gates}
-        if isinstance(step, GRUStep):
+        taken = step.h if joining.first_h == "next" else torch.zeros_like(step.h_prev)
+        if isinstance(step, GRUStep) and joining.first_h != "unused":
             changes["h_prev"] = lambda s: taken
+            if step.inside:
+                changes["q"] = lambda s: taken
+        else:
+            changes |= {f"recurrent_input_{gate}": lambda s: taken for gate in step.gates}
     if joining.first_c != "kept" and isinstance(step, LSTMStep):
         cell = torch.zeros_like(step.c_prev) if joining.first_c == "zero" else step.c
         changes["c_prev"] = lambda s: cell

@@ -501,7 +501,11 @@ _ENTRIES = (
         remedy="Give the first step {h0} as its previous state, as the forward pass does.",
         shown_by="T = 1 with h_0 ≠ 0 (c_0 ≠ 0). Every check with zero first states misses it.",
         seen=2,
-        slips=_every_cell({"h": _joining(first_h="zero")}, lstm={"c": _joining(first_c="zero")}),
+        slips=_of_cell(
+            rnn={"h": _joining(first_h="zero")},
+            lstm={"h": _joining(first_h="zero"), "c": _joining(first_c="zero")},
+            gru={"h": (_joining(first_h="zero"), _joining(first_h="unused"))},
+        ),
         equations=_first,
     ),
     Mistake(
