@@ -6,9 +6,11 @@ have it. Without a mistake this is what the equations of a whole sequence say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import product
+from operator import methodcaller
 from typing import Any, Literal
 
 import torch
@@ -21,6 +23,7 @@ __all__ = ["RIGHT", "Backward", "Joining", "Slip", "backward"]
 
 Start = Literal["kept", "zero", "next"]
 Sum = Literal["all", "first", "last", "none", "mean"]
+Parameter = Literal["W_x", "W_h", "b"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Joining:
     first_h: Start = "kept"
     first_c: Start = "kept"
     sums: Sum = "all"
-    only: Literal["", "W_x", "W_h", "b"] = ""
+    only: Parameter | Literal[""] = ""
     forward: bool = False
     early: bool = False
 
@@ -76,12 +79,6 @@ class Slip:
 
 
 RIGHT = Slip()
-_PARAMETERS = {
-    "input_weights": "W_x",
-    "recurrent_weights": "W_h",
-    "bias": "b",
-    "inner_bias": "b",
-}
 
 
 @dataclass(frozen=True)
@@ -112,16 +109,25 @@ class Backward:
         """∂L/∂c_0; None of an RNN or a GRU."""
         return self.last.previous_cell() if isinstance(self.last, LSTMStep) else None
 
-    def total(self, name: str, *gate: str) -> Tensor:
+    def summed(self, formula: Callable[[Any], Tensor], parameter: Parameter) -> Tensor:
         """Sum a gradient of weights or biases over the steps that count."""
-        sums = self.joining.sums if self.joining.only in ("", _PARAMETERS[name]) else "all"
+        sums = self.joining.sums if self.joining.only in ("", parameter) else "all"
         counted = {"first": self.steps[:1], "last": self.steps[-1:], "none": ()}
-        terms = [getattr(step, name)(*gate) for step in counted.get(sums, self.steps)]
+        terms = [formula(step) for step in counted.get(sums, self.steps)]
         if not terms:
-            return torch.zeros_like(getattr(self.steps[0], name)(*gate))
+            return torch.zeros_like(formula(self.steps[0]))
         value: Tensor = reduce(torch.add, terms)
         mean = sums == "mean" and self.steps[0].x.ndim == 2
         return value / self.steps[0].x.shape[1] if mean else value
+
+    def previous_states(self) -> Tensor:
+        """[∂L/∂h_{t−1}]new of each step."""
+        return torch.stack([self.h_0, *(step.dh for step in self.steps[:-1])])
+
+    def previous_cells(self) -> Tensor:
+        """[∂L/∂c_{t−1}]new of each step of an LSTM."""
+        steps: Any = self.steps
+        return torch.stack([steps[0].previous_cell(), *(step.dc for step in steps[:-1])])
 
     def inputs(self) -> Tensor:
         """∂L/∂x_t of each step."""
@@ -132,12 +138,15 @@ class Backward:
         values = {"x": self.inputs(), "h_0": self.h_0}
         if self.c_0 is not None:
             values["c_0"] = self.c_0
-        for gate in self.steps[0].gates:
-            values[f"W_x^{gate}"] = self.total("input_weights", gate)
-            values[f"W_h^{gate}"] = self.total("recurrent_weights", gate)
-            values[f"b^{gate}"] = self.total("bias", gate)
+        kinds: dict[Parameter, str] = {
+            "W_x": "input_weights",
+            "W_h": "recurrent_weights",
+            "b": "bias",
+        }
+        for gate, (name, kind) in product(self.steps[0].gates, kinds.items()):
+            values[f"{name}^{gate}"] = self.summed(methodcaller(kind, gate), name)
         if isinstance(self.steps[0], GRUStep):
-            values["b_h"] = self.total("inner_bias")
+            values["b_h"] = self.summed(methodcaller("inner_bias"), "b")
         return values
 
 
