@@ -20,6 +20,7 @@ from torch import Tensor
 from rnnreport import layers
 from rnnreport.equations import (
     BAR,
+    CATALOGUE,
     LEDGER,
     OWN_NUMBERS,
     SOURCE_NUMBERS,
@@ -362,7 +363,7 @@ def test_broken_forward_pass_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_broken_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = LEDGER["12"]
-    mistaken = replace(entry, right=entry.wrong["W_h not transposed"])
+    mistaken = replace(entry, right=entry.wrong[CATALOGUE["not-transposed"].name])
     monkeypatch.setattr(_ledger, "LEDGER", {**LEDGER, "12": mistaken})
     checked = table(12, draws=2)
     assert not checked.ok

@@ -47,6 +47,7 @@ from rnnreport.equations._ledger import (
     equation,
     mistakes,
 )
+from rnnreport.equations._mistakes import CATALOGUE, Mistake
 from rnnreport.equations._pairs import PAIRS, Pair, PairRow, PairSizes, PairTable, pairs
 from rnnreport.equations._style import MapSizes
 from rnnreport.equations._table import (
@@ -62,6 +63,7 @@ from rnnreport.equations._temporal import WordSizes
 
 __all__ = [
     "BAR",
+    "CATALOGUE",
     "LEDGER",
     "OWN_NUMBERS",
     "PAIRS",
@@ -72,6 +74,7 @@ __all__ = [
     "LedgerRow",
     "LedgerTable",
     "MapSizes",
+    "Mistake",
     "Pair",
     "PairRow",
     "PairSizes",

@@ -15,13 +15,14 @@ from torch import Tensor
 from rnnreport import layers
 from rnnreport.equations._entry import Equation, Sizes
 from rnnreport.equations._forms import (
-    Changes,
+    NOT_NEW,
     Formula,
     Gradients,
     Recurrence,
     d,
     each_step,
     each_step_direct,
+    joined_wrongly,
     mistakes_in,
     new,
     summed,
@@ -29,9 +30,9 @@ from rnnreport.equations._forms import (
 )
 from rnnreport.equations._lstm import ALL_GATES
 from rnnreport.equations._recurrences import AttentionProblem
-from rnnreport.equations._steps import GATES, AttentionStep, Gates
+from rnnreport.equations._steps import GATES, AttentionStep, Changes, Gates
 
-Mistakes = Mapping[str, Changes[AttentionStep]]
+Mistakes = Mapping[str, Changes]
 
 
 def stacked(gates: Gates) -> Tensor:
@@ -241,7 +242,6 @@ RECURRENCE = Recurrence(
     layer="attention_lstm",
     problem=AttentionProblem,
     code=code,
-    not_new="∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}",
     exact_sizes=Sizes(T=2, d=1, m=4),  # √m is a whole number
 )
 
@@ -347,7 +347,7 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
                 ).items()
             },
             "∂L/∂h_{t−1} dropped": each_step(previous_state),
-            RECURRENCE.not_new: with_direct(each_step_direct(previous_state)),
+            NOT_NEW: with_direct(each_step_direct(previous_state)),
         },
     ),
     RECURRENCE.total(
@@ -357,7 +357,10 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=lambda p: p.derivative("A"),
         formula=feature_map,
         variable="A",
-        wrong=mistakes_in(feature_map, _MAP, _MAP_FORMS, summed),
+        wrong={
+            **mistakes_in(feature_map, _MAP, _MAP_FORMS, summed),
+            **joined_wrongly(feature_map),
+        },
     ),
     RECURRENCE.total(
         58,
@@ -366,6 +369,9 @@ ATTENTION: tuple[Equation[AttentionProblem, Sizes], ...] = (
         left=_left_context_weights,
         formula=context_weights,
         variable="W_a",
-        wrong=mistakes_in(context_weights, _WEIGHTS, lift=summed),
+        wrong={
+            **mistakes_in(context_weights, _WEIGHTS, lift=summed),
+            **joined_wrongly(context_weights),
+        },
     ),
 )

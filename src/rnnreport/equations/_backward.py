@@ -6,10 +6,11 @@ have it. Without a mistake this is what the equations of a whole sequence say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, Literal
+from operator import methodcaller
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ __all__ = ["RIGHT", "Backward", "Joining", "Slip", "backward"]
 
 Start = Literal["kept", "zero", "next", "unused"]
 Sum = Literal["all", "first", "last", "none", "mean"]
+Parameter = Literal["W_x", "W_h", "b"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Joining:
     first_h: Start = "kept"
     first_c: Start = "kept"
     sums: Sum = "all"
-    only: Literal["", "W_x", "W_h", "b"] = ""
+    only: Parameter | Literal[""] = ""
     forward: bool = False
     early: bool = False
 
@@ -77,8 +79,11 @@ class Slip:
 
 
 RIGHT = Slip()
-_FORMULAS = {"W_x": "input_weights", "W_h": "recurrent_weights", "b": "bias"}
-_PARAMETERS = {**{formula: kind for kind, formula in _FORMULAS.items()}, "inner_bias": "b"}
+_FORMULAS: Mapping[Parameter, str] = {
+    "W_x": "input_weights",
+    "W_h": "recurrent_weights",
+    "b": "bias",
+}
 
 
 @dataclass(frozen=True)
@@ -109,16 +114,25 @@ class Backward:
         """∂L/∂c_0; None of an RNN or a GRU."""
         return self.last.previous_cell() if isinstance(self.last, LSTMStep) else None
 
-    def total(self, name: str, *gate: str) -> Tensor:
+    def summed(self, formula: Callable[[Any], Tensor], parameter: Parameter) -> Tensor:
         """Sum a gradient of weights or biases over the steps that count."""
-        sums = self.joining.sums if self.joining.only in ("", _PARAMETERS[name]) else "all"
+        sums = self.joining.sums if self.joining.only in ("", parameter) else "all"
         counted = {"first": self.steps[:1], "last": self.steps[-1:], "none": ()}
-        terms = [getattr(step, name)(*gate) for step in counted.get(sums, self.steps)]
+        terms = [formula(step) for step in counted.get(sums, self.steps)]
         if not terms:
-            return torch.zeros_like(getattr(self.steps[0], name)(*gate))
+            return torch.zeros_like(formula(self.steps[0]))
         value: Tensor = reduce(torch.add, terms)
         mean = sums == "mean" and self.steps[0].x.ndim == 2
         return value / self.steps[0].x.shape[1] if mean else value
+
+    def previous_states(self) -> Tensor:
+        """[∂L/∂h_{t−1}]new of each step."""
+        return torch.stack([self.h_0, *(step.dh for step in self.steps[:-1])])
+
+    def previous_cells(self) -> Tensor:
+        """[∂L/∂c_{t−1}]new of each step of an LSTM."""
+        steps: Any = self.steps
+        return torch.stack([steps[0].previous_cell(), *(step.dc for step in steps[:-1])])
 
     def inputs(self) -> Tensor:
         """∂L/∂x_t of each step."""
@@ -128,9 +142,10 @@ class Backward:
         """Return one gradient: ``"x"``, ``"h_0"``, ``"c_0"``, ``"b_h"`` or ``"W_x^f"``."""
         kind, _, gate = name.partition("^")
         if gate:
-            return self.total(_FORMULAS[kind], gate)
+            parameter = cast(Parameter, kind)
+            return self.summed(methodcaller(_FORMULAS[parameter], gate), parameter)
         if kind == "b_h":
-            return self.total("inner_bias")
+            return self.summed(methodcaller("inner_bias"), "b")
         if kind == "x":
             return self.inputs()
         value: Tensor = self.h_0 if kind == "h_0" else self.c_0  # type: ignore[assignment]

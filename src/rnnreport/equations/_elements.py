@@ -16,11 +16,13 @@ from torch import Tensor
 
 from rnnreport import layers
 from rnnreport.equations import _attention, _lstm, _rnn
+from rnnreport.equations._backward import Backward
+from rnnreport.equations._deliberate import in_sequence, in_step, of
 from rnnreport.equations._entry import Equation, Page, Sizes, draw_sizes
 from rnnreport.equations._forms import (
+    NOT_NEW,
     Quantity,
     Recurrence,
-    changed,
     d,
     each_step,
     each_step_direct,
@@ -32,7 +34,7 @@ from rnnreport.equations._forms import (
 from rnnreport.equations._jacobians import by, lstm_code, state_slope
 from rnnreport.equations._lstm import FORGET
 from rnnreport.equations._recurrences import AttentionProblem, LSTMProblem, RNNProblem
-from rnnreport.equations._steps import GATES, AttentionStep, LSTMStep, RNNStep
+from rnnreport.equations._steps import GATES, AttentionStep, Changes, LSTMStep, RNNStep
 from rnnreport.proof import jacobian
 
 
@@ -90,12 +92,12 @@ class _Side:
 
 def state_by_before(s: RNNStep) -> Tensor:
     """(R2)."""
-    return (1 - s.h * s.h)[:, None] * unit(len(s.h))
+    return s.slope("h")[:, None] * unit(len(s.h))
 
 
 def before(s: RNNStep) -> Tensor:
     """(R3), first line: Σ_l ∂L/∂(h_t)_l times ∂(h_t)_l/∂(z_t)_k, where one term is left."""
-    return (s.dh[:, None] * state_by_before(s)).sum(0)
+    return (s.value("h")[:, None] * state_by_before(s)).sum(0)
 
 
 def input_weights(s: RNNStep) -> Tensor:
@@ -126,7 +128,8 @@ def _state_by_before_code(p: RNNProblem) -> Tensor:
     return torch.stack(rows)
 
 
-_RNN_MISTAKES = _rnn.MISTAKES
+_SIGN: Mapping[str, Changes] = {"∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh}}
+_SLOPE_OF_H = of("h", "slope")
 _G = rf"{d('(h_t)_k')} \left( 1 - (h_t)_k^2 \right)"
 _rnn_entry = _Side("rnn", _rnn.RECURRENCE)
 
@@ -139,13 +142,13 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: jacobian(torch.tanh, p.before()),
         right=one_step(state_by_before),
         code=_state_by_before_code,
-        wrong=mistakes_in(
+        wrong=in_step("rnn", state_by_before, _SLOPE_OF_H)
+        | mistakes_in(
             state_by_before,
-            {name: _RNN_MISTAKES[name] for name in list(_RNN_MISTAKES)[1:]},
+            {},
             {
                 "wrong sign": lambda s: -state_by_before(s),
-                "𝟙 dropped": lambda s: (1 - s.h * s.h)[:, None].expand(len(s.h), len(s.h)),
-                "slope of σ in place of that of tanh": lambda s: torch.diag(s.h * (1 - s.h)),
+                "𝟙 dropped": lambda s: s.slope("h")[:, None].expand(len(s.h), len(s.h)),
             },
         ),
     ),
@@ -157,7 +160,7 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative_before(),
         right=one_step(before),
         code=lambda p: _rnn.step_code(p)["b"],
-        wrong=mistakes_in(before, _RNN_MISTAKES, {}),
+        wrong=in_step("rnn", before, _SLOPE_OF_H) | mistakes_in(before, _SIGN),
     ),
     _rnn_entry(
         "R4",
@@ -168,9 +171,10 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("W_x"),
         right=one_step(input_weights),
         code=lambda p: _rnn.step_code(p)["W_x"],
-        wrong=mistakes_in(
+        wrong=in_step("rnn", input_weights, _SLOPE_OF_H)
+        | mistakes_in(
             input_weights,
-            _RNN_MISTAKES,
+            _SIGN,
             {
                 "𝟙 of n = j dropped": lambda s: (
                     input_weights(s).sum(1, keepdim=True).expand_as(s.W_x)
@@ -186,9 +190,10 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("x")[0],
         right=one_step(step_input),
         code=lambda p: _rnn.step_code(p)["x"][0],
-        wrong=mistakes_in(
+        wrong=in_step("rnn", step_input, _SLOPE_OF_H)
+        | mistakes_in(
             step_input,
-            _RNN_MISTAKES,
+            _SIGN,
             {"sum over k dropped, k = 1 alone": lambda s: before(s)[0] * s.W_x[0]},
         ),
     ),
@@ -202,14 +207,12 @@ RNN_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         right=with_direct(lambda p: _back_by_jacobian(p, transposed=True)),
         code=with_direct(lambda p: torch.stack([_rnn.code(p.tail(t))["h_0"] for t in range(p.T)])),
         wrong={
+            **in_sequence("rnn", Backward.previous_states, _SLOPE_OF_H | _rnn.CARRIED),
             "∂L/∂h_{t−1} dropped": lambda p: _back_by_jacobian(p, transposed=True),
             "Jacobian not transposed": with_direct(
                 lambda p: _back_by_jacobian(p, transposed=False)
             ),
             "way through later steps dropped": lambda p: torch.stack(p.dh[:-1]),
-            "∂L/∂h_t in place of [∂L/∂h_t]_{new}": with_direct(
-                each_step_direct(_rnn.previous_state)
-            ),
             "wrong sign of the second term": with_direct(
                 lambda p: -_back_by_jacobian(p, transposed=True)
             ),
@@ -228,7 +231,7 @@ def state_by_cell(s: LSTMStep) -> Tensor:
 
 def forget_before(s: LSTMStep) -> Tensor:
     """(S5)."""
-    return FORGET.value(s) * s.f * (1 - s.f)
+    return FORGET.value(s) * FORGET.slope(s)
 
 
 def forget_weights(s: LSTMStep) -> Tensor:
@@ -248,7 +251,12 @@ def _through_cell_code(p: LSTMProblem) -> Tensor:
     return torch.stack(rows)
 
 
-_CELL = _lstm.CELL_MISTAKES
+def _reaching_cells(b: Backward) -> Tensor:
+    steps: Any = b.steps
+    return torch.stack([step.reaches_c() for step in steps])
+
+
+_FORGET = _lstm.of_value(FORGET) | of("f", "slope")
 _OF_CELL = r"\odot o_t \odot \left( 1 - \tanh(c_t) \odot \tanh(c_t) \right)"
 _lstm_entry = _Side("lstm", _lstm.RECURRENCE)
 
@@ -262,12 +270,12 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: jacobian(lambda c: p.steps[0].o * torch.tanh(c), p.c[1]),
         right=one_step(state_by_cell),
         code=_state_by_cell_code,
-        wrong=mistakes_in(
+        wrong=in_step("lstm", state_by_cell, frozenset({"cell_slope"}))
+        | mistakes_in(
             state_by_cell,
-            {name: _CELL[name] for name in list(_CELL)[2:]},
+            {"factor o_t dropped": {"o": lambda s: torch.ones_like(s.o)}},
             {
                 "wrong sign": lambda s: -state_by_cell(s),
-                "c_t in place of tanh(c_t)": lambda s: torch.diag(s.o * (1 - s.c * s.c)),
                 "𝟙 dropped": lambda s: state_slope(s)[:, None].expand(len(s.o), len(s.o)),
             },
         ),
@@ -280,7 +288,7 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.through_cell(1),
         right=one_step(_lstm.cell),
         code=lambda p: _lstm.step_code(p)["c_0"] / p.steps[0].f,
-        wrong=mistakes_in(_lstm.cell, _CELL, {"way through h_t dropped": lambda s: s.dc}),
+        wrong=in_step("lstm", _lstm.cell, _lstm.CELL),
     ),
     _lstm_entry(
         "S5",
@@ -290,16 +298,7 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative_before("f"),
         right=one_step(forget_before),
         code=lambda p: _lstm.step_code(p)["b^f"],
-        wrong=mistakes_in(
-            forget_before,
-            FORGET.mistakes,
-            {
-                "slope of σ dropped": FORGET.value,
-                "slope of tanh in place of that of σ": replace(
-                    FORGET, slope=FORGET.other_slope
-                ).before,
-            },
-        ),
+        wrong=in_step("lstm", forget_before, _FORGET),
     ),
     _lstm_entry(
         "S6",
@@ -310,9 +309,10 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("W_x", "f"),
         right=one_step(forget_weights),
         code=lambda p: _lstm.step_code(p)["W_x^f"],
-        wrong=mistakes_in(
+        wrong=in_step("lstm", forget_weights, _FORGET)
+        | mistakes_in(
             forget_weights,
-            FORGET.mistakes,
+            {},
             {
                 "𝟙 of n = j dropped": lambda s: (
                     forget_weights(s).sum(1, keepdim=True).expand_as(s.W_x["f"])
@@ -329,11 +329,10 @@ LSTM_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
         right=each_step(_lstm.cell),
         code=_through_cell_code,
         wrong={
-            **{name: each_step(changed(_lstm.cell, change)) for name, change in _CELL.items()},
+            **in_sequence("lstm", _reaching_cells, _lstm.CELL | _lstm.CARRIED),
             "way through h_t counted twice": each_step(
                 lambda s: _lstm.cell(s) + s.dh * state_slope(s)
             ),
-            _lstm.RECURRENCE.not_new: each_step_direct(_lstm.cell),
         },
         sequence=True,
     ),
@@ -484,9 +483,7 @@ ATTENTION_ELEMENTS: tuple[Equation[Any, Sizes], ...] = (
             "blocks in crossed order": _crossed,
             "factor 1/√m dropped": _without_root,
             "first step dropped": lambda p: feature_map(p) - _attention.feature_map(p.new_steps[0]),
-            "∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}": lambda p: each_step_direct(
-                _attention.feature_map
-            )(p).sum(0),
+            NOT_NEW: lambda p: each_step_direct(_attention.feature_map)(p).sum(0),
         },
         sequence=True,
     ),

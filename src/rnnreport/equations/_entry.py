@@ -169,8 +169,15 @@ class Equation(Generic[P, Z]):
         )
 
     def mistakes(self, problem: P, left: Tensor) -> dict[str, float]:
-        """Hold each deliberate mistake against the left side: name to relative residual."""
-        return {name: relative_residual(f(problem), left) for name, f in self.wrong.items()}
+        """Hold each deliberate mistake against the left side: name to relative residual.
+
+        It is infinite where the shape is wrong.
+        """
+
+        def apart(value: Tensor) -> float:
+            return relative_residual(value, left) if value.shape == left.shape else math.inf
+
+        return {name: apart(mistake(problem)) for name, mistake in self.wrong.items()}
 
     def _printed(self, problem: P, left: Tensor) -> float | None:
         if self.as_printed is None:

@@ -8,7 +8,7 @@ the formula is given, or the lift.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rnnreport.equations._entry import EXACT_SIZES, Equation, Page, Sizes, draw_sizes
 from rnnreport.equations._recurrences import Problem
-from rnnreport.equations._steps import Step
+from rnnreport.equations._steps import Changes, Step
 
 S = TypeVar("S", bound=Step)
 P = TypeVar("P", bound=Problem[Any])
@@ -24,8 +24,9 @@ P = TypeVar("P", bound=Problem[Any])
 Formula = Callable[[S], Tensor]
 Side = Callable[[Problem[S]], Tensor]
 Lift = Callable[[Formula[S]], Side[S]]
-Changes = Mapping[str, Callable[[S], Any]]
 Quantity = Callable[[P], Tensor]
+NOT_NEW = "∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}"  # a mistake
+
 Gradients = Mapping[str, Tensor]  # by variable, and by gate where each has its own: "W_x^f"
 
 
@@ -39,11 +40,6 @@ def first_step(formula: Formula[S]) -> Side[S]:
     return lambda p: formula(p.new_steps[0])
 
 
-def last_step(formula: Formula[S]) -> Side[S]:
-    """Apply the formula to step T of a sequence; in place of a sum, a mistake."""
-    return lambda p: formula(p.new_steps[-1])
-
-
 def each_step(formula: Formula[S]) -> Side[S]:
     """Apply the formula to every step of a sequence; row t − 1 is step t."""
     return lambda p: torch.stack([formula(s) for s in p.new_steps])
@@ -54,34 +50,27 @@ def summed(formula: Formula[S]) -> Side[S]:
     return lambda p: each_step(formula)(p).sum(0)
 
 
-def first_step_direct(formula: Formula[S]) -> Side[S]:
-    """Apply `first_step` with ∂L/∂h_t in place of [∂L/∂h_t]new, a mistake."""
-    return lambda p: formula(p.steps[0])
-
-
 def each_step_direct(formula: Formula[S]) -> Side[S]:
     """Apply `each_step` with ∂L/∂h_t in place of [∂L/∂h_t]new, a mistake."""
     return lambda p: torch.stack([formula(s) for s in p.steps])
 
 
-def summed_direct(formula: Formula[S]) -> Side[S]:
-    """Apply `summed` with ∂L/∂h_t in place of [∂L/∂h_t]new, a mistake."""
-    return lambda p: each_step_direct(formula)(p).sum(0)
-
-
-def changed(formula: Formula[S], changes: Changes[S]) -> Formula[S]:
+def changed(formula: Formula[S], changes: Changes) -> Formula[S]:
     """Give the formula other values for some quantities of the step: a mistake."""
+    return lambda s: formula(s.changed(changes))
 
-    def mistaken(s: S) -> Tensor:
-        values: dict[str, Any] = {name: change(s) for name, change in changes.items()}
-        return formula(replace(s, **values))
 
-    return mistaken
+def joined_wrongly(formula: Formula[Any]) -> dict[str, Quantity[Any]]:
+    """Return the mistakes that a sum over all steps of a sequence can hold, whatever is added."""
+    return {
+        "sum over t dropped, step T alone": lambda p: formula(p.new_steps[-1]),
+        NOT_NEW: lambda p: each_step_direct(formula)(p).sum(0),
+    }
 
 
 def mistakes_in(
     formula: Formula[Any],
-    changes: Mapping[str, Changes[Any]],
+    changes: Mapping[str, Changes],
     forms: Mapping[str, Formula[Any]] | None = None,
     lift: Lift[Any] = one_step,
 ) -> dict[str, Quantity[Any]]:
@@ -116,7 +105,6 @@ class Recurrence(Generic[P]):
     layer: str
     problem: type[P]
     code: Callable[[P], Gradients]
-    not_new: str  # the mistake that each sum over the rest of the sequence can hold
     exact_sizes: Sizes = EXACT_SIZES
 
     def step(
@@ -191,11 +179,7 @@ class Recurrence(Generic[P]):
             left,
             summed(formula),
             lambda p: self.code(p)[variable],
-            {
-                **wrong,
-                "sum over t dropped, step T alone": last_step(formula),
-                self.not_new: summed_direct(formula),
-            },
+            wrong,
         )
 
     def previous_state(

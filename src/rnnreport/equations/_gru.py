@@ -16,18 +16,20 @@ from torch import Tensor
 from rnnreport import layers
 from rnnreport.equations._attention import before as gates_before
 from rnnreport.equations._attention import stacked
+from rnnreport.equations._backward import Backward, Parameter
+from rnnreport.equations._deliberate import in_sequence, in_step, in_sum, of
 from rnnreport.equations._entry import Equation, Sizes, draw_sizes
 from rnnreport.equations._forms import (
-    Changes,
+    NOT_NEW,
     Formula,
     Gradients,
-    Lift,
     Quantity,
     Recurrence,
     changed,
     d,
     each_step,
     each_step_direct,
+    joined_wrongly,
     mistakes_in,
     new,
     one_step,
@@ -36,7 +38,7 @@ from rnnreport.equations._forms import (
 )
 from rnnreport.equations._jacobians import by, rows
 from rnnreport.equations._recurrences import GRUProblem, ProjectedProblem, ReLUProblem
-from rnnreport.equations._steps import GRU_GATES, GRUStep, ProjectedStep, RNNStep
+from rnnreport.equations._steps import GRU_GATES, Changes, GRUStep, ProjectedStep, RNNStep
 from rnnreport.proof import jacobian
 
 _TWO_STEPS = Sizes(T=2, d=2, m=2)  # of the problems that are computed exactly
@@ -45,33 +47,33 @@ _TWO_STEPS = Sizes(T=2, d=2, m=2)  # of the problems that are computed exactly
 
 
 def candidate(s: GRUStep) -> Tensor:
-    """(65): δ^n_t."""
-    return s.dh * (1 - s.z) * (1 - s.n * s.n)
+    """(65): δ^n_t = ∂L/∂h_t ⊙ (1 − z_t) ⊙ (1 − n_t ⊙ n_t)."""
+    return s.bias("n")
 
 
 def update(s: GRUStep) -> Tensor:
-    """(66): δ^z_t."""
-    return s.dh * (s.h_prev - s.n) * s.z * (1 - s.z)
+    """(66): δ^z_t = ∂L/∂h_t ⊙ (h_{t−1} − n_t) ⊙ z_t ⊙ (1 − z_t)."""
+    return s.bias("z")
 
 
 def inside(s: GRUStep) -> Tensor:
-    """(67): δ^q_t."""
-    return candidate(s) * s.r
+    """(67): δ^q_t = δ^n_t ⊙ r_t."""
+    return s.inner_bias()
 
 
 def reset(s: GRUStep) -> Tensor:
-    """(68): δ^r_t."""
-    return candidate(s) * s.q * s.r * (1 - s.r)
+    """(68): δ^r_t = δ^n_t ⊙ q_t ⊙ r_t ⊙ (1 − r_t)."""
+    return s.bias("r")
 
 
 def input_weights(s: GRUStep) -> Tensor:
-    """(69), and the summands of (75): those of r, z and n, one behind the other."""
-    return torch.stack([torch.outer(delta(s), s.x) for delta in (reset, update, candidate)])
+    """(69), and the summands of (75): δ x_tᵀ of r, z and n, one behind the other."""
+    return torch.stack([s.input_weights(gate) for gate in GRU_GATES])
 
 
 def recurrent_weights(s: GRUStep) -> Tensor:
-    """(70), and the summands of (76): those of r, z and n, one behind the other."""
-    return torch.stack([torch.outer(delta(s), s.h_prev) for delta in (reset, update, inside)])
+    """(70), and the summands of (76): δ h_{t−1}ᵀ of r, z and q, one behind the other."""
+    return torch.stack([s.recurrent_weights(gate) for gate in GRU_GATES])
 
 
 def biases(s: GRUStep) -> Tensor:
@@ -80,20 +82,13 @@ def biases(s: GRUStep) -> Tensor:
 
 
 def step_input(s: GRUStep) -> Tensor:
-    """(72) and (78)."""
-    W = s.W_x
-    return W["r"].T @ reset(s) + W["z"].T @ update(s) + W["n"].T @ candidate(s)
-
-
-def through_gates(s: GRUStep) -> Tensor:
-    """Differentiate by h_{t−1} in what the gates are made of: the last three terms of (73)."""
-    W = s.W_h
-    return W["r"].T @ reset(s) + W["z"].T @ update(s) + W["n"].T @ inside(s)
+    """(72) and (78): Σ (W_x)ᵀ δ of r, z and n."""
+    return s.step_input()
 
 
 def previous_state(s: GRUStep) -> Tensor:
-    """(73), and (74) without its first term."""
-    return s.z * s.dh + through_gates(s)
+    """(73), and (74) without its first term: z_t ⊙ ∂L/∂h_t and Σ (W_h)ᵀ δ of r, z and q."""
+    return s.previous_state()
 
 
 def state_by_state(s: GRUStep) -> Tensor:
@@ -147,87 +142,43 @@ def jacobian_code(p: GRUProblem) -> Tensor:
     return layers.gru_step_jacobian(cache)[0]
 
 
-# Deliberate mistakes: the quantities of a step that they replace, or the formula.
+# Deliberate mistakes: the quantities of a step whose change changes an entry.
 
-Mistakes = Mapping[str, Changes[GRUStep]]
 
-_SIGN: Mistakes = {"∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh}}
-_CANDIDATE: Mistakes = {
-    **_SIGN,
-    "factor z_t in place of 1 − z_t": {"z": lambda s: 1 - s.z},
-    "slope of tanh dropped": {"n": lambda s: torch.zeros_like(s.n)},
-    "h_t in place of n_t": {"n": lambda s: s.h},
+def _of_delta(gate: str) -> frozenset[str]:
+    return of(gate, "value", "slope", "delta", "packed")
+
+
+_INSIDE = frozenset({"recurrent_delta_n", "inner_bias"})
+_DELTAS = of(GRU_GATES, "delta", "packed")
+_QUANTITIES: Mapping[Formula[GRUStep], frozenset[str]] = {
+    candidate: _of_delta("n"),
+    update: _of_delta("z"),
+    inside: _of_delta("n") | _INSIDE,
+    reset: _of_delta("r") | {"reset_delta"},
+    input_weights: _DELTAS | of(GRU_GATES, "input_weights"),
+    recurrent_weights: _DELTAS | of(GRU_GATES, "recurrent_input", "recurrent_delta"),
+    biases: _DELTAS | of(GRU_GATES, "value", "slope", "bias") | _INSIDE,
+    step_input: of(GRU_GATES, "input_delta"),
+    previous_state: of(GRU_GATES, "state_delta")
+    | {"recurrent_delta_n", "W_h", "through_gates", "previous_state"},
 }
-_RESET: Mistakes = {
-    **_CANDIDATE,
-    "z_t in place of r_t": {"r": lambda s: s.z},
-    "h_{t−1} in place of q_t": {"q": lambda s: s.h_prev},
-}
-_GATES: Mistakes = {
-    **_SIGN,
-    "r_t and z_t swapped": {"r": lambda s: s.z, "z": lambda s: s.r},
-    "h_{t−1} in place of q_t": {"q": lambda s: s.h_prev},
-    "factor r_t dropped": {"r": lambda s: torch.ones_like(s.r)},
-}
-_NOT_TRANSPOSED: Mistakes = {
-    "W_h not transposed": {"W_h": lambda s: {gate: W.T for gate, W in s.W_h.items()}}
-}
+_CARRIED = frozenset({"carries_h", "own", "forward"})
 
 
-def _swapped(weights: str) -> Mistakes:
-    def swap(s: GRUStep) -> dict[str, Tensor]:
-        W: Mapping[str, Tensor] = getattr(s, weights)
-        return {**W, "r": W["z"], "z": W["r"]}
-
-    return {"weights of r_t and z_t swapped": {weights: swap}}
+def _in_step(formula: Formula[GRUStep]) -> dict[str, Quantity[GRUProblem]]:
+    return in_step("gru", formula, _QUANTITIES[formula])
 
 
-_FORMS_OF: Mapping[Formula[GRUStep], Mapping[str, Formula[GRUStep]]] = {
-    input_weights: {
-        "δ^q_t in place of δ^n_t": lambda s: torch.stack(
-            [torch.outer(delta(s), s.x) for delta in (reset, update, inside)]
-        ),
-    },
-    recurrent_weights: {
-        "δ^n_t in place of δ^q_t": lambda s: torch.stack(
-            [torch.outer(delta(s), s.h_prev) for delta in (reset, update, candidate)]
-        ),
-        "h_t in place of h_{t−1}": lambda s: torch.stack(
-            [torch.outer(delta(s), s.h) for delta in (reset, update, inside)]
-        ),
-    },
-    biases: {
-        "δ^n_t and δ^q_t swapped": lambda s: torch.stack(
-            [reset(s), update(s), inside(s), candidate(s)]
-        ),
-    },
-    step_input: {
-        "δ^q_t in place of δ^n_t": lambda s: (
-            s.W_x["r"].T @ reset(s) + s.W_x["z"].T @ update(s) + s.W_x["n"].T @ inside(s)
-        ),
-        "candidate's term dropped": lambda s: s.W_x["r"].T @ reset(s) + s.W_x["z"].T @ update(s),
-    },
-    previous_state: {
-        "way past the gates dropped": through_gates,
-        "δ^n_t in place of δ^q_t": lambda s: (
-            s.z * s.dh
-            + s.W_h["r"].T @ reset(s)
-            + s.W_h["z"].T @ update(s)
-            + s.W_h["n"].T @ candidate(s)
-        ),
-    },
-}
-_MISTAKES_OF: Mapping[Formula[GRUStep], Mistakes] = {
-    input_weights: _GATES,
-    recurrent_weights: _GATES,
-    biases: _GATES,
-    step_input: {**_GATES, **_swapped("W_x")},
-    previous_state: {**_GATES, **_swapped("W_h"), **_NOT_TRANSPOSED},
-}
+def _in_sequence(
+    formula: Formula[GRUStep], result: Callable[[Backward], Tensor], *joining: str
+) -> dict[str, Quantity[GRUProblem]]:
+    return in_sequence("gru", result, _QUANTITIES[formula] | _CARRIED | {*joining})
 
 
-def _all_wrong(formula: Formula[GRUStep], lift: Lift[GRUStep]) -> dict[str, Quantity[GRUProblem]]:
-    return mistakes_in(formula, _MISTAKES_OF[formula], _FORMS_OF[formula], lift)
+def _in_sum(formula: Formula[GRUStep], name: Parameter) -> dict[str, Quantity[GRUProblem]]:
+    first = {"first_h"} if name == "W_h" else set()
+    return in_sum("gru", formula, name, _QUANTITIES[formula] | _CARRIED | first)
 
 
 # The entries.
@@ -238,7 +189,6 @@ GRU_RECURRENCE = Recurrence(
     layer="gru",
     problem=GRUProblem,
     code=code,
-    not_new="∂L/∂h_t in place of [∂L/∂h_t]_{new}",
     exact_sizes=_TWO_STEPS,
 )
 
@@ -311,7 +261,7 @@ def _left_biases(p: GRUProblem) -> Tensor:
 
 
 _PARAMETERS: tuple[
-    tuple[str, str, Quantity[GRUProblem], Formula[GRUStep], Callable[..., str]], ...
+    tuple[str, Parameter, Quantity[GRUProblem], Formula[GRUStep], Callable[..., str]], ...
 ] = (
     ("input weights", "W_x", _of_each_gate("W_x"), input_weights, _input_weights_latex),
     (
@@ -329,6 +279,16 @@ def _parameter_code(name: str) -> Quantity[GRUProblem]:
     return lambda p: step_code(p)[name]
 
 
+_JACOBIAN: Mapping[str, Changes] = {
+    "r_t and z_t swapped": {"r": lambda s: s.z, "z": lambda s: s.r},
+    "h_{t−1} in place of q_t": {"q": lambda s: s.h_prev},
+    "factor r_t dropped": {"r": lambda s: torch.ones_like(s.r)},
+    "weights of r_t and z_t swapped": {
+        "W_h": lambda s: {**s.W_h, "r": s.W_h["z"], "z": s.W_h["r"]}
+    },
+    "W_h transposed": {"W_h": lambda s: {gate: W.T for gate, W in s.W_h.items()}},
+}
+
 _GRU: tuple[Equation[Any, Sizes], ...] = (
     _before(
         65,
@@ -337,11 +297,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{d('h_t')} \odot (1 - z_t) \odot (1 - n_t \odot n_t)",
         candidate,
         2,
-        mistakes_in(
-            candidate,
-            _CANDIDATE,
-            {"slope of σ in place of that of tanh": lambda s: s.dh * (1 - s.z) * s.n * (1 - s.n)},
-        ),
+        _in_step(candidate),
     ),
     _before(
         66,
@@ -350,20 +306,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{d('h_t')} \odot (h_{{t-1}} - n_t) \odot z_t \odot (1 - z_t)",
         update,
         1,
-        mistakes_in(
-            update,
-            {
-                **_SIGN,
-                "h_t in place of h_{t−1}": {"h_prev": lambda s: s.h},
-                "term of the candidate dropped": {"n": lambda s: torch.zeros_like(s.n)},
-            },
-            {
-                "slope of σ dropped": lambda s: s.dh * (s.h_prev - s.n),
-                "slope of tanh in place of that of σ": lambda s: (
-                    s.dh * (s.h_prev - s.n) * (1 - s.z * s.z)
-                ),
-            },
-        ),
+        _in_step(update),
     ),
     _before(
         67,
@@ -372,11 +315,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{_delta('n')} \odot r_t",
         inside,
         3,
-        mistakes_in(
-            inside,
-            {**_CANDIDATE, "z_t in place of r_t": {"r": lambda s: s.z}},
-            {"factor r_t dropped": candidate},
-        ),
+        _in_step(inside),
     ),
     _before(
         68,
@@ -385,14 +324,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         rf"{_delta('n')} \odot q_t \odot r_t \odot (1 - r_t)",
         reset,
         0,
-        mistakes_in(
-            reset,
-            _RESET,
-            {
-                "slope of σ dropped": lambda s: candidate(s) * s.q,
-                "factor q_t dropped": lambda s: candidate(s) * s.r * (1 - s.r),
-            },
-        ),
+        _in_step(reset),
     ),
     *(
         GRU_RECURRENCE.step(
@@ -402,7 +334,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
             left=left,
             formula=formula,
             code=_parameter_code(name),
-            wrong=_all_wrong(formula, one_step),
+            wrong=_in_step(formula),
         )
         for k, (title, name, left, formula, latex) in enumerate(_PARAMETERS)
     ),
@@ -413,7 +345,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("x")[0],
         formula=step_input,
         code=lambda p: step_code(p)["x"][0],
-        wrong=_all_wrong(step_input, one_step),
+        wrong=_in_step(step_input),
     ),
     GRU_RECURRENCE.step(
         73,
@@ -422,22 +354,14 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("h_0"),
         formula=previous_state,
         code=lambda p: step_code(p)["h_0"],
-        wrong=_all_wrong(previous_state, one_step),
+        wrong=_in_step(previous_state),
     ),
     GRU_RECURRENCE.previous_state(
         74,
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + z_t \odot {new('h_t')} + "
         + _through_latex(_new_delta),
         previous_state,
-        wrong={
-            "∂L/∂h_{t−1} dropped": each_step(previous_state),
-            GRU_RECURRENCE.not_new: with_direct(each_step_direct(previous_state)),
-            "way past the gates dropped": with_direct(each_step(through_gates)),
-            "way through the gates dropped": with_direct(each_step(lambda s: s.z * s.dh)),
-            "1 − z_t in place of z_t": with_direct(
-                each_step(lambda s: (1 - s.z) * s.dh + through_gates(s))
-            ),
-        },
+        wrong=_in_sequence(previous_state, Backward.previous_states, "early"),
     ),
     *(
         GRU_RECURRENCE.total(
@@ -447,7 +371,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
             left=left,
             formula=formula,
             variable=name,
-            wrong=_all_wrong(formula, summed),
+            wrong=_in_sum(formula, name),
         )
         for k, (title, name, left, formula, latex) in enumerate(_PARAMETERS)
     ),
@@ -458,10 +382,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("x"),
         right=each_step(step_input),
         code=lambda p: code(p)["x"],
-        wrong={
-            **_all_wrong(step_input, each_step),
-            GRU_RECURRENCE.not_new: each_step_direct(step_input),
-        },
+        wrong=_in_sequence(step_input, Backward.inputs, "own_input"),
     ),
     Equation(
         number="79",
@@ -483,11 +404,7 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
         code=jacobian_code,
         wrong=mistakes_in(
             state_by_state,
-            {
-                **{name: change for name, change in _GATES.items() if name not in _SIGN},
-                **_swapped("W_h"),
-                "W_h transposed": _NOT_TRANSPOSED["W_h not transposed"],
-            },
+            _JACOBIAN,
             {
                 "diagonal dropped": lambda s: state_by_state(s) - torch.diag(s.z),
                 "1 − z_t on the diagonal": lambda s: state_by_state(s) + torch.diag(1 - 2 * s.z),
@@ -500,13 +417,13 @@ _GRU: tuple[Equation[Any, Sizes], ...] = (
 
 
 def rectified(s: RNNStep) -> Tensor:
-    """(80): h_t is above 0 where z_t is."""
-    return s.dh * (s.h > 0)
+    """(80): δ = ∂L/∂h_t where h_t, and so z_t, is above 0."""
+    return s.bias("h")
 
 
 def rectified_previous_state(s: RNNStep) -> Tensor:
-    """(81) without its first term."""
-    return s.W_h.T @ rectified(s)
+    """(81) without its first term: W_hᵀ δ."""
+    return s.previous_state()
 
 
 def _relu_step_code(p: ReLUProblem) -> Tensor:
@@ -529,7 +446,6 @@ RELU_RECURRENCE = Recurrence(
     layer="rnn",
     problem=ReLUProblem,
     code=_relu_code,
-    not_new="∂L/∂h_t in place of [∂L/∂h_t]_{new}",
     exact_sizes=Sizes(T=3, d=2, m=4),  # so that some of the z_t that are drawn are above 0
 )
 _RELU_FORMS: Mapping[str, Formula[RNNStep]] = {
@@ -561,7 +477,9 @@ _RELU: tuple[Equation[Any, Sizes], ...] = (
         wrong={
             "∂L/∂h_{t−1} dropped": each_step(rectified_previous_state),
             "W_h not transposed": with_direct(each_step(lambda s: s.W_h @ rectified(s))),
-            RELU_RECURRENCE.not_new: with_direct(each_step_direct(rectified_previous_state)),
+            "∂L/∂h_t in place of [∂L/∂h_t]_{new}": with_direct(
+                each_step_direct(rectified_previous_state)
+            ),
             "𝟙 dropped": with_direct(each_step(lambda s: s.W_h.T @ s.dh)),
             "slope of tanh": with_direct(each_step(lambda s: s.W_h.T @ (s.dh * (1 - s.h * s.h)))),
         },
@@ -643,19 +561,16 @@ PROJECTED_RECURRENCE = Recurrence(
     layer="projected_lstm",
     problem=ProjectedProblem,
     code=_projected_code,
-    not_new="∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}",
     exact_sizes=_TWO_STEPS,
 )
 
-_PROJECTED_SIGN: Mapping[str, Changes[ProjectedStep]] = {
-    "∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh}
-}
-_PROJECTION: Mapping[str, Changes[ProjectedStep]] = {
+_PROJECTED_SIGN: Mapping[str, Changes] = {"∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh}}
+_PROJECTION: Mapping[str, Changes] = {
     **_PROJECTED_SIGN,
     "c_t in place of y_t": {"y": lambda s: s.c},
     "tanh(c_t) in place of y_t": {"y": lambda s: s.tanh_c},
 }
-_WITHIN: Mapping[str, Changes[ProjectedStep]] = {
+_WITHIN: Mapping[str, Changes] = {
     **_PROJECTED_SIGN,
     "W_p with the wrong sign": {"W_p": lambda s: -s.W_p},
     "∂L/∂c_t dropped": {"dc": lambda s: torch.zeros_like(s.dc)},
@@ -714,7 +629,7 @@ _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
         projected_previous_state,
         wrong={
             "∂L/∂h_{t−1} dropped": each_step(projected_previous_state),
-            PROJECTED_RECURRENCE.not_new: with_direct(each_step_direct(projected_previous_state)),
+            NOT_NEW: with_direct(each_step_direct(projected_previous_state)),
             **{
                 name: with_direct(each_step(changed(projected_previous_state, change)))
                 for name, change in _WITHIN.items()
@@ -728,7 +643,7 @@ _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
         left=lambda p: p.derivative("W_p"),
         formula=projection,
         variable="W_p",
-        wrong=mistakes_in(projection, _PROJECTION, {}, summed),
+        wrong=mistakes_in(projection, _PROJECTION, {}, summed) | joined_wrongly(projection),
     ),
 )
 

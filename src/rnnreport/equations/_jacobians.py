@@ -16,9 +16,9 @@ from torch import Tensor
 from rnnreport import layers
 from rnnreport.equations._attention import stacked
 from rnnreport.equations._entry import EXACT_SIZES, Equation, Sizes, draw_sizes
-from rnnreport.equations._forms import Changes, Formula, mistakes_in, one_step
+from rnnreport.equations._forms import Formula, mistakes_in, one_step
 from rnnreport.equations._recurrences import LSTMProblem, RNNProblem
-from rnnreport.equations._steps import LSTMStep, RNNStep
+from rnnreport.equations._steps import Changes, LSTMStep, RNNStep
 from rnnreport.proof import jacobian
 
 LSTMQuantity = Callable[[LSTMProblem], Tensor]
@@ -53,7 +53,7 @@ def cell_by_state(s: LSTMStep) -> Tensor:
 
 def state_slope(s: LSTMStep) -> Tensor:
     """o_t ⊙ (1 − tanh(c_t) ⊙ tanh(c_t)): the slope of h_t in c_t."""
-    return s.o * (1 - s.tanh_c * s.tanh_c)
+    return s.o * s.cell_slope()
 
 
 def state_by_cell(s: LSTMStep) -> Tensor:
@@ -91,18 +91,18 @@ def lstm_code(p: LSTMProblem) -> tuple[Tensor, ...]:
 # Deliberate mistakes in what a formula is given.
 
 
-def _no_gate(gate: str) -> Changes[LSTMStep]:
+def _no_gate(gate: str) -> Changes:
     return {"W_h": lambda s: {**s.W_h, gate: torch.zeros_like(s.W_h[gate])}}
 
 
-_CELL_BY_STATE: Mapping[str, Changes[LSTMStep]] = {
+_CELL_BY_STATE: Mapping[str, Changes] = {
     "forget gate's term dropped": _no_gate("f"),
     "input gate's term dropped": _no_gate("i"),
     "candidate's term dropped": _no_gate("c"),
     "W_h transposed": {"W_h": lambda s: {gate: W.T for gate, W in s.W_h.items()}},
     "c_t in place of c_{t−1}": {"c_prev": lambda s: s.c},
 }
-_SLOPE: Mapping[str, Changes[LSTMStep]] = {
+_SLOPE: Mapping[str, Changes] = {
     "factor o_t dropped": {"o": lambda s: torch.ones_like(s.o)},
     "factor 1 − tanh(c_t) ⊙ tanh(c_t) dropped": {"tanh_c": lambda s: torch.zeros_like(s.c)},
 }

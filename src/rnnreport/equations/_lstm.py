@@ -2,146 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from rnnreport import layers
+from rnnreport.equations._backward import Backward, Parameter
+from rnnreport.equations._deliberate import in_sequence, in_step, in_sum, of
 from rnnreport.equations._entry import Equation, Sizes
 from rnnreport.equations._forms import (
-    Changes,
     Formula,
     Gradients,
-    Lift,
-    Quantity,
     Recurrence,
     changed,
     d,
     each_step,
     each_step_direct,
     first_step,
-    first_step_direct,
     new,
     one_step,
-    summed,
     with_direct,
 )
 from rnnreport.equations._recurrences import LSTMProblem
-from rnnreport.equations._steps import GATES, LSTMStep
-
-Mistakes = Mapping[str, Changes[LSTMStep]]
+from rnnreport.equations._steps import GATES, SLOPES, Changes, LSTMStep
 
 # The formulas, as the page has them. In a sequence s.dh and s.dc are [∂L/∂h_t]new and [∂L/∂c_t]new.
 
 
 def cell(s: LSTMStep) -> Tensor:
     """∂L/∂c_t + ∂L/∂h_t ⊙ o_t ⊙ (1 − tanh(c_t) ⊙ tanh(c_t)): all that reaches c_t."""
-    return s.dc + s.dh * s.o * (1 - s.tanh_c * s.tanh_c)
+    return s.reaches_c()
 
 
 def previous_cell(s: LSTMStep) -> Tensor:
-    """(29) and (33) without its first term."""
-    return cell(s) * s.f
+    """(29) and (33) without its first term: all that reaches c_t, times f_t."""
+    return s.previous_cell()
 
 
 @dataclass(frozen=True)
 class Gate:
     """A gate's own derivative, (13)-(16), and the slope of its nonlinearity.
 
-    `other_slope` is what the slope would be of the other nonlinearity, tanh for σ and σ for tanh;
-    `partner` is what the gate meets in the cell and `slope_latex` the slope, both in LaTeX;
-    `mistakes` are those that make sense for this gate.
+    `partner` is what the gate meets in the cell and `slope_latex` the slope, both in LaTeX.
     """
 
     key: str
     name: str
     symbol: str
-    value: Formula[LSTMStep]
-    slope: Formula[LSTMStep]
-    other_slope: Formula[LSTMStep]
     partner: str
     slope_latex: str
-    mistakes: Mistakes
+
+    def value(self, s: LSTMStep) -> Tensor:
+        """(13)-(16): what reaches c_t, or of the output gate ∂L/∂h_t, times the partner."""
+        return s.value(self.key)
+
+    def slope(self, s: LSTMStep) -> Tensor:
+        """Slope of the nonlinearity: y ⊙ (1 − y) of σ, 1 − y ⊙ y of tanh."""
+        return s.slope(self.key)
 
     def before(self, s: LSTMStep) -> Tensor:
-        """(25)-(28): the derivative with respect to what enters the nonlinearity."""
-        return self.value(s) * self.slope(s)
+        """(25)-(28), the summands of (44)-(47): δ, the gate's own derivative times the slope."""
+        return s.bias(self.key)
 
     def input_weights(self, s: LSTMStep) -> Tensor:
-        """(17), (19), (21), (23) and the summands of (36), (38), (40), (42)."""
-        return torch.outer(self.before(s), s.x)
+        """(17), (19), (21), (23) and the summands of (36), (38), (40), (42): δ x_tᵀ."""
+        return s.input_weights(self.key)
 
     def recurrent_weights(self, s: LSTMStep) -> Tensor:
-        """(18), (20), (22), (24) and the summands of (37), (39), (41), (43)."""
-        return torch.outer(self.before(s), s.h_prev)
+        """(18), (20), (22), (24) and the summands of (37), (39), (41), (43): δ h_{t−1}ᵀ."""
+        return s.recurrent_weights(self.key)
 
 
-_SIGN: Mistakes = {"∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh}}
-CELL_MISTAKES: Mistakes = {
-    **_SIGN,
-    "∂L/∂c_t dropped": {"dc": lambda s: torch.zeros_like(s.dc)},
-    "factor o_t dropped": {"o": lambda s: torch.ones_like(s.o)},
-    "factor 1 − tanh(c_t) ⊙ tanh(c_t) dropped": {"tanh_c": lambda s: torch.zeros_like(s.c)},
-}
-
-FORGET = Gate(
-    key="f",
-    name="forget gate",
-    symbol="f_t",
-    value=lambda s: cell(s) * s.c_prev,
-    slope=lambda s: s.f * (1 - s.f),
-    other_slope=lambda s: 1 - s.f * s.f,
-    partner="c_{t-1}",
-    slope_latex=r"f_t \odot (1 - f_t)",
-    mistakes={**CELL_MISTAKES, "c_t in place of c_{t−1}": {"c_prev": lambda s: s.c}},
-)
-INPUT = Gate(
-    key="i",
-    name="input gate",
-    symbol="i_t",
-    value=lambda s: cell(s) * s.c_tilde,
-    slope=lambda s: s.i * (1 - s.i),
-    other_slope=lambda s: 1 - s.i * s.i,
-    partner=r"\tilde{c}_t",
-    slope_latex=r"i_t \odot (1 - i_t)",
-    mistakes={**CELL_MISTAKES, "c_t in place of c̃_t": {"c_tilde": lambda s: s.c}},
-)
-CANDIDATE = Gate(
-    key="c",
-    name="candidate",
-    symbol=r"\tilde{c}_t",
-    value=lambda s: cell(s) * s.i,
-    slope=lambda s: 1 - s.c_tilde * s.c_tilde,
-    other_slope=lambda s: s.c_tilde * (1 - s.c_tilde),
-    partner="i_t",
-    slope_latex=r"(1 - \tilde{c}_t \odot \tilde{c}_t)",
-    mistakes={**CELL_MISTAKES, "f_t in place of i_t": {"i": lambda s: s.f}},
-)
-OUTPUT = Gate(
-    key="o",
-    name="output gate",
-    symbol="o_t",
-    value=lambda s: s.dh * s.tanh_c,
-    slope=lambda s: s.o * (1 - s.o),
-    other_slope=lambda s: 1 - s.o * s.o,
-    partner=r"\tanh(c_t)",
-    slope_latex=r"o_t \odot (1 - o_t)",
-    mistakes={**_SIGN, "c_t in place of tanh(c_t)": {"tanh_c": lambda s: s.c}},
-)
+FORGET = Gate("f", "forget gate", "f_t", "c_{t-1}", r"f_t \odot (1 - f_t)")
+INPUT = Gate("i", "input gate", "i_t", r"\tilde{c}_t", r"i_t \odot (1 - i_t)")
+CANDIDATE = Gate("c", "candidate", r"\tilde{c}_t", "i_t", r"(1 - \tilde{c}_t \odot \tilde{c}_t)")
+OUTPUT = Gate("o", "output gate", "o_t", r"\tanh(c_t)", r"o_t \odot (1 - o_t)")
 ALL_GATES = (FORGET, INPUT, CANDIDATE, OUTPUT)
-_SWAPPED = {"f": INPUT, "i": FORGET, "c": OUTPUT, "o": CANDIDATE}
 
 
 def step_input(s: LSTMStep) -> Tensor:
-    """(30) and (48)."""
-    return torch.stack([s.W_x[gate.key].T @ gate.before(s) for gate in ALL_GATES]).sum(0)
+    """(30) and (48): Σ (W_x)ᵀ δ over the gates."""
+    return s.step_input()
 
 
 def previous_state(s: LSTMStep) -> Tensor:
-    """(31), (49) and (32) without its first term."""
-    return torch.stack([s.W_h[gate.key].T @ gate.before(s) for gate in ALL_GATES]).sum(0)
+    """(31), (49) and (32) without its first term: Σ (W_h)ᵀ δ over the gates."""
+    return s.previous_state()
 
 
 def direct_c(p: LSTMProblem) -> Tensor:
@@ -218,70 +166,30 @@ def code_new_c_T(p: LSTMProblem) -> Tensor:
     """[∂L/∂c_T]new, solved for in the candidate's bias gradient of the last step alone."""
     s = p.steps[-1]
     all_that_reaches_c_T = code(p.tail(p.T - 1))["b^c"] / CANDIDATE.slope(s) / s.i
-    return all_that_reaches_c_T - s.dh * s.o * (1 - s.tanh_c * s.tanh_c)
+    return all_that_reaches_c_T - s.through_state()
 
 
-# Deliberate mistakes: the formula, or the quantities of a step, that they replace.
+# Deliberate mistakes: the quantities of a step whose change changes an entry.
+
+CELL = frozenset({"reaches_c", "through_state", "cell_slope"})
+_INPUT = of(GATES, "input_delta")
+_STATE = of(GATES, "state_delta") | {"W_h"}
+CARRIED = frozenset({"carries_h", "carries_c", "own", "forward"})
 
 
-def _gate_wrong(
-    gate: Gate, form: Callable[[Gate], Formula[LSTMStep]], lift: Lift[LSTMStep]
-) -> dict[str, Quantity[LSTMProblem]]:
-    """Mistakes in a gate's own derivative; `form` picks what is made of the gate."""
-    other = _SWAPPED[gate.key]
-    return {
-        **{name: lift(changed(form(gate), changes)) for name, changes in gate.mistakes.items()},
-        f"{other.name} in place of {gate.name}": lift(form(other)),
-    }
+def of_value(gate: Gate) -> frozenset[str]:
+    """Return what a gate's own derivative is made of."""
+    own = of(gate.key, "value", "partner")
+    return own if gate is OUTPUT else own | CELL
 
 
-def _weight_wrong(
-    gate: Gate, form: Callable[[Gate], Formula[LSTMStep]], lift: Lift[LSTMStep]
-) -> dict[str, Quantity[LSTMProblem]]:
-    """Mistakes in the derivative of a gate's weights or bias: those and the slope's."""
-    no_slope = replace(gate, slope=lambda s: torch.ones_like(s.h))
-    return {
-        **_gate_wrong(gate, form, lift),
-        "slope of the nonlinearity dropped": lift(form(no_slope)),
-        "slope of the other nonlinearity": lift(form(replace(gate, slope=gate.other_slope))),
-    }
-
-
-def _without_candidate(weights: str) -> Formula[LSTMStep]:
+def _without_candidate(formula: Formula[LSTMStep]) -> Formula[LSTMStep]:
     """Return (30) or (31) without the candidate's term."""
 
-    def formula(s: LSTMStep) -> Tensor:
-        W: Mapping[str, Tensor] = getattr(s, weights)
-        gates = (FORGET, INPUT, OUTPUT)
-        return torch.stack([W[gate.key].T @ gate.before(s) for gate in gates]).sum(0)
+    def none(s: LSTMStep) -> Tensor:
+        return torch.zeros_like(s.c_tilde)
 
-    return formula
-
-
-def _swap(W: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {**W, "f": W["i"], "i": W["f"]}
-
-
-_STATE_MISTAKES: Mapping[str, Mistakes] = {
-    "W_x": {
-        "∂L/∂c_t dropped": CELL_MISTAKES["∂L/∂c_t dropped"],
-        "weights of f_t and i_t swapped": {"W_x": lambda s: _swap(s.W_x)},
-    },
-    "W_h": {
-        "∂L/∂c_t dropped": CELL_MISTAKES["∂L/∂c_t dropped"],
-        "weights of f_t and i_t swapped": {"W_h": lambda s: _swap(s.W_h)},
-        "W_h not transposed": {"W_h": lambda s: {gate: W.T for gate, W in s.W_h.items()}},
-    },
-}
-
-
-def _state_wrong(
-    formula: Formula[LSTMStep], weights: str, lift: Lift[LSTMStep]
-) -> dict[str, Quantity[LSTMProblem]]:
-    return {
-        **{name: lift(changed(formula, ch)) for name, ch in _STATE_MISTAKES[weights].items()},
-        "candidate's term dropped": lift(_without_candidate(weights)),
-    }
+    return changed(formula, {"input_delta_c": none, "state_delta_c": none})
 
 
 # LaTeX. (13)-(31) and their counterparts with [·]new differ in these two derivatives alone.
@@ -324,7 +232,6 @@ RECURRENCE = Recurrence(
     layer="lstm",
     problem=LSTMProblem,
     code=code,
-    not_new="∂L/∂h_t and ∂L/∂c_t in place of [·]_{new}",
 )
 _D_TILDE = (
     "The first line writes d̃_t, which is defined nowhere, for the candidate c̃_t. Taken at its word "
@@ -345,7 +252,7 @@ def _gate_value(number: int, gate: Gate) -> Equation[LSTMProblem, Sizes]:
         left=lambda p: p.gate_derivative(gate.key),
         formula=gate.value,
         code=lambda p: step_code(p)[f"b^{gate.key}"] / gate.slope(p.steps[0]),
-        wrong=_gate_wrong(gate, lambda g: g.value, one_step),
+        wrong=in_step("lstm", gate.value, of_value(gate)),
     )
 
 
@@ -353,36 +260,35 @@ def _gate_value(number: int, gate: Gate) -> Equation[LSTMProblem, Sizes]:
 class _Parameter:
     """W_x, W_h or b of a gate: how it is called, and how its derivative is made of the gate."""
 
-    field: str
+    field: Parameter
     title: str
     form: Callable[[Gate], Formula[LSTMStep]]
     factor: str  # LaTeX of the column that the derivative meets
-    mistakes: Mistakes
 
-    def wrong(self, gate: Gate, lift: Lift[LSTMStep]) -> dict[str, Quantity[LSTMProblem]]:
-        own = {name: lift(changed(self.form(gate), ch)) for name, ch in self.mistakes.items()}
-        return {**_weight_wrong(gate, self.form, lift), **own}
+    def quantities(self, gate: Gate) -> frozenset[str]:
+        """Return what the derivative is made of in a step; what δ is made of stands at its bias."""
+        more = {"W_x": (), "W_h": ("recurrent_input",), "b": ("value", "partner", "slope")}
+        return of(gate.key, "delta", "packed", *more[self.field])
+
+    def joined(self, gate: Gate) -> frozenset[str]:
+        """Return how the steps are joined in its sum."""
+        joined = {"carries_h"}
+        if gate is not OUTPUT:  # of two steps, what is sent back to c_t does not reach it
+            joined.add("carries_c")
+        if gate is FORGET:
+            joined.add("first_c")
+        return frozenset(joined | {"first_h"} if self.field == "W_h" else joined)
 
     def latex(self, gate: Gate, derivatives: tuple[str, str]) -> str:
         before = _before_latex(gate, derivatives)
         return rf"\left[ {before} \right] {self.factor}" if self.factor else before
 
 
-_W_X = _Parameter(
-    field="W_x",
-    title="input weights",
-    form=lambda gate: gate.input_weights,
-    factor=r"x_t^{\top}",
-    mistakes={},
-)
+_W_X = _Parameter("W_x", "input weights", lambda gate: gate.input_weights, r"x_t^{\top}")
 _W_H = _Parameter(
-    field="W_h",
-    title="recurrent weights",
-    form=lambda gate: gate.recurrent_weights,
-    factor=r"h_{t-1}^{\top}",
-    mistakes={"h_t in place of h_{t−1}": {"h_prev": lambda s: s.h}},
+    "W_h", "recurrent weights", lambda gate: gate.recurrent_weights, r"h_{t-1}^{\top}"
 )
-_B = _Parameter(field="b", title="bias", form=lambda gate: gate.before, factor="", mistakes={})
+_B = _Parameter("b", "bias", lambda gate: gate.before, "")
 
 
 def _gate_parameter(number: int, parameter: _Parameter, gate: Gate) -> Equation[LSTMProblem, Sizes]:
@@ -395,7 +301,9 @@ def _gate_parameter(number: int, parameter: _Parameter, gate: Gate) -> Equation[
         left=lambda p: p.derivative(parameter.field, gate.key),
         formula=parameter.form(gate),
         code=lambda p: step_code(p)[symbol],
-        wrong=parameter.wrong(gate, one_step),
+        wrong=in_step(
+            "lstm", parameter.form(gate), parameter.quantities(gate) | of(gate.key, "slope")
+        ),
     )
 
 
@@ -412,7 +320,12 @@ def _gate_parameter_sum(
         left=lambda p: p.derivative(parameter.field, gate.key),
         formula=formula,
         variable=symbol,
-        wrong=parameter.wrong(gate, summed),
+        wrong=in_sum(
+            "lstm",
+            formula,
+            parameter.field,
+            parameter.quantities(gate) | parameter.joined(gate),
+        ),
     )
     return replace(
         right,
@@ -425,7 +338,8 @@ def _gate_parameter_sum(
 
 def _slopes_of_tanh(p: LSTMProblem) -> list[Tensor]:
     """(17) with the derivative of tanh, as its second line has it."""
-    return [one_step(replace(FORGET, slope=FORGET.other_slope).input_weights)(p)]
+    slope: Changes = {"slope_f": lambda s: SLOPES["tanh"](s.f)}
+    return [one_step(changed(FORGET.input_weights, slope))(p)]
 
 
 def _d_tilde_latex(variable: str) -> str:
@@ -473,10 +387,7 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
         left=lambda p: p.derivative("c_0"),
         formula=previous_cell,
         code=lambda p: step_code(p)["c_0"],
-        wrong={
-            **{name: one_step(changed(previous_cell, ch)) for name, ch in CELL_MISTAKES.items()},
-            "i_t in place of f_t": one_step(changed(previous_cell, {"f": lambda s: s.i})),
-        },
+        wrong=in_step("lstm", previous_cell, CELL | {"previous_cell"}),
     ),
     replace(
         RECURRENCE.step(
@@ -486,11 +397,11 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
             left=lambda p: p.derivative("x")[0],
             formula=step_input,
             code=lambda p: step_code(p)["x"][0],
-            wrong=_state_wrong(step_input, "W_x", one_step),
+            wrong=in_step("lstm", step_input, _INPUT),
         ),
         verdict="sloppy",
         printed=_d_tilde_latex("x_t"),
-        as_printed=lambda p: [one_step(_without_candidate("W_x"))(p)],
+        as_printed=lambda p: [one_step(_without_candidate(step_input))(p)],
         remark=_D_TILDE,
     ),
     replace(
@@ -501,37 +412,14 @@ _STEP: tuple[Equation[LSTMProblem, Sizes], ...] = (
             left=lambda p: p.derivative("h_0"),
             formula=previous_state,
             code=lambda p: step_code(p)["h_0"],
-            wrong=_state_wrong(previous_state, "W_h", one_step),
+            wrong=in_step("lstm", previous_state, _STATE),
         ),
         verdict="sloppy",
         printed=_d_tilde_latex("h_{t-1}"),
-        as_printed=lambda p: [one_step(_without_candidate("W_h"))(p)],
+        as_printed=lambda p: [one_step(_without_candidate(previous_state))(p)],
         remark=_D_TILDE,
     ),
 )
-
-
-def _new_h_wrong() -> dict[str, Quantity[LSTMProblem]]:
-    terms = _state_wrong(previous_state, "W_h", each_step)
-    not_new = with_direct(each_step_direct(previous_state))
-    return {
-        **{name: with_direct(term) for name, term in terms.items()},
-        "∂L/∂h_{t−1} dropped": each_step(previous_state),
-        "∂L/∂h_{t−1} read as in (31)": lambda p: not_new(p) + each_step(previous_state)(p),
-        RECURRENCE.not_new: not_new,
-    }
-
-
-def _new_c_wrong() -> dict[str, Quantity[LSTMProblem]]:
-    def with_direct(formula: Formula[LSTMStep]) -> Quantity[LSTMProblem]:
-        return lambda p: direct_c(p) + each_step(formula)(p)
-
-    return {
-        **{name: with_direct(changed(previous_cell, ch)) for name, ch in CELL_MISTAKES.items()},
-        "i_t in place of f_t": with_direct(changed(previous_cell, {"f": lambda s: s.i})),
-        "∂L/∂c_{t−1} dropped": each_step(previous_cell),
-        RECURRENCE.not_new: lambda p: direct_c(p) + each_step_direct(previous_cell)(p),
-    }
 
 
 _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
@@ -539,7 +427,12 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         32,
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + {_gate_sum_latex('W_h', _NEW)}",
         previous_state,
-        wrong=_new_h_wrong(),
+        wrong={
+            **in_sequence("lstm", Backward.previous_states, _STATE | CARRIED),
+            "∂L/∂h_{t−1} read as in (31)": lambda p: (
+                with_direct(each_step_direct(previous_state))(p) + each_step(previous_state)(p)
+            ),
+        },
         remark=(
             "∂L/∂h_{t−1} on the right is what the loss reads of h_{t−1} itself, while in (31) the "
             "same symbol is what arrives through step t. The line is right only in the first sense."
@@ -553,7 +446,10 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
             left=lambda p: torch.stack(p.new_dc[:-1]),
             right=lambda p: direct_c(p) + each_step(previous_cell)(p),
             code=code_new_c,
-            wrong=_new_c_wrong(),
+            wrong={
+                **in_sequence("lstm", Backward.previous_cells, CELL | {"previous_cell"} | CARRIED),
+                "∂L/∂c_{t−1} dropped": each_step(previous_cell),
+            },
         ),
         verdict="conditional",
         printed=rf"{new('c_{t-1}')} = {_cell_latex(_NEW)} \odot f_t",
@@ -619,10 +515,7 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         left=lambda p: p.derivative("x"),
         right=each_step(step_input),
         code=lambda p: code(p)["x"],
-        wrong={
-            **_state_wrong(step_input, "W_x", each_step),
-            RECURRENCE.not_new: each_step_direct(step_input),
-        },
+        wrong=in_sequence("lstm", Backward.inputs, _INPUT | CARRIED | {"own_input"}),
     ),
     RECURRENCE.sequence(
         49,
@@ -631,10 +524,7 @@ _SEQUENCE: tuple[Equation[LSTMProblem, Sizes], ...] = (
         left=lambda p: p.derivative("h_0"),
         right=first_step(previous_state),
         code=lambda p: code(p)["h_0"],
-        wrong={
-            **_state_wrong(previous_state, "W_h", first_step),
-            RECURRENCE.not_new: first_step_direct(previous_state),
-        },
+        wrong=in_sequence("lstm", lambda b: b.h_0, _STATE | CARRIED | {"early"}),
     ),
 )
 

@@ -7,8 +7,9 @@ code. They come from 68 hand-written passes, of which 28 are wrong, and from the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
+from operator import attrgetter, methodcaller
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rnnreport.equations._backward import Slip
-from rnnreport.equations._steps import GATES, GRU_GATES, SLOPES, Squash
+from rnnreport.equations._steps import GATES, GRU_GATES, SLOPES, Squash, outer, over_batch
 
 __all__ = ["CATALOGUE", "CellName", "Mistake", "Planted", "planted"]
 
@@ -53,6 +54,31 @@ SYMBOLS: Mapping[str, str] = {
     "n": "n_t",
     "cell": "tanh(c_t)",
 }
+
+_PLACES: Mapping[str, str] = {
+    "cell": "way from h_t to c_t",
+    "carried": "what is copied to the state before",
+    "gates": "gates alone",
+    "q": "what the reset gate multiplies",
+    "x": "input",
+    "W_x": "input weights",
+    "W_h": "recurrent weights",
+    "b": "biases",
+    "both": "both states",
+    "first": "first step",
+    "last": "last step",
+}
+_TAKEN: Mapping[str, str] = {
+    "c": "c_t",
+    "c_tilde": "c̃_t",
+    "c_prev": "c_{t−1}",
+    "tanh_c": "tanh(c_t)",
+    "twice": "tanh(tanh(c_t))",
+    "f": "f_t",
+    "i": "i_t",
+    "o": "o_t",
+}
+_STATES: Mapping[str, str] = {"h": "state", "c": "cell state"}
 
 # Numbers of the equations that a mistake offends, by cell.
 _BEFORE: Mapping[str, tuple[str, ...]] = {  # δ of a gate
@@ -121,10 +147,6 @@ class Mistake:
     slips: Callable[[CellName], Slips]
     equations: Callable[[CellName, str], tuple[str, ...]]
 
-    def where(self, place: str) -> str:
-        """Return the place in words."""
-        return GATE_NAMES.get(place.partition(":")[0], place)
-
 
 @dataclass(frozen=True)
 class Planted:
@@ -133,6 +155,17 @@ class Planted:
     mistake: Mistake
     place: str
     slip: Slip
+    form: int = field(default=1, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """What is wrong, where, and in which form."""
+        where, _, taken = self.place.partition(":")
+        words = {**GATE_NAMES, **_PLACES, **(_STATES if self.slip.joining else {})}
+        place = " and ".join(words[gate] for gate in where.split("-")) if where else ""
+        more = f": {_TAKEN[taken]}" if taken else ""
+        form = f" ({self.form})" if self.form > 1 else ""
+        return f"{self.mistake.name}{', ' if place else ''}{place}{more}{form}"
 
 
 def _none(cell: CellName) -> Slips:
@@ -245,35 +278,40 @@ def _tanh_gates(slips: Callable[[CellName], Slips], **places: Any) -> Any:
 def _state_slope_again(s: Any) -> Tensor:
     """Slope of tanh at a state that is computed again from h_t in place of h_{t−1}."""
     moved = torch.tanh(s.W_h @ (s.h - s.h_prev))
-    again = (s.h + moved) / (1 + s.h * moved)  # tanh of a sum
+    again: Tensor = (s.h + moved) / (1 + s.h * moved)  # tanh of a sum
     return 1 - again * again
 
 
 # The cell of the LSTM.
 
-_BINDS_ONE_TERM = {
-    gate: lambda s, gate=gate: (
-        s.dc * s.partner(gate) + s.through_state() * s.partner(gate) * s.slope(gate)
-    )
-    for gate in ("f", "i", "c")
-}
-_PARTNER_OF_ONE_TERM = {
-    gate: lambda s, gate=gate: s.dc + s.through_state() * s.partner(gate)
-    for gate in ("f", "i", "c")
-}
+_IN_CELL = ("f", "i", "c")  # the gates that c_t is made of
+
+
+def _value_of_cell(reaches: Change) -> Slip:
+    """Make the gates of something else than what reaches c_t."""
+
+    def value(gate: str) -> Change:
+        return lambda s: reaches(s) * s.partner(gate)
+
+    return Slip({_own("value", gate): value(gate) for gate in _IN_CELL})
+
+
+def _binds_one_term(gate: str) -> Change:
+    return lambda s: s.dc * s.partner(gate) + s.through_state() * s.partner(gate) * s.slope(gate)
+
+
+def _partner_of_one_term(gate: str) -> Change:
+    return lambda s: s.dc + s.through_state() * s.partner(gate)
 
 
 def _slope_on_one_term(cell: CellName) -> Slips:
     if cell != "lstm":
         return {}
-    delta = {_own("delta", gate): change for gate, change in _BINDS_ONE_TERM.items()}
-    value = {_own("value", gate): change for gate, change in _PARTNER_OF_ONE_TERM.items()}
+    delta = {_own("delta", gate): _binds_one_term(gate) for gate in _IN_CELL}
+    value = {_own("value", gate): _partner_of_one_term(gate) for gate in _IN_CELL}
     return {
         "": (Slip(delta), Slip(value)),
-        **{
-            gate: (Slip({_own("delta", gate): delta[_own("delta", gate)]}),)
-            for gate in ("f", "i", "c")
-        },
+        **{gate: (Slip({_own("delta", gate): delta[_own("delta", gate)]}),) for gate in _IN_CELL},
         "carried": (Slip({"previous_cell": lambda s: s.dc + s.through_state() * s.f}),),
     }
 
@@ -284,15 +322,6 @@ _PARTNERS: Mapping[str, tuple[str, ...]] = {
     "c": ("f", "o", "c_tilde", "c_prev"),
     "o": ("c_tilde", "c_prev", "o"),
 }
-_FIELD_SYMBOLS = {
-    "c": "c_t",
-    "c_tilde": "c̃_t",
-    "c_prev": "c_{t−1}",
-    "tanh_c": "tanh(c_t)",
-    "f": "f_t",
-    "i": "i_t",
-    "o": "o_t",
-}
 
 
 def _wrong_partner(cell: CellName) -> Slips:
@@ -301,6 +330,7 @@ def _wrong_partner(cell: CellName) -> Slips:
             "z": (
                 Slip({"value_z": lambda s: s.dh * (s.h_prev - s.h)}),
                 Slip({"value_z": lambda s: s.dh * s.h_prev}),
+                Slip({"value_z": lambda s: s.dh * (s.h - s.n)}),
             ),
             "n": (Slip({"value_n": lambda s: s.dh * s.kept()}),),
             "r": (Slip({"value_r": lambda s: s.reset_delta() * s.h_prev}),),
@@ -308,33 +338,50 @@ def _wrong_partner(cell: CellName) -> Slips:
     if cell != "lstm":
         return {}
     places: dict[str, tuple[Slip, ...]] = {
-        f"{gate}:{other}": (Slip({_own("partner", gate): lambda s, o=other: getattr(s, o)}),)
+        f"{gate}:{other}": (Slip({_own("partner", gate): attrgetter(other)}),)
         for gate, others in _PARTNERS.items()
         for other in others
     }
-    for other in ("i", "o"):
-        change: Change = lambda s, o=other: s.reaches_c() * getattr(s, o)  # noqa: E731
-        places[f"carried:{other}"] = (Slip({"previous_cell": change}),)
+    places["carried:i"] = (Slip({"previous_cell": lambda s: s.reaches_c() * s.i}),)
+    places["carried:o"] = (Slip({"previous_cell": lambda s: s.reaches_c() * s.o}),)
     return places
+
+
+def _reset_side(cell: CellName) -> Slips:
+    """Take the candidate's δ of the side of the state on that of the input."""
+    if cell != "gru":
+        return {}
+    beside: dict[str, Change] = {
+        "input_weights_n": lambda s: outer(s.recurrent_delta("n"), s.x),
+        "input_delta_n": lambda s: s.recurrent_delta("n"),
+        "bias_n": lambda s: over_batch(s.recurrent_delta("n")),
+    }
+    exchanged = {"bias_n": beside["bias_n"], "inner_bias": lambda s: over_batch(s.packed("n"))}
+    return {"x": (Slip(beside),), "b": (Slip(exchanged),)}
 
 
 def _exchanged(cell: CellName) -> Slips:
     """δ of two gates stacked the wrong way round, or of more."""
-
-    def delta(gate: str) -> Change:
-        return lambda s: s.delta(gate)
-
     return {
-        f"{a}-{b}": (Slip({_own("packed", a): delta(b), _own("packed", b): delta(a)}),)
+        f"{a}-{b}": (
+            Slip(
+                {
+                    _own("packed", a): methodcaller("delta", b),
+                    _own("packed", b): methodcaller("delta", a),
+                }
+            ),
+        )
         for a, b in combinations(GATES_OF[cell], 2)
     }
 
 
 def _weights_exchanged(cell: CellName) -> Slips:
+    ways = {"input_delta": "packed", "state_delta": "recurrent_delta"}
+
     def swap(a: str, b: str) -> Mapping[str, Change]:
         return {
-            _own(kind, gate): lambda s, other=other: s.packed(other)
-            for kind in ("input_delta", "state_delta")
+            _own(way, gate): methodcaller(delta, other)
+            for way, delta in ways.items()
             for gate, other in ((a, b), (b, a))
         }
 
@@ -356,8 +403,8 @@ def _not_transposed(cell: CellName) -> Slips:
 
 def _back_without_slope(cell: CellName) -> Slips:
     gates = GATES_OF[cell]
-    state = {_own("state_delta", gate): lambda s, gate=gate: s.value(gate) for gate in gates}
-    read = {_own("input_delta", gate): lambda s, gate=gate: s.value(gate) for gate in gates}
+    state = {_own("state_delta", gate): methodcaller("value", gate) for gate in gates}
+    read = {_own("input_delta", gate): methodcaller("value", gate) for gate in gates}
     if cell == "gru":  # what the candidate sends back is made before that of the reset gate
         state.pop(_own("state_delta", "n"))
     return {"h": (Slip(state),), "x": (Slip(read),), "": (Slip({**state, **read}),)}
@@ -627,14 +674,7 @@ _ENTRIES = (
             lstm={
                 "": Slip({"reaches_c": lambda s: s.through_state()}),
                 "carried": Slip({"previous_cell": lambda s: s.through_state() * s.f}),
-                "gates": Slip(
-                    {
-                        _own("value", gate): lambda s, gate=gate: (
-                            s.through_state() * s.partner(gate)
-                        )
-                        for gate in ("f", "i", "c")
-                    }
-                ),
+                "gates": _value_of_cell(lambda s: s.through_state()),
             }
         ),
         equations=_cell_value,
@@ -653,12 +693,7 @@ _ENTRIES = (
             lstm={
                 "": Slip({"reaches_c": lambda s: s.dc}),
                 "carried": Slip({"previous_cell": lambda s: s.dc * s.f}),
-                "gates": Slip(
-                    {
-                        _own("value", gate): lambda s, gate=gate: s.dc * s.partner(gate)
-                        for gate in ("f", "i", "c")
-                    }
-                ),
+                "gates": _value_of_cell(lambda s: s.dc),
             }
         ),
         equations=_cell_value,
@@ -911,6 +946,63 @@ _ENTRIES = (
         slips=_of_cell(gru={"": Slip({"previous_state": lambda s: s.through_gates()})}),
         equations=_of(_BACK),
     ),
+    Mistake(
+        key="through-the-gates-dropped",
+        name="way through the gates dropped",
+        symptom="The gates are made of the previous state too, and that way back is missing.",
+        remedy="Add what each gate's δ sends back through its W_h to the share that is kept.",
+        shown_by="One step shows it, in the gradient of the previous state.",
+        seen=0,
+        slips=_of_cell(gru={"": Slip({"previous_state": lambda s: s.kept() * s.dh})}),
+        equations=_of(_BACK),
+    ),
+    Mistake(
+        key="slope-elsewhere",
+        name="slope taken at another value",
+        symptom="The slope at the {gate} is taken at a value that is not the nonlinearity's own.",
+        remedy="The slope is {slope}, made of the value that this step's nonlinearity returned.",
+        shown_by="One step shows it.",
+        seen=0,
+        slips=_of_cell(
+            rnn={"h": Slip({"slope_h": lambda s: 1 - s.h_prev**2})},
+            lstm={"cell": _cell_slope(lambda s: 1 - torch.tanh(s.c_prev) ** 2)},
+            gru={"n": Slip({"slope_n": lambda s: 1 - s.h**2})},
+        ),
+        equations=_gate,
+    ),
+    Mistake(
+        key="reset-gate-side",
+        name="δ of the wrong side of the reset gate",
+        symptom=(
+            "The candidate has two δ: that of the sum, and r_t times it for what the reset gate "
+            "multiplies. One stands where the other belongs."
+        ),
+        remedy="W_x, b and the input take the first; W_h, b_h and the previous state the second.",
+        shown_by="One step shows it.",
+        seen=0,
+        slips=_reset_side,
+        equations=lambda cell, place: ("71",) if place == "b" else ("69", "71", "72"),
+    ),
+    Mistake(
+        key="gate-for-gate",
+        name="value of the wrong gate",
+        symptom=(
+            "On the way back stands the value of a wrong gate: z_t for r_t in what the reset gate "
+            "multiplies, or 1 − z_t for z_t in what is copied from state to state."
+        ),
+        remedy="Take the gate that stands at this place in the forward pass.",
+        shown_by="One step shows it.",
+        seen=0,
+        slips=_of_cell(
+            gru={
+                "q": Slip({"recurrent_delta_n": lambda s: s.packed("n") * s.z}),
+                "carried": Slip(
+                    {"previous_state": lambda s: (1 - s.kept()) * s.dh + s.through_gates()}
+                ),
+            }
+        ),
+        equations=lambda cell, place: ("67",) if place == "q" else ("73",),
+    ),
     # Of the shape, of words, of the caller and of the forward pass: no changes of a step.
     Mistake(
         key="batch-not-summed",
@@ -990,8 +1082,8 @@ CATALOGUE: Mapping[str, Mistake] = MappingProxyType({entry.key: entry for entry 
 def planted(cell: CellName) -> tuple[Planted, ...]:
     """Return every mistake that can be made in a cell's backward pass, at each place and form."""
     return tuple(
-        Planted(mistake, place, slip)
+        Planted(mistake, place, slip, form=form)
         for mistake in _ENTRIES
         for place, forms in mistake.slips(cell).items()
-        for slip in forms
+        for form, slip in enumerate(forms, 1)
     )

@@ -325,8 +325,9 @@ class GRUProblem(StateProblem[GRUStep]):
     def step(self, t: int, dh: Tensor) -> GRUStep:
         """Step t, with what reaches h_t."""
         x, h_prev = self.x[t - 1], self.h[t - 1]
-        values = self.values(self.before(x, h_prev))
-        return GRUStep(x, h_prev, self.h[t], dh, self.W_x, self.W_h, **values)
+        v = self.values(self.before(x, h_prev))
+        gates = v["q"], v["r"], v["z"], v["n"]
+        return GRUStep(x, h_prev, self.h[t], dh, self.W_x, self.W_h, *gates)
 
 
 @dataclass(frozen=True)

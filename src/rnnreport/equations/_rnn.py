@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from rnnreport import layers
+from rnnreport.equations._backward import Backward, Parameter
+from rnnreport.equations._deliberate import in_sequence, in_step, in_sum, of
 from rnnreport.equations._entry import Equation, Sizes
 from rnnreport.equations._forms import (
-    Changes,
     Formula,
     Gradients,
-    Lift,
     Quantity,
     Recurrence,
-    changed,
     d,
     each_step,
     each_step_direct,
     first_step,
-    first_step_direct,
     new,
-    one_step,
-    summed,
     with_direct,
 )
 from rnnreport.equations._recurrences import RNNProblem
@@ -34,28 +30,28 @@ from rnnreport.equations._steps import RNNStep
 
 
 def bias(s: RNNStep) -> Tensor:
-    """(3), the summand of (10), and what (1)-(5) have in common."""
-    return s.dh * (1 - s.h * s.h)
+    """(3), the summand of (10): δ = ∂L/∂h_t ⊙ (1 − h_t ⊙ h_t), which (1)-(5) have in common."""
+    return s.bias("h")
 
 
 def input_weights(s: RNNStep) -> Tensor:
-    """(1), the summand of (8)."""
-    return torch.outer(bias(s), s.x)
+    """(1), the summand of (8): δ x_tᵀ."""
+    return s.input_weights("h")
 
 
 def recurrent_weights(s: RNNStep) -> Tensor:
-    """(2), the summand of (9)."""
-    return torch.outer(bias(s), s.h_prev)
+    """(2), the summand of (9): δ h_{t−1}ᵀ."""
+    return s.recurrent_weights("h")
 
 
 def step_input(s: RNNStep) -> Tensor:
-    """(4) and (11)."""
-    return s.W_x.T @ bias(s)
+    """(4) and (11): W_xᵀ δ."""
+    return s.step_input()
 
 
 def previous_state(s: RNNStep) -> Tensor:
-    """(5), (12) and the second term of (6)."""
-    return s.W_h.T @ bias(s)
+    """(5), (12) and the second term of (6): W_hᵀ δ."""
+    return s.previous_state()
 
 
 # The code: row convention, transposed weights, a batch of one.
@@ -80,22 +76,32 @@ def code_new_h_T(p: RNNProblem) -> Tensor:
     return code(p.tail(p.T - 1))["b"] / (1 - p.h[p.T] * p.h[p.T])
 
 
-# Deliberate mistakes: what they are, and the quantities of a step that they replace.
+# Deliberate mistakes: the quantities of a step whose change changes an entry.
 
-MISTAKES: Mapping[str, Changes[RNNStep]] = {
-    "∂L/∂h_t with the wrong sign": {"dh": lambda s: -s.dh},
-    "factor 1 − h_t ⊙ h_t dropped": {"h": lambda s: torch.zeros_like(s.h)},
-    "slope of tanh taken at h_{t−1}": {"h": lambda s: s.h_prev},
+_DELTA = of("h", "value", "slope", "delta", "packed")
+_QUANTITIES: Mapping[Formula[RNNStep], frozenset[str]] = {
+    input_weights: _DELTA,
+    recurrent_weights: _DELTA | of("h", "recurrent_input"),
+    bias: _DELTA,
+    step_input: _DELTA | of("h", "input_delta"),
+    previous_state: _DELTA | of("h", "state_delta") | {"W_h"},
 }
-_MISTAKES_OF: Mapping[Formula[RNNStep], Mapping[str, Changes[RNNStep]]] = {
-    recurrent_weights: {"h_t in place of h_{t−1}": {"h_prev": lambda s: s.h}},
-    previous_state: {"W_h not transposed": {"W_h": lambda s: s.W_h.T}},
-}
+CARRIED = frozenset({"carries_h", "own", "forward"})
 
 
-def _wrong(formula: Formula[RNNStep], lift: Lift[RNNStep]) -> dict[str, Quantity[RNNProblem]]:
-    mistakes = {**MISTAKES, **_MISTAKES_OF.get(formula, {})}
-    return {name: lift(changed(formula, changes)) for name, changes in mistakes.items()}
+def _in_step(formula: Formula[RNNStep]) -> dict[str, Quantity[RNNProblem]]:
+    return in_step("rnn", formula, _QUANTITIES[formula])
+
+
+def _in_sequence(
+    formula: Formula[RNNStep], result: Callable[[Backward], Tensor], *joining: str
+) -> dict[str, Quantity[RNNProblem]]:
+    return in_sequence("rnn", result, _QUANTITIES[formula] | CARRIED | {*joining})
+
+
+def _in_sum(formula: Formula[RNNStep], variable: Parameter) -> dict[str, Quantity[RNNProblem]]:
+    first = {"first_h"} if variable == "W_h" else set()
+    return in_sum("rnn", formula, variable, _QUANTITIES[formula] | CARRIED | first)
 
 
 RECURRENCE = Recurrence(
@@ -104,7 +110,6 @@ RECURRENCE = Recurrence(
     layer="rnn",
     problem=RNNProblem,
     code=code,
-    not_new="∂L/∂h_t in place of [∂L/∂h_t]_{new}",
 )
 
 # The entries.
@@ -125,12 +130,12 @@ def _parameter(
         left=lambda p: p.derivative(variable),
         formula=formula,
         code=lambda p: step_code(p)[variable],
-        wrong=_wrong(formula, one_step),
+        wrong=_in_step(formula),
     )
 
 
 def _sum(
-    number: int, title: str, statement: str, formula: Formula[RNNStep], variable: str
+    number: int, title: str, statement: str, formula: Formula[RNNStep], variable: Parameter
 ) -> Equation[RNNProblem, Sizes]:
     return RECURRENCE.total(
         number,
@@ -139,7 +144,7 @@ def _sum(
         left=lambda p: p.derivative(variable),
         formula=formula,
         variable=variable,
-        wrong=_wrong(formula, summed),
+        wrong=_in_sum(formula, variable),
     )
 
 
@@ -156,7 +161,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         left=lambda p: p.derivative("x")[0],
         formula=step_input,
         code=lambda p: step_code(p)["x"][0],
-        wrong=_wrong(step_input, one_step),
+        wrong=_in_step(step_input),
     ),
     _parameter(5, "previous state", rf"{d('h_{t-1}')} = W_h^{{\top}} {_G}", previous_state, "h_0"),
     RECURRENCE.previous_state(
@@ -164,15 +169,9 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         rf"{new('h_{t-1}')} = {d('h_{t-1}')} + W_h^{{\top}} {_G_NEW}",
         previous_state,
         wrong={
-            "∂L/∂h_{t−1} dropped": each_step(previous_state),
+            **_in_sequence(previous_state, Backward.previous_states),
             "∂L/∂h_{t−1} read as in (5)": lambda p: (
                 with_direct(each_step_direct(previous_state))(p) + each_step(previous_state)(p)
-            ),
-            RECURRENCE.not_new: with_direct(each_step_direct(previous_state)),
-            "W_h not transposed": with_direct(
-                each_step(
-                    changed(previous_state, _MISTAKES_OF[previous_state]["W_h not transposed"])
-                )
             ),
         },
         remark=(
@@ -225,10 +224,7 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         left=lambda p: p.derivative("x"),
         right=each_step(step_input),
         code=lambda p: code(p)["x"],
-        wrong={
-            **_wrong(step_input, each_step),
-            RECURRENCE.not_new: each_step_direct(step_input),
-        },
+        wrong=_in_sequence(step_input, Backward.inputs, "own_input"),
     ),
     RECURRENCE.sequence(
         12,
@@ -237,9 +233,6 @@ RNN: tuple[Equation[RNNProblem, Sizes], ...] = (
         left=lambda p: p.derivative("h_0"),
         right=first_step(previous_state),
         code=lambda p: code(p)["h_0"],
-        wrong={
-            **_wrong(previous_state, first_step),
-            RECURRENCE.not_new: first_step_direct(previous_state),
-        },
+        wrong=_in_sequence(previous_state, lambda b: b.h_0, "early"),
     ),
 )

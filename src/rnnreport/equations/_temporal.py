@@ -17,6 +17,7 @@ from torch import Tensor
 from rnnreport import layers, proof
 from rnnreport.equations._entry import Equation, Family, unknowns
 from rnnreport.equations._forms import d
+from rnnreport.equations._mistakes import CATALOGUE
 
 
 class WordSizes(NamedTuple):
@@ -246,7 +247,7 @@ def _shifted(p: TemporalProblem) -> Tensor:
 
 _EMBEDDING_MISTAKES: Mapping[str, Quantity] = {
     "wrong sign": lambda p: -embedding_gradient(p),
-    "one place of each word alone": _overwritten,
+    CATALOGUE["repeated-words"].name: _overwritten,
     "row of the next word": _shifted,
     "mean over the places in place of the sum": lambda p: embedding_gradient(p) / p.w.numel(),
 }
@@ -260,14 +261,15 @@ _WEIGHTS_MISTAKES: Mapping[str, Quantity] = {
     "wrong sign": lambda p: -weights_gradient(p),
     "last step alone": lambda p: p.x[-1].T @ p.delta[-1],
     "first sequence alone": lambda p: p.x[:, 0].T @ p.delta[:, 0],
-    "mean over the batch in place of the sum": lambda p: weights_gradient(p) / p.N,
+    CATALOGUE["batch-mean"].name: lambda p: weights_gradient(p) / p.N,
     "sums over the steps multiplied": lambda p: torch.outer(p.x.sum((0, 1)), p.delta.sum((0, 1))),
 }
 _BIAS_MISTAKES: Mapping[str, Quantity] = {
     "wrong sign": lambda p: -bias_gradient(p),
     "last step alone": lambda p: p.delta[-1].sum(0),
     "first sequence alone": lambda p: p.delta[:, 0].sum(0),
-    "mean over the batch in place of the sum": lambda p: bias_gradient(p) / p.N,
+    CATALOGUE["batch-not-summed"].name: lambda p: p.delta.sum(0),
+    CATALOGUE["batch-mean"].name: lambda p: bias_gradient(p) / p.N,
 }
 _SCORES_MISTAKES: Mapping[str, Quantity] = {
     "wrong sign": lambda p: -scores_gradient(p),
