@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from implementations import Implementation
+
 from rnnreport.check import Report
 from rnnreport.check._check import check_program
 from rnnreport.check._program import parse

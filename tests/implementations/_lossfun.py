@@ -11,7 +11,6 @@ from implementations._cells import (
     Mistake,
     Slots,
     Writing,
-    filled,
     named,
     sequence_mistakes,
     sums_mistakes,

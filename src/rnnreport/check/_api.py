@@ -17,12 +17,13 @@ __all__ = ["check"]
 
 _NOTHING = (
     "Nothing in it is recognised. What is looked for: functions such as lstm_step_forward and "
-    "lstm_step_backward, rnn_forward, gru_backward, word_embedding_forward, temporal_affine_backward "
-    "or temporal_softmax_loss; lstm_cell_forward with a dictionary of parameters; classes RNN, LSTM, "
-    "GRU, TimeRNN, TimeLSTM, TimeGRU with forward, backward and grads; or one lossFun(inputs, "
-    "targets, hprev). For any other form write two functions: forward(x, h0, Wx, Wh, b), of an LSTM "
-    "forward(x, h0, c0, Wx, Wh, b), which returns all states and a cache, and backward(dh, cache), "
-    "which returns dx, dh0, dWx, dWh, db; they may call what you have."
+    "lstm_step_backward, rnn_forward, gru_backward, word_embedding_forward, "
+    "temporal_affine_backward or temporal_softmax_loss; lstm_cell_forward with a dictionary of "
+    "parameters; classes RNN, LSTM, GRU, TimeRNN, TimeLSTM, TimeGRU with forward, backward and "
+    "grads; or one lossFun(inputs, targets, hprev). For any other form write two functions: "
+    "forward(x, h0, Wx, Wh, b), of an LSTM forward(x, h0, c0, Wx, Wh, b), which returns all states "
+    "and a cache, and backward(dh, cache), which returns dx, dh0, dWx, dWh, db. They may call what "
+    "you have."
 )
 
 

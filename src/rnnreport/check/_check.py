@@ -11,17 +11,16 @@ from torch import Tensor
 
 from rnnreport.check._convention import Convention, hypotheses, states
 from rnnreport.check._diagnosis import Diagnosis, diagnose_sequence, diagnose_step, errors
+from rnnreport.check._numerical import numerical_gradients
 from rnnreport.check._problems import (
     LSTM,
     Problem,
     Sizes,
     draw,
-    mistaken,
     steps,
     truncated,
     truth,
 )
-from rnnreport.check._numerical import numerical_gradients
 from rnnreport.check._program import Program
 from rnnreport.check._report import Cause, Finding, Output, Report, percent
 from rnnreport.check._session import Caller, Failure
@@ -225,10 +224,10 @@ class Check:
                 checked.findings.append(self._failed(failed, run.failure))
             return
         value = run.backward.value if run.backward else None
-        if value is None or (isinstance(value, tuple | list) and all(v is None for v in value)):
-            if not run.gradients:
-                checked.findings.append(self._unfinished(name))
-                return
+        values = value if isinstance(value, tuple | list) else [value]
+        if all(each is None for each in values) and not run.gradients:
+            checked.findings.append(self._unfinished(name))
+            return
         checked.returns = True
         if isinstance(problem, LSTM) and not subject.takes_dc:
             none = torch.zeros_like(problem.u_c)
@@ -245,7 +244,7 @@ class Check:
         found, scale_note = _unscaled(run.gradients, right, problem, tolerance)
         if scale_note:
             notes.append(scale_note)
-        summed, causes = self._unsummed(run, form, problem, right, tolerance, subject)
+        summed, causes = self._unsummed(run, form, problem, subject)
         found = {**found, **summed}
         off = errors(found, right)
         wrong = [key for key, error in off.items() if error > tolerance]
@@ -271,7 +270,7 @@ class Check:
             )
             return
         if step is not None and step.returns and not step.right and step.form is not None:
-            around = self._around(step, form, problem)
+            around = self._around(step, problem)
             if around and _equal(found, around, tolerance):
                 checked.right = False
                 summary = (
@@ -355,15 +354,15 @@ class Check:
     def _shorter(self, checked: Checked, problem: Problem, T: int) -> dict[str, Tensor] | None:
         """Return what the code gives for the first steps alone."""
         assert checked.form is not None  # noqa: S101
-        short = steps(problem, 1, T)
+        short: Any = steps(problem, 1, T)
         if isinstance(problem, LSTM) and not checked.subject.takes_dc:
-            short = replace(short, u_c=torch.zeros_like(short.u_c))  # type: ignore[arg-type]
+            short = replace(short, u_c=torch.zeros_like(short.u_c))
         run = checked.subject.run(checked.form, short)
         if run.failure or not run.gradients:
             return None
         return _unscaled(run.gradients, truth(short), short, _TOLERANCE)[0]
 
-    def _around(self, step: Checked, form: Convention, problem: Problem) -> dict[str, Tensor]:
+    def _around(self, step: Checked, problem: Problem) -> dict[str, Tensor]:
         """Go back through a sequence with the code's own step, in a loop of ours."""
         assert step.form is not None  # noqa: S101
         own = replace(step.form, c0="argument")
@@ -409,8 +408,6 @@ class Check:
         run: Run,
         form: Convention,
         problem: Problem,
-        right: dict[str, Tensor],
-        tolerance: float,
         subject: Recurrence,
     ) -> tuple[dict[str, Tensor], list[Cause]]:
         """Recognise a bias gradient that has a row for each sample."""
@@ -449,8 +446,7 @@ class Check:
         function = subject.backward_function
         variables: dict[str, tuple[tuple[int, Any], ...]] = {}
         if run.backward is not None and function is not None:
-            for name, assigned in run.backward.variables.items():
-                variables[name] = assigned
+            variables = dict(run.backward.variables)
         slip = RIGHT
         for each in mistakes:
             slip = slip | each.slip
@@ -466,12 +462,12 @@ class Check:
         for outcome, known in ((run.backward, function), (run.forward, subject.forward_function)):
             if outcome is None or known is None or outcome is run.forward is run.backward:
                 continue
-            for place in outcome.changed:
-                if place < len(known.arguments):
-                    notes.append(
-                        f"{known.name} changes its argument `{known.arguments[place]}` in place. "
-                        "A second call with the same array then fails for no fault of the formula."
-                    )
+            notes += [
+                f"{known.name} changes its argument `{known.arguments[place]}` in place. A second "
+                "call with the same array then fails for no fault of the formula."
+                for place in outcome.changed
+                if place < len(known.arguments)
+            ]
         if _is_single(run):
             notes.append(
                 "Gradients are returned as float32, though all that goes in is float64: they are "
@@ -561,9 +557,9 @@ class Check:
             weights = {n: v for n, v in run.gradients.items() if n not in ("x", "h_0", "c_0")}
             if weights and _equal(weights, {n: model[n] for n in weights if n in model}, tolerance):
                 return (
-                    f"Gradients are cut off after {reach} step{'s' if reach > 1 else ''}: truncated "
-                    f"backpropagation. It is exact for T ≤ {reach + 1}; a check with longer "
-                    "sequences will differ."
+                    f"Gradients are cut off after {reach} step{'s' if reach > 1 else ''}: "
+                    f"truncated backpropagation. It is exact for T ≤ {reach + 1}; a check with "
+                    "longer sequences will differ."
                 )
         return ""
 

@@ -181,7 +181,7 @@ class Convention:
             np.ascontiguousarray(values.transpose([time.index(a) for a in "TDN"]))
         )
 
-    def read_weights(self, name: str, array: Any, rows: int, columns: int, said: str) -> Tensor:
+    def read_weights(self, array: Any, rows: int, columns: int, said: str) -> Tensor:
         """Read a matrix of the problem's shape, or with no columns a bias."""
         values = _floats(array, said)
         if not columns:
@@ -200,7 +200,7 @@ class Convention:
         blocks = (gate,) if gate else self.gates
         rows = H * len(blocks)
         width = {"W_x": D, "W_h": H, "W": D + H}.get(name, 0)
-        values = self.read_weights(name, array, rows, width, said)
+        values = self.read_weights(array, rows, width, said)
         if name == "b_h":
             return {
                 "b_h": values.chunk(len(blocks))[blocks.index("n")] if len(blocks) > 1 else values
@@ -300,7 +300,7 @@ def states(
     roles = dict(zip(convention.gates, given, strict=True))
     taken = problem
     if not isinstance(problem, RNN):
-        moved = {
+        moved: dict[str, Any] = {
             name: {role: getattr(problem, name)[gate] for role, gate in roles.items()}
             for name in ("W_x", "W_h", "b")
         }

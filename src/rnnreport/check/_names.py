@@ -23,7 +23,7 @@ _PATTERNS = {name: re.compile(rf"(?:{pattern})") for name, pattern in _ROLES.ite
 
 
 def role(name: str) -> str:
-    """Return what a parameter, a state or its gradient is called in the problem; empty if unknown."""
+    """Return the problem's name of a parameter, a state or its gradient; empty if unknown."""
     plain = name.strip().rpartition(".")[2].lower().strip("_")
     for form in (plain, re.sub(r"^(?:grad_?|d_?)", "", plain), re.sub(r"_?grad$", "", plain)):
         for known, pattern in _PATTERNS.items():

@@ -116,8 +116,8 @@ class GRU(GRUProblem):
         """Step t, with what reaches h_t."""
         x, h_prev = self.x[t - 1], self.h[t - 1]
         *values, h = self._values(x, h_prev)
-        how = {"inside": self.inside, "keeps": self.keeps}
-        return GRUStep(x, h_prev, h, dh, self.W_x, self.W_h, *values, **how)
+        step = GRUStep(x, h_prev, h, dh, self.W_x, self.W_h, *values)
+        return replace(step, inside=self.inside, keeps=self.keeps)
 
 
 Problem = RNN | LSTM | GRU
@@ -153,7 +153,7 @@ def draw(cell: str, generator: torch.Generator, sizes: Sizes, **variant: Any) ->
         "s": torch.zeros(T, H, N, dtype=torch.float64),
     }
     if cell == "rnn":
-        W = {
+        W: dict[str, Any] = {
             "W_x": normal(H, D, size=0.6),
             "W_h": normal(H, H, size=0.6),
             "b": normal(H, 1, size=0.5),

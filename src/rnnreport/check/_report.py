@@ -280,7 +280,7 @@ def _amount(output: Output) -> str:
 
 def percent(error: float) -> str:
     """Return an error in words."""
-    if error != error or error == float("inf"):  # noqa: PLR0124
+    if error != error or error == float("inf"):
         return "not a number"
     if error >= 10:
         return f"{error:.0f} times"

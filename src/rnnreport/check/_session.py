@@ -98,6 +98,11 @@ _Answer = tuple[dict[str, Any], Sequence[np.ndarray]]
 class Caller(ABC):
     """What is called, wherever it runs."""
 
+    @property
+    @abstractmethod
+    def failure(self) -> Failure | None:
+        """Why the program cannot be loaded."""
+
     @abstractmethod
     def _ask(self, request: Mapping[str, Any], writer: _RefWriter) -> _Answer | Failure: ...
 
@@ -511,8 +516,6 @@ class Local(Caller):
         Limit of each call.
     """
 
-    failure: Failure | None = None
-
     def __init__(
         self, namespace: Mapping[str, Any], *, tensors: bool = False, seconds: float = 10.0
     ) -> None:
@@ -521,6 +524,11 @@ class Local(Caller):
         self._out = self._host.sink.text()
         self._seconds = seconds
         self._late = f"did not return within {seconds:g} s"
+
+    @property
+    def failure(self) -> Failure | None:
+        """Nothing: what is here is loaded."""
+        return None
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The forms in which people write a recurrence, each brought to one: what is given, what returned."""
+"""The forms in which people write a recurrence: what each is given and what it returns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rnnreport.check._convention import GATES_OF, Convention, Mismatch
 from rnnreport.check._names import gate_names, role, roles
-from rnnreport.check._problems import LSTM, RNN, Problem
+from rnnreport.check._problems import LSTM, Problem
 from rnnreport.check._program import Function, Program
 from rnnreport.check._session import Caller, Failure, Outcome, Ref
 

@@ -189,12 +189,16 @@ class _Check:
                 return [self._finding(backward, "failed", f"It {back.failure.sentence}.")]
             value = (outcome.value, back.value)
             return [self._judged_loss(backward, value, torch.ones_like(p.mask))]
+        right: dict[str, Any]
         if kind == "embedding":
             outcome = call("forward", self.words)
-            out, kept = layers.word_embedding_forward(p.w, p.E)
+            out, words = layers.word_embedding_forward(p.w, p.E)
+            right = {"E": layers.word_embedding_backward(p.u_x, words).numpy()}
         else:
             outcome = call("forward", self._written(p.x))
-            out, kept = layers.temporal_fc_forward(p.x, p.A, p.a)
+            out, features = layers.temporal_fc_forward(p.x, p.A, p.a)
+            dx, dA, da = layers.temporal_fc_backward(p.u, features)
+            right = {"x": self._written(dx), "A": dA.numpy(), "a": da.numpy()}
         finding, _ = self._forward(forward, outcome, self._written(out))
         if finding.status != "right":
             return [finding]
@@ -203,14 +207,8 @@ class _Check:
             return [finding, self._finding(backward, "failed", f"It {back.failure.sentence}.")]
         grads = self.session.get(made.ref, "grads").value
         grads = grads if isinstance(grads, list | tuple) else []
-        if kind == "embedding":
-            names = ("E",)
-            right = {"E": layers.word_embedding_backward(p.u_x, kept).numpy()}
-            values = dict(zip(names, grads, strict=False))
-        else:
-            dx, dA, da = layers.temporal_fc_backward(p.u, kept)
-            right = {"x": self._written(dx), "A": dA.numpy(), "a": da.numpy()}
-            values = {"x": back.value, **dict(zip(("A", "a"), grads, strict=False))}
+        values = {} if kind == "embedding" else {"x": back.value}
+        values |= dict(zip((n for n in right if n != "x"), grads, strict=False))
         numbers = {"E": "T2", "x": "T4", "A": "T5", "a": "T6"}
         return [finding, self._judged(backward, values, right, numbers)]
 
@@ -274,7 +272,7 @@ class _Check:
                     of=of.get(name, name),
                     error=error,
                     right=error <= _TOLERANCE,
-                    problem="" if error == error else _kind(values[name], expected),  # noqa: PLR0124
+                    problem="" if error == error else _kind(values[name], expected),
                 )
             )
             if not error <= _TOLERANCE:
@@ -373,7 +371,7 @@ def _error(value: Any, expected: Any) -> float:
         array = array.reshape(expected.shape)
     scale = float(np.abs(expected).max()) or 1.0
     error = float(np.abs(array - expected).max()) / scale
-    return error if error == error else float("inf")  # noqa: PLR0124
+    return error if error == error else float("inf")
 
 
 def _kind(value: Any, expected: Any) -> str:

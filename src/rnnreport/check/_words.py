@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from rnnreport.check._program import Function, Program
 from rnnreport.check._report import Cause
 from rnnreport.equations._mistakes import GATE_NAMES, SQUASH_OF, SYMBOLS, CellName, Planted
-from rnnreport.equations._steps import Step
+from rnnreport.equations._steps import LSTMStep, Step
 
 __all__ = ["Words"]
 
@@ -175,7 +175,7 @@ class Words:
         if gate not in SQUASH_OF and gate != "cell":
             return {"symbol": "it", "nonlinearity": "tanh", "slope": "1 − tanh²(c_t)"}
         if gate == "cell" or (gate == "o" and self.step is None):
-            own = self._variable(self.step.tanh_c) if hasattr(self.step, "tanh_c") else ""
+            own = self._variable(self.step.tanh_c) if isinstance(self.step, LSTMStep) else ""
             symbol = _code(own) if own else "tanh(c_t)"
             slope = _code(f"1 - {own}**2") if own else "1 − tanh²(c_t)"
             return {"symbol": symbol, "nonlinearity": "tanh", "slope": slope}
@@ -215,7 +215,7 @@ class Words:
     def _line(self, planted: Planted, names: Mapping[str, str]) -> int | None:
         """Return the line of a mistake: where its value is made, or what it looks like."""
         if self.step is not None:
-            changed = [key for key in planted.slip.changes]
+            changed = list(planted.slip.changes)
             wanted: list[tuple[str, ...]] = []
             for key in changed:
                 kind, _, gate = key.rpartition("_")
@@ -234,9 +234,9 @@ class Words:
                 elif key in ("previous_cell", "previous_state"):
                     wanted.append((key,))
             right = self.step.changed({})
-            for name, *gate in wanted:
-                value = getattr(self.step, name)(*gate)
-                if _same(value, _unchanged(right, name, gate)):
+            for name, *gates in wanted:
+                value = getattr(self.step, name)(*gates)
+                if _same(value, _unchanged(right, name, gates)):
                     continue
                 found = self._assigned(value)
                 if found:
@@ -273,8 +273,6 @@ class Words:
 
 def _unchanged(step: Step, name: str, gate: list[str]) -> Tensor:
     """Return a quantity of the right step."""
-    from dataclasses import replace
-
     value: Tensor = getattr(replace(step, changes={}), name)(*gate)
     return value
 
