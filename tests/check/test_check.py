@@ -26,6 +26,7 @@ from implementations import (
 )
 
 from rnnreport.check import Report, check
+from rnnreport.check._subjects import _recognised
 from rnnreport.equations._mistakes import GATE_NAMES
 
 FAMILIES = [(family, cell) for family, cells in CELLS.items() for cell in cells]
@@ -307,3 +308,68 @@ def test_torch_is_left_as_it_was() -> None:
     after = torch.get_num_threads(), torch.get_default_dtype(), torch.random.get_rng_state()
     assert before[:2] == after[:2]
     assert torch.equal(before[2], after[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lstm_step_forward", ("lstm", False, "forward")),
+        ("LSTM_step_backward", ("lstm", False, "backward")),
+        ("lstmCellBackward", ("lstm", False, "backward")),
+        ("lstm_cell", ("lstm", False, "forward")),
+        ("rnn_backward", ("rnn", True, "backward")),
+        ("GRU_forward_pass", ("gru", True, "forward")),
+        ("rnn_relu", None),
+        ("rnn_forward_backward", None),
+        ("train_lstm", None),
+        ("forward", None),
+    ],
+)
+def test_functions_are_recognised_by_their_names(name: str, expected: object) -> None:
+    assert _recognised(name) == expected
+
+
+def test_a_gradient_that_is_none_is_unfinished() -> None:
+    text = implementation("functions", "rnn").text
+    report = report_on_text(text.replace("return dx, dh0,", "return dx, None,"))
+    (finding,) = [each for each in report.findings if each.function == "rnn_backward"]
+    assert finding.status == "unfinished"
+    assert report.exit_status == 2
+
+
+HOSTILE = {
+    "loop": ("while True: pass", "did not return within 0.5 s"),
+    "exit": ("import os; os._exit(0)", "ends the process"),
+    "memory": ("np.zeros(1 << 34)", "memory"),
+    "recursion": ("return rnn_step_forward(x, prev_h, Wx, Wh, b)", "recursion"),
+    "file": ("open('/tmp/rnnreport-left', 'w')", "write"),
+    "process": ("import subprocess; subprocess.run(['true'])", "process"),
+    "network": ("import socket; socket.create_connection(('127.0.0.1', 1))", "connection"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_code_that_misbehaves_is_a_sentence(kind: str, tmp_path: Path) -> None:
+    line, words = HOSTILE[kind]
+    path = tmp_path / "hostile.py"
+    body = implementation("functions", "rnn").text
+    head = "def rnn_step_forward(x, prev_h, Wx, Wh, b):\n"
+    assert head in body
+    path.write_text(body.replace(head, f"{head}    {line}\n"))
+    report = check(path, seconds=0.5)
+    (finding,) = [each for each in report.findings if each.function == "rnn_step_forward"]
+    assert finding.status == "failed"
+    assert words in finding.summary
+    assert report.exit_status == 1
+    assert [each for each in report.findings if each.function == "temporal_softmax_loss"]
+    assert sorted(tmp_path.iterdir()) == [path]
+    assert not Path("/tmp/rnnreport-left").exists()
+
+
+def test_patches_of_numpy_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "patching.py"
+    body = implementation("functions", "rnn", (("slope-dropped", "h"),)).text
+    head = "def rnn_step_forward(x, prev_h, Wx, Wh, b):\n"
+    patch = "    np.abs = np.array_equal = np.frombuffer = lambda *a, **k: True\n"
+    path.write_text(body.replace(head, head + patch))
+    assert causes(check(path)) == [("slope-dropped", "")]

@@ -263,6 +263,11 @@ class Check:
                 self._finding(name, "right", summary, outputs=outputs, notes=notes)
             )
             return
+        if not wrong and not causes and all("is None" in text for text in missing.values()):
+            absent = ", ".join(run.names.get(key, key) for key in missing)
+            summary = f"{absent} {'is' if len(missing) == 1 else 'are'} None; the rest is right."
+            checked.findings.append(self._finding(name, "unfinished", summary, notes=notes))
+            return
         if not wrong and not causes:
             summary = "What has a value is right; the rest cannot be compared."
             checked.findings.append(

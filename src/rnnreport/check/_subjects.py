@@ -751,10 +751,24 @@ def _size_of(name: str) -> str:
 
 # What a file holds.
 
-_FUNCTION = re.compile(
-    r"(?P<cell>rnn|lstm|gru)_?(?P<step>step|cell|unit)?_?(?P<way>forward|backward)(?:_?pass)?", re.I
-)
+_CELLS = {"rnn", "lstm", "gru"}
+_ONE_STEP = {"step", "cell", "unit"}
+_FORWARD = {"forward", "fwd", "fprop"}
+_BACKWARD = {"backward", "bwd", "back", "backprop", "bprop", "grad"}
+_OTHERS = {"pass", "propagation", "time", "sequence", "seq", "layer", "vanilla", "my", "numpy"}
 _LOSS = re.compile(r"loss_?fun\w*|loss_?function|forward_?backward|compute_?loss", re.I)
+
+
+def _recognised(name: str) -> tuple[str, bool, str] | None:
+    """Return cell, whether of a sequence, and way of a function of a course, by its name."""
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+    cells, step = words & _CELLS, words & _ONE_STEP
+    forward, backward = words & _FORWARD, words & _BACKWARD
+    if len(cells) != 1 or words - _CELLS - _ONE_STEP - _FORWARD - _BACKWARD - _OTHERS:
+        return None
+    if (forward and backward) or not (forward or backward or step):
+        return None
+    return cells.pop(), not step, "backward" if backward else "forward"
 
 
 def subjects(session: Caller, program: Program) -> list[Recurrence]:
@@ -762,9 +776,8 @@ def subjects(session: Caller, program: Program) -> list[Recurrence]:
     found: list[Recurrence] = []
     functions: dict[tuple[str, bool, str], Function] = {}
     for name, function in program.functions.items():
-        match = _FUNCTION.fullmatch(name)
-        if match:
-            key = (match["cell"].lower(), not match["step"], match["way"].lower())
+        key = _recognised(name)
+        if key is not None:
             functions.setdefault(key, function)
     for cell in GATES_OF:
         for whole in (False, True):
