@@ -601,7 +601,7 @@ _PROJECTED: tuple[Equation[Any, Sizes], ...] = (
             {
                 "factor o_t too much": lambda s: projected(s) * s.o,
                 "slope of tanh too much": lambda s: projected(s) * (1 - s.tanh_c * s.tanh_c),
-                "W_p with its rows in reverse": lambda s: s.W_p.flip(0).T @ s.dh,
+                "W_p with its columns in reverse": lambda s: s.W_p.flip(1).T @ s.dh,
             },
         ),
     ),
