@@ -59,7 +59,7 @@ def is_named(report: Report, family: str, mistake: Mistake) -> bool:
         return False
     gate = place.partition(":")[0]
     if len(gate) == 1 and gate in GATE_NAMES and key not in ("not-carried", "first-state-zero"):
-        words = {GATE_NAMES[gate], "hidden state", "cell state", "tanh(c_t)", ""}
+        words = {GATE_NAMES[gate], "way from h_t to c_t", "what is copied to the state before", ""}
         return all(each in words for _, each in found)
     return True
 

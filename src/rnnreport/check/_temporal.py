@@ -308,7 +308,7 @@ class _Check:
             return None
         if number == "T2":
             rows = np.zeros_like(p.E.numpy())
-            rows[p.w.numpy().T] = p.u_x.numpy().transpose(1, 0, 2)
+            rows[self.words] = self._written(p.u_x)
             if _error(array, rows) <= _TOLERANCE:
                 words = Words(self.program, function, "rnn")
                 return words.general(CATALOGUE["repeated-words"], line=self._assignment(function))

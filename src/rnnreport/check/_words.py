@@ -101,15 +101,10 @@ class Words:
         mistake, place = planted.mistake, planted.place
         names = self._names(planted)
         line = self._line(planted, names)
-        said = GATE_NAMES.get(place.partition(":")[0], "")
-        if place == "cell":
-            said = "tanh(c_t)"
-        elif planted.slip.joining:
-            said = {"h": "hidden state", "c": "cell state"}.get(place, "")
         return Cause(
             key=mistake.key,
             name=mistake.name,
-            place=said if self.cell != "rnn" else "",
+            place="" if self.cell == "rnn" and place == "h" else planted.where,
             symptom=mistake.symptom.format_map(names),
             change=mistake.remedy.format_map(names),
             case=mistake.shown_by.format_map(names),
@@ -148,7 +143,7 @@ class Words:
             "dc": _code(upstream[1] if len(upstream) > 1 else "∂L/∂c_t"),
             "back": _code(self.names.get("h_0", "∂L/∂h_{t−1}")),
             "dx": _code(self.names.get("x", "∂L/∂x_t")),
-            "dW": _code(self.names.get("W_x", self.names.get("W_h", "∂L/∂W"))),
+            "dW": _code(self._parameters(place)),
             "db": _code(self.names.get("b", "∂L/∂b")),
             "Wh": "W_h",
             "h0": "h_0" if place != "c" else "c_0",
@@ -169,6 +164,11 @@ class Words:
             names["back"] = _code(self.names.get("c_0", "∂L/∂c_{t−1}"))
         names |= self._slope(gate)
         return names
+
+    def _parameters(self, place: str) -> str:
+        """Return what the code calls the gradients of parameters, or those of one kind."""
+        kinds = (place,) if place in ("W_x", "W_h", "b") else ("W_x", "W_h", "W")
+        return next((self.names[kind] for kind in kinds if kind in self.names), "∂L/∂W")
 
     def _slope(self, gate: str) -> dict[str, str]:
         """Return the value, the nonlinearity and its slope at a gate or at the cell."""

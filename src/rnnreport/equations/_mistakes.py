@@ -160,12 +160,18 @@ class Planted:
     @property
     def name(self) -> str:
         """What is wrong, where, and in which form."""
-        where, _, taken = self.place.partition(":")
-        words = {**GATE_NAMES, **_PLACES, **(_STATES if self.slip.joining else {})}
-        place = " and ".join(words[gate] for gate in where.split("-")) if where else ""
+        taken = self.place.partition(":")[2]
+        place = f", {self.where}" if self.where else ""
         more = f": {_TAKEN[taken]}" if taken else ""
         form = f" ({self.form})" if self.form > 1 else ""
-        return f"{self.mistake.name}{', ' if place else ''}{place}{more}{form}"
+        return f"{self.mistake.name}{place}{more}{form}"
+
+    @property
+    def where(self) -> str:
+        """The place in words."""
+        where = self.place.partition(":")[0]
+        words = {**GATE_NAMES, **_PLACES, **(_STATES if self.slip.joining else {})}
+        return " and ".join(words[gate] for gate in where.split("-")) if where else ""
 
 
 def _none(cell: CellName) -> Slips:
