@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tempfile
 import types
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def is_named(report: Report, family: str, mistake: Mistake) -> bool:
         return False
     gate = place.partition(":")[0]
     if len(gate) == 1 and gate in GATE_NAMES and key not in ("not-carried", "first-state-zero"):
-        words = {GATE_NAMES[gate], "way from h_t to c_t", "what is copied to the state before", ""}
+        words = {GATE_NAMES[gate], "way from h_t to c_t", "what the reset gate multiplies", ""}
         return all(each in words for _, each in found)
     return True
 
@@ -142,6 +143,8 @@ def test_a_cause_speaks_the_reader_s_language(tmp_path: Path) -> None:
     assert wrong["lstm_backward"].follows == "lstm_cell_backward"
     right = {each.name for each in wrong["lstm_cell_backward"].outputs if each.right}
     assert right == {"dc_prev", "dWf", "dWi", "dWo", "dbf", "dbi", "dbo"}
+    follow = {each.name for each in wrong["lstm_cell_backward"].outputs if each.follows}
+    assert follow == {"dxt", "da_prev"}
 
 
 def test_errors_are_given_by_gate() -> None:
@@ -337,12 +340,13 @@ def test_a_gradient_that_is_none_is_unfinished() -> None:
     assert report.exit_status == 2
 
 
+LEFT = str(Path(tempfile.gettempdir()) / "rnnreport-left")
 HOSTILE = {
     "loop": ("while True: pass", "did not return within 0.5 s"),
     "exit": ("import os; os._exit(0)", "ends the process"),
     "memory": ("np.zeros(1 << 34)", "memory"),
     "recursion": ("return rnn_step_forward(x, prev_h, Wx, Wh, b)", "recursion"),
-    "file": ("open('/tmp/rnnreport-left', 'w')", "write"),
+    "file": (f"open({LEFT!r}, 'w')", "write"),
     "process": ("import subprocess; subprocess.run(['true'])", "process"),
     "network": ("import socket; socket.create_connection(('127.0.0.1', 1))", "connection"),
 }
@@ -363,7 +367,7 @@ def test_code_that_misbehaves_is_a_sentence(kind: str, tmp_path: Path) -> None:
     assert report.exit_status == 1
     assert [each for each in report.findings if each.function == "temporal_softmax_loss"]
     assert sorted(tmp_path.iterdir()) == [path]
-    assert not Path("/tmp/rnnreport-left").exists()
+    assert not Path(LEFT).exists()
 
 
 def test_patches_of_numpy_do_no_harm(tmp_path: Path) -> None:

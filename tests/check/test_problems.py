@@ -110,7 +110,7 @@ def test_each_hypothesis_is_another_forward_pass(cell: str) -> None:
     found: list[Tensor] = []
     same = []
     for how in hypotheses(cell):
-        h, _ = states(how, problem, how.gates and sorted(how.gates) or None)
+        h, _ = states(how, problem, (how.gates and sorted(how.gates)) or None)
         same += [how for other in found if float((h - other).abs().max()) < 1e-9]
         found.append(h)
     # With σ for the candidate, σ(z) σ(z') commutes: input gate and candidate cannot be told apart.

@@ -325,6 +325,8 @@ class Check:
                 "what it returns for each. A gradient has gone through a nonlinear function, or "
                 "two gradients were multiplied."
             )
+        if diagnosis.explained:
+            outputs = _followed(outputs)
         checked.findings.append(
             self._finding(
                 name,
@@ -834,6 +836,17 @@ def _summary(causes: list[Cause], diagnosis: Diagnosis, outputs: tuple[Output, .
     if causes:
         return what + "This explains a part of it:"
     return what + "No known mistake explains it."
+
+
+def _followed(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+    """Mark what is wrong because δ is: what goes back, where gradients of parameters are wrong."""
+    back = {_OF[name] for name in ("x", "h_0", "c_0")}
+    if all(each.right for each in outputs if each.of not in back):
+        return outputs
+    return tuple(
+        replace(each, follows=not each.right and each.of in back and not each.problem)
+        for each in outputs
+    )
 
 
 def _arrangement(subject: Recurrence, form: Convention) -> Iterator[str]:

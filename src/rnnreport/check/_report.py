@@ -73,6 +73,8 @@ class Output:
         Why it cannot be compared, such as a wrong shape; else empty.
     right : bool
         Whether the error is one of rounding.
+    follows : bool
+        Whether it is wrong only because other gradients of the function are.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Output:
     right: bool
     gates: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,12 +263,20 @@ def _finding(finding: Finding, explain: Explain) -> list[str]:
     if wrong and not finding.follows:
         lines += ["", "  What is off, relative to the largest right element:"]
         lines += [f"     {each.name:<12} {_amount(each)}" for each in wrong]
+        follow = [each.name for each in wrong if each.follows]
+        if follow:
+            verb = "is" if len(follow) == 1 else "are"
+            lines += _wrapped(f"{_joined(follow)} {verb} wrong only because of the others.", 5)
         fine = [each.name for each in finding.outputs if each.right]
         if fine:
             lines += _wrapped("Right: " + ", ".join(fine) + ".", 5)
     for note in finding.notes:
         lines += _wrapped(f"Note: {note}", 2)
     return lines
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _amount(output: Output) -> str:
