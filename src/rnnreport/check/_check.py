@@ -22,7 +22,7 @@ from rnnreport.check._problems import (
     truth,
 )
 from rnnreport.check._program import Program
-from rnnreport.check._report import Cause, Finding, Output, Report, percent
+from rnnreport.check._report import Cause, Finding, Output, Report, Status, percent
 from rnnreport.check._session import Caller, Failure
 from rnnreport.check._subjects import LossFunction, Recurrence, Run, subjects
 from rnnreport.check._temporal import check_words
@@ -33,7 +33,8 @@ from rnnreport.equations._steps import GATES, GRU_GATES
 
 __all__ = ["Check", "Checked", "check_program"]
 
-_TOLERANCE = 1e-8  # of float64; what is returned as float32 has 1e-4
+_TOLERANCE = 1e-8  # of what is returned as float64
+_SINGLE = 1e-4  # of float32
 _FORWARD = 1e-6  # float32 in between is no other forward pass
 _DIFFERENCES = 1e-6  # of central differences
 _LONG = 9  # steps of the sequence that shows whether gradients are cut off
@@ -70,7 +71,26 @@ class Checked:
     right: bool = False
     explained: bool = False
     returns: bool = False
-    scale: float = 1.0
+
+
+@dataclass
+class Judged:
+    """What a backward pass returned, held against the truth."""
+
+    subject: Recurrence
+    run: Run
+    found: dict[str, Tensor]
+    wrong: list[str]
+    missing: dict[str, str]
+    causes: list[Cause]
+    notes: list[str]
+    outputs: tuple[Output, ...]
+    tolerance: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether all of it is there and right."""
+        return bool(self.found) and not (self.wrong or self.missing or self.causes)
 
 
 @dataclass
@@ -125,24 +145,12 @@ class Check:
         checked.form = form
         if subject.whole:
             self.time_first = form.time.startswith("T")
-        own = form.problem(problem)
-        separate = subject.backward_name not in ("", subject.forward_name)
-        forward = self._forward(subject, form)
-        if separate:
+        forward = self._forward(subject, form, attempt)
+        separate = subject.backward_name != subject.forward_name
+        if separate or forward.status != "right":
             checked.findings.append(forward)
-        elif forward.status != "right":
-            checked.findings.append(forward)
-            return checked
-        if not subject.backward_name:
-            checked.findings.append(forward)
-            return checked
-        backward_function = subject.backward_function
-        if separate and backward_function is not None and backward_function.is_empty:
-            checked.findings.append(self._unfinished(subject.backward_name))
-            return checked
-        if isinstance(subject, LossFunction):
-            own = subject.with_loss(own)
-        self.backward(checked, own, step)
+        if subject.backward_name and (separate or forward.status == "right"):
+            checked.findings.append(self._backward(checked, form.problem(problem), step))
         return checked
 
     def detect(
@@ -199,7 +207,9 @@ class Check:
                         expected = [each[-1:] for each in expected]
                     if any(_near(state, expected[0]) for state in forward.states):
                         self.session.forget()
-                        return found, best
+                        cells = expected[1:]
+                        shown = not cells or any(_near(each, cells[0]) for each in forward.states)
+                        return found, replace(best, cell_is_right=subject.whole or shown)
         self.session.forget()
         return None, best
 
@@ -210,153 +220,132 @@ class Check:
 
     # The backward pass.
 
-    def backward(self, checked: Checked, problem: Problem, step: Checked | None) -> None:
+    def _backward(self, checked: Checked, problem: Problem, step: Checked | None) -> Finding:
         """Run the backward pass and judge what it returns."""
         subject, form = checked.subject, checked.form
         assert form is not None  # noqa: S101
+        name, function = subject.backward_name, subject.backward_function
+        if function is not None and function.is_empty:
+            return self._unfinished(name)
+        if isinstance(subject, LossFunction):
+            problem = subject.with_loss(problem)
         run = subject.run(form, problem)
-        name = subject.backward_name
         if run.failure:
-            failed = run.failed or name
-            if run.failure.kind == "error" and "NotImplemented" in run.failure.sentence:
-                checked.findings.append(self._unfinished(failed))
-            else:
-                checked.findings.append(self._failed(failed, run.failure))
-            return
+            return self._failed(run.failed or name, run.failure)
         value = run.backward.value if run.backward else None
         values = value if isinstance(value, tuple | list) else [value]
         if all(each is None for each in values) and not run.gradients:
-            checked.findings.append(self._unfinished(name))
-            return
-        checked.returns = True
+            return self._unfinished(name)
         if isinstance(problem, LSTM) and not subject.takes_dc:
-            none = torch.zeros_like(problem.u_c)
-            problem = replace(problem, u_c=none)
-        right = truth(problem)
+            problem = replace(problem, u_c=torch.zeros_like(problem.u_c))
+        judged = self._judged(checked, run, problem)
+        checked.returns = True
+        checked.right = judged.is_right
+        if not judged.found and not judged.missing:
+            return self._finding(name, "failed", "It returns no gradient that can be recognised.")
+        if judged.is_right:
+            judged.notes += self._more(checked, problem, judged.tolerance)
+            return self._verdict(judged, "right", "All gradients are right.")
+        if not judged.wrong and not judged.causes:
+            return self._incomplete(judged)
+        if step is not None and step.returns and not step.right:
+            around = self._around(step, problem)
+            if around and _equal(judged.found, around, judged.tolerance):
+                other = step.subject.backward_name
+                text = f"It is wrong only because of {other}: the loop around it is right."
+                return self._verdict(judged, "wrong", text, follows=other)
+        limit = self._cut_off(checked, problem, judged.tolerance) if judged.wrong else ""
+        if limit:
+            judged.notes.append(limit)
+            judged.outputs = ()
+            checked.right = True
+            text = "All gradients are right up to where they are cut off."
+            return self._verdict(judged, "right", text)
+        return self._explained(checked, judged, problem, step)
+
+    def _judged(self, checked: Checked, run: Run, problem: Problem) -> Judged:
+        """Hold what came back against the truth."""
+        subject, form = checked.subject, checked.form
+        assert form is not None  # noqa: S101
         notes = self._notes(subject, run)
-        if isinstance(subject, LossFunction) and subject.extras():
-            names = ", ".join(f"`{each}`" for each in subject.extras())
-            notes.append(
-                f"{names}: more weights than the cell has, such as peepholes. They were set to 0, "
-                "and their own gradients were not checked."
-            )
-        tolerance = _TOLERANCE if not _is_single(run) else 1e-4
-        found, scale_note = _unscaled(run.gradients, right, problem, tolerance)
-        if scale_note:
-            notes.append(scale_note)
+        tolerance = _SINGLE if _is_single(run) else _TOLERANCE
+        right = truth(problem)
+        found, note = _unscaled(run.gradients, right, problem, tolerance)
         summed, causes = self._unsummed(run, form, problem, subject)
         found = {**found, **summed}
         off = errors(found, right)
-        wrong = [key for key, error in off.items() if error > tolerance]
         missing = {key: text for key, text in run.mismatch.items() if key not in summed}
-        outputs = self._outputs(run, form, off, missing, tolerance, causes)
-        if not wrong and not missing and not causes:
-            notes += self._more(checked, problem, tolerance)
-            if not found:
-                checked.findings.append(
-                    self._finding(name, "failed", "It returns no gradient that can be recognised.")
-                )
-                return
-            checked.right = True
-            summary = "All gradients are right."
-            checked.findings.append(
-                self._finding(name, "right", summary, outputs=outputs, notes=notes)
-            )
-            return
-        if not wrong and not causes and all("is None" in text for text in missing.values()):
-            absent = ", ".join(run.names.get(key, key) for key in missing)
-            summary = f"{absent} {'is' if len(missing) == 1 else 'are'} None; the rest is right."
-            checked.findings.append(self._finding(name, "unfinished", summary, notes=notes))
-            return
-        if not wrong and not causes:
-            summary = "What has a value is right; the rest cannot be compared."
-            checked.findings.append(
-                self._finding(name, "wrong", summary, outputs=outputs, notes=notes, explained=False)
-            )
-            return
-        if step is not None and step.returns and not step.right and step.form is not None:
-            around = self._around(step, problem)
-            if around and _equal(found, around, tolerance):
-                checked.right = False
-                summary = (
-                    f"It is wrong only because of {step.subject.backward_name}: the loop around it "
-                    "is right."
-                )
-                checked.findings.append(
-                    self._finding(
-                        name,
-                        "wrong",
-                        summary,
-                        outputs=outputs,
-                        notes=notes,
-                        follows=step.subject.backward_name,
-                    )
-                )
-                return
-        if wrong:
-            limit = self._cut_off(checked, problem, tolerance)
-            if limit:
-                notes.append(limit)
-                checked.right = True
-                summary = "All gradients are right up to where they are cut off."
-                checked.findings.append(
-                    self._finding(name, "right", summary, outputs=(), notes=notes)
-                )
-                return
+        return Judged(
+            subject=subject,
+            run=run,
+            found=found,
+            wrong=[key for key, error in off.items() if error > tolerance],
+            missing=missing,
+            causes=causes,
+            notes=[*notes, note] if note else notes,
+            outputs=self._outputs(run, form, off, missing, tolerance, causes),
+            tolerance=tolerance,
+        )
+
+    def _verdict(self, judged: Judged, status: Status, summary: str, **more: Any) -> Finding:
+        name = judged.subject.backward_name
+        how = {"outputs": judged.outputs, "notes": judged.notes, **more}
+        return self._finding(name, status, summary, **how)
+
+    def _incomplete(self, judged: Judged) -> Finding:
+        """Say what has no value that can be compared, where the rest is right."""
+        if all("is None" in text for text in judged.missing.values()):
+            absent = ", ".join(judged.run.names.get(key, key) for key in judged.missing)
+            verb = "is" if len(judged.missing) == 1 else "are"
+            text = f"{absent} {verb} None; the rest is right."
+            return self._verdict(judged, "unfinished", text, outputs=())
+        text = "What has a value is right; the rest cannot be compared."
+        return self._verdict(judged, "wrong", text, explained=False)
+
+    def _explained(
+        self, checked: Checked, judged: Judged, problem: Problem, step: Checked | None
+    ) -> Finding:
+        """Name the mistakes that explain what is wrong."""
+        subject, form = checked.subject, checked.form
+        assert form is not None  # noqa: S101
         diagnosis = Diagnosis((), True)
-        if wrong:
-            diagnosis = self._diagnose(checked, problem, found, tolerance, step)
+        if judged.wrong:
+            diagnosis = self._diagnose(checked, problem, judged, step)
         checked.mistakes, checked.explained = diagnosis.mistakes, diagnosis.explained
         real = tuple(each for each in diagnosis.mistakes if each.mistake.key != "batch-mean")
-        if diagnosis.explained and not real and not causes:
-            notes.append(_MEAN_OF_WEIGHTS)
-            checked.right = True
-            checked.findings.append(
-                self._finding(name, "right", "All gradients are right.", notes=notes)
-            )
-            return
-        words = self._words(subject, form, problem, diagnosis.mistakes)
-        causes += [words.cause(each) for each in real]
         if len(real) < len(diagnosis.mistakes):
-            notes.append(_MEAN_OF_WEIGHTS)
-        if not self._is_linear(subject, form, problem, tolerance):
-            notes.append(
-                "Not linear: with two upstream gradients added, what it returns is not the sum of "
-                "what it returns for each. A gradient has gone through a nonlinear function, or "
-                "two gradients were multiplied."
-            )
+            judged.notes.append(_MEAN_OF_WEIGHTS)
+        if diagnosis.explained and not real and not judged.causes:
+            judged.outputs = ()
+            checked.right = True
+            return self._verdict(judged, "right", "All gradients are right.")
+        words = self._words(subject, form, problem, diagnosis.mistakes)
+        causes = [*judged.causes, *(words.cause(each) for each in real)]
+        if not self._is_linear(subject, form, problem, judged.tolerance):
+            judged.notes.append(_NOT_LINEAR)
         if diagnosis.explained:
-            outputs = _followed(outputs)
-        checked.findings.append(
-            self._finding(
-                name,
-                "wrong",
-                _summary(causes, diagnosis, outputs),
-                causes=tuple(causes),
-                explained=diagnosis.explained,
-                outputs=outputs,
-                notes=notes,
-            )
+            judged.outputs = _followed(judged.outputs)
+        return self._verdict(
+            judged,
+            "wrong",
+            _summary(causes, diagnosis, judged.outputs),
+            causes=causes,
+            explained=diagnosis.explained,
         )
 
     def _diagnose(
-        self,
-        checked: Checked,
-        problem: Problem,
-        found: dict[str, Tensor],
-        tolerance: float,
-        step: Checked | None,
+        self, checked: Checked, problem: Problem, judged: Judged, step: Checked | None
     ) -> Diagnosis:
         cell: Any = checked.subject.cell
         if not checked.subject.whole:
-            return diagnose_step(cell, problem, found, tolerance)[0]
+            return diagnose_step(cell, problem, judged.found, judged.tolerance)[0]
         base = step.mistakes if step is not None and step.explained else ()
-        returned = {problem.T: found}
+        returned = {problem.T: judged.found}
         for T in range(1, problem.T):
             own = self._shorter(checked, problem, T)
             if own is not None:
                 returned[T] = own
-        return diagnose_sequence(cell, problem, returned, tolerance, base)
+        return diagnose_sequence(cell, problem, returned, judged.tolerance, base)
 
     def _shorter(self, checked: Checked, problem: Problem, T: int) -> dict[str, Tensor] | None:
         """Return what the code gives for the first steps alone."""
@@ -465,6 +454,13 @@ class Check:
 
     def _notes(self, subject: Recurrence, run: Run) -> list[str]:
         notes = []
+        extras = subject.extras() if isinstance(subject, LossFunction) else ()
+        if extras:
+            names = ", ".join(f"`{each}`" for each in extras)
+            notes.append(
+                f"{names}: more weights than the cell has, such as peepholes. They were set to 0, "
+                "and their own gradients were not checked."
+            )
         function = subject.backward_function
         for outcome, known in ((run.backward, function), (run.forward, subject.forward_function)):
             if outcome is None or known is None or outcome is run.forward is run.backward:
@@ -572,7 +568,7 @@ class Check:
 
     # Findings.
 
-    def _finding(self, name: str, status: Any, summary: str, **more: Any) -> Finding:
+    def _finding(self, name: str, status: Status, summary: str, **more: Any) -> Finding:
         more = {
             key: tuple(value) if isinstance(value, list) else value for key, value in more.items()
         }
@@ -582,6 +578,8 @@ class Check:
         return self._finding(name, "unfinished", "It is not written yet: it returns None.")
 
     def _failed(self, name: str, failure: Failure) -> Finding:
+        if failure.kind == "error" and "NotImplemented" in failure.sentence:
+            return self._unfinished(name)
         return self._finding(name, "failed", f"It {failure.sentence}.")
 
     def _other_forward(
@@ -593,8 +591,6 @@ class Check:
         not_judged = "It was not checked: its forward pass does not run."
         rest = [self._finding(each, "unknown", not_judged) for each in others]
         if attempt.failure is not None and attempt.rank == 1:
-            if "NotImplemented" in attempt.failure.sentence:
-                return [self._unfinished(name), *rest]
             return [self._failed(name, attempt.failure), *rest]
         if attempt.returned_none:
             return [self._unfinished(name), *rest]
@@ -636,7 +632,7 @@ class Check:
         summary = f"{_summary([], Diagnosis(), outputs)} {said}"
         return [self._finding(name, "wrong", summary, outputs=outputs, explained=False)]
 
-    def _forward(self, subject: Recurrence, form: Convention) -> Finding:
+    def _forward(self, subject: Recurrence, form: Convention, attempt: Attempt) -> Finding:
         name = subject.forward_name
         self._say(subject, form)
         if not form.uses_h0:
@@ -648,6 +644,8 @@ class Check:
             )
         if not form.uses_bias:
             return self._finding(name, "wrong", "The forward pass leaves the bias out.")
+        if not attempt.cell_is_right:
+            return self._finding(name, "wrong", "The cell state that it returns is wrong.")
         return self._finding(
             name, "right", "The forward pass is right.", notes=_forward_notes(subject, form)
         )
@@ -711,6 +709,7 @@ class Attempt:
     failure: Failure | None = None
     returned_none: bool = False
     ran: bool = False
+    cell_is_right: bool = True
     form: Convention | None = None
     rank: int = 0
 
@@ -720,6 +719,11 @@ class Attempt:
 
 
 _GATES = {"lstm": GATES, "gru": GRU_GATES}
+_NOT_LINEAR = (
+    "Not linear: with two upstream gradients added, what it returns is not the sum of what it "
+    "returns for each. A gradient has gone through a nonlinear function, or two gradients were "
+    "multiplied."
+)
 _MEAN_OF_WEIGHTS = (
     "The gradients of the weights are divided by the size of the batch, that of the input is not. "
     "That is a convention only if the loss is divided by it as well, and then all gradients are."
