@@ -35,6 +35,8 @@ SINGLES = [(family, cell, kind) for family, cell in FAMILIES for kind in kinds(f
 ARRANGED = [(family, cell, how) for family, cell in FAMILIES for how in conventions(family, cell)]
 NOTED = {*CONVENTIONS, "batch-mean", "argument-changed"}  # right, with a note
 
+JOINED = {"not-carried", "first-state-zero", "view-overwritten"}  # places are states, not gates
+
 # What numbers cannot tell apart: one function that returns no gradient of its input or its states.
 ALIASES = {
     ("lossfun", "own-gradient-unused"): "added-to-itself",
@@ -59,7 +61,7 @@ def is_named(report: Report, family: str, mistake: Mistake) -> bool:
     if report.ok or {each for each, _ in found} - {key, alias} or not found:
         return False
     gate = place.partition(":")[0]
-    if len(gate) == 1 and gate in GATE_NAMES and key not in ("not-carried", "first-state-zero"):
+    if len(gate) == 1 and gate in GATE_NAMES and key not in JOINED:
         words = {GATE_NAMES[gate], "way from h_t to c_t", "what the reset gate multiplies", ""}
         return all(each in words for _, each in found)
     return True
