@@ -164,6 +164,7 @@ autosummary_context = {
         "rnnreport.layers": "_rnn _lstm _gru _projected _packed _temporal _attention _dropout"
         " _jacobians _pooling _style",
         "rnnreport.equations": "_ledger _table _entry",
+        "rnnreport.check": "_api _report _known",
     }
 }
 napoleon_google_docstring = False

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from implementations import implementation
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -112,13 +113,25 @@ assert room.prove(lambda x: (x * x, x), lambda dy, x: 2 * x * dy, [x])
 ledger = room.table(33, draws=1, with_mistakes=True)
 assert ledger.ok and "<table" in ledger._repr_html_()
 """,
+    "check": """
+report = room.check("mine.py")
+assert report.exit_status == 1 and "<math" in report.to_html()
+""",
 }
 
 
+@pytest.fixture
+def wrong_file(tmp_path: Path) -> None:
+    """Put a file with a mistake in it into the folder."""
+    text = implementation("functions", "rnn", (("not-carried", "h"),)).text
+    (tmp_path / "mine.py").write_text(text, "utf-8")
+
+
 @pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.usefixtures("wrong_file")
 def test_the_arithmetic_needs_no_extra(room: str, tmp_path: Path) -> None:
     code = (
-        "import numpy, torch\n"
+        "import numpy.random, torch\n"
         "before = set(sys.modules)\n"
         f"import rnnreport.{room} as room\n"
         "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
@@ -127,6 +140,15 @@ def test_the_arithmetic_needs_no_extra(room: str, tmp_path: Path) -> None:
     process = run(code + ROOMS[room], tmp_path)
     assert process.stderr == ""
     assert process.stdout == "{'rnnreport'}\n"  # beside numpy and torch
+
+
+@pytest.mark.usefixtures("wrong_file")
+def test_the_check_needs_no_extra(tmp_path: Path) -> None:
+    process = command(["check", "mine.py", "--html", "out.html"], tmp_path)
+    assert process.stderr == ""
+    assert process.returncode == 1
+    assert process.stdout.startswith("mine.py: 8 of 9 functions right, 1 wrong\n")
+    assert "<math" in (tmp_path / "out.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["run", "--help"]])

@@ -85,7 +85,7 @@ PAGES: Mapping[PartName, tuple[str, ...]] = MappingProxyType(
 
 ALL_PAGES = (
     *("index", "rnn", "temporal", "lstm", "gru", "attention", "captioning", "glove", "text"),
-    *("transfer", "style", "proof", "ledger", "speed", "symbols", "contributing"),
+    *("transfer", "style", "proof", "ledger", "check", "speed", "symbols", "contributing"),
     *("references", "api"),
 )
 """All pages of the report; those of the reference count as one."""

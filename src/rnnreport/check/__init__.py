@@ -9,6 +9,16 @@ runs in a process of its own. See `check`.
 """
 
 from rnnreport.check._api import check
+from rnnreport.check._known import FAULTY, SURVEYED, mistakes
 from rnnreport.check._report import Cause, Finding, Output, Report
 
-__all__ = ["Cause", "Finding", "Output", "Report", "check"]
+__all__ = [
+    "FAULTY",
+    "SURVEYED",
+    "Cause",
+    "Finding",
+    "Output",
+    "Report",
+    "check",
+    "mistakes",
+]

@@ -76,7 +76,7 @@ def check(
             raise ValueError("hook is for a file; objects can be given their own form directly")
         namespace, name = _namespace(code)
         program = described(namespace, name)
-        session = Local(namespace, seconds=seconds)
+        session = Local(namespace, seconds=seconds, program=program)
     with session:
         from rnnreport.check._check import check_program  # torch, while the process starts
 

@@ -259,9 +259,16 @@ class Host:
     """Calls what a namespace holds, keeps what it returns, and tells what happened."""
 
     def __init__(
-        self, namespace: dict[str, Any], *, tensors: bool, file: str | None = None, first: int = 1
+        self,
+        namespace: dict[str, Any],
+        *,
+        tensors: bool,
+        file: str | None = None,
+        first: int = 1,
+        starts: Mapping[str, int] | None = None,
     ) -> None:
         self.namespace = namespace
+        self._starts = starts or {}
         self.lost: dict[str, dict[str, Any]] = {}
         """Names whose definition failed, and how."""
         self.refusal: tuple[str, int | None] | None = None
@@ -313,6 +320,7 @@ class Host:
         keywords = {key: self._value(node, arrays) for key, node in request["keywords"].items()}
         before = [_snapshot(argument) for argument in arguments]
         file = self._file or _file(function)
+        start = self._starts.get(file, 0)
         trace = _Trace(self._statements(file), file) if request["trace"] else None
         self.sink.used = False
         watched = sys.gettrace()
@@ -327,6 +335,8 @@ class Host:
                 self.after()
         except BaseException as error:
             told = self._failure(error, file)
+            if told["line"] is not None:
+                told = {**told, "line": told["line"] + start}
             result, before = None, []
         number = self._keep(result)
         writer = Writer(lambda _, path: ["r", number, list(path)])
@@ -346,7 +356,7 @@ class Host:
         variables: dict[str, list[Node]] = {}
         for name, line, array in traced:
             writer.arrays.append(array)
-            variables.setdefault(name, []).append([line, ["a", len(writer.arrays) - 1]])
+            variables.setdefault(name, []).append([line + start, ["a", len(writer.arrays) - 1]])
         return {**answer, "variables": variables}, writer.arrays
 
     def _get(

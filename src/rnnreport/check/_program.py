@@ -126,9 +126,15 @@ class Program:
     """What it imports that is not there, and the kind of what stands in for it."""
     supplied: tuple[str, ...] = ()
     """Names that it reads without having them, and that are put in."""
+    starts: Mapping[str, int] = field(default_factory=dict)
+    """How many lines stand before those of each file, where objects come from several."""
 
     def line_name(self, line: int) -> str:
-        """Return a line's name for a reader."""
+        """Return a line's name for a reader; empty for 0, which no line has."""
+        if not line:
+            return ""
+        if self.starts:  # a reader counts in the file
+            return f"line {line - max(start for start in self.starts.values() if start < line)}"
         return _line_name(self.cells, line)
 
 
@@ -980,14 +986,9 @@ def described(namespace: Mapping[str, Any], name: str) -> Program:
         for key, each in namespace.items()
         if inspect.isfunction(each) or inspect.isclass(each)
     }
-    texts: dict[str, None] = {}
-    for each in objects.values():
-        with contextlib.suppress(OSError, TypeError):
-            module = inspect.getmodule(each)
-            texts[inspect.getsource(module or each)] = None
-    text = next(iter(texts)) if len(texts) == 1 else ""
+    text, starts = _sources(objects)
     try:
-        program = parse(text or "\n\n".join(_sources(objects)), name)
+        program = parse(text, name)
     except ValueError:
         program = Program(name, "", "", (), (), {}, {}, uses_torch=False)
     functions = {key: known for key, known in program.functions.items() if key in objects}
@@ -995,13 +996,28 @@ def described(namespace: Mapping[str, Any], name: str) -> Program:
         if inspect.isfunction(each) and key not in functions:
             functions[key] = _by_signature(key, each)
     classes = {key: known for key, known in program.classes.items() if key in objects}
-    return replace(program, repairs=(), functions=functions, classes=classes)
+    return replace(program, repairs=(), functions=functions, classes=classes, starts=starts)
 
 
-def _sources(objects: Mapping[str, Any]) -> Iterator[str]:
+def _sources(objects: Mapping[str, Any]) -> tuple[str, dict[str, int]]:
+    """Return the file that objects stand in, or of several their own lines, each in its place."""
+    found: dict[str, list[tuple[int, list[str]]]] = {}
+    whole: list[str] = []
     for each in objects.values():
         with contextlib.suppress(OSError, TypeError):
-            yield textwrap.dedent(inspect.getsource(each))
+            lines, first = inspect.getsourcelines(each)
+            whole, _ = inspect.findsource(each)
+            found.setdefault(inspect.getfile(inspect.unwrap(each)), []).append((first, lines))
+    if len(found) < 2:
+        return "".join(whole), {}
+    text: list[str] = []
+    starts = {}
+    for file, blocks in found.items():
+        starts[file] = len(text)
+        for first, lines in sorted(blocks):
+            if (missing := starts[file] + first - 1 - len(text)) >= 0:
+                text += [""] * missing + textwrap.dedent("".join(lines)).splitlines()
+    return "\n".join(text), starts
 
 
 def _by_signature(name: str, function: Any) -> Function:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,8 @@ __all__ = ["Cause", "Finding", "Output", "Report"]
 
 Status = Literal["right", "wrong", "unfinished", "failed", "unknown"]
 Explain = Literal["full", "less"]
+ROUNDING = 1e-7
+"""A gate's error up to this is one of rounding."""
 _WIDTH = 88
 
 
@@ -22,7 +25,7 @@ class Cause:
     Attributes
     ----------
     key : str
-        Its key in `rnnreport.equations.CATALOGUE`.
+        Its short name, for programs.
     name : str
         What is wrong, in a few words.
     place : str
@@ -95,7 +98,7 @@ class Finding:
     function : str
         Its name.
     where : str
-        Its line in words.
+        Its line in words; empty where there is no source.
     status : {"right", "wrong", "unfinished", "failed", "unknown"}
         ``"failed"`` where it does not return, ``"unknown"`` where it is none of the known passes.
     summary : str
@@ -245,12 +248,13 @@ class Report:
 def _finding(finding: Finding, explain: Explain) -> list[str]:
     said = {"failed": "not running", "unknown": "not recognised"}
     status = said.get(finding.status, finding.status)
-    lines = [f"{finding.function} ({finding.where}): {status}"]
+    where = f" ({finding.where})" if finding.where else ""
+    lines = [f"{finding.function}{where}: {status}"]
     lines += _wrapped(finding.summary, 2) if finding.status != "right" else []
     for number, cause in enumerate(finding.causes, 1):
         count = f"{number}. " if len(finding.causes) > 1 else ""
         place = f" ({cause.place})" if cause.place else ""
-        lines += ["", f"  {count}{cause.name[0].upper()}{cause.name[1:]}{place}"]
+        lines += ["", f"  {count}{capital(cause.name)}{place}"]
         lines += _wrapped(cause.symptom, 5)
         if cause.code:
             lines += [f"     {cause.where}:  {cause.code}"]
@@ -262,17 +266,22 @@ def _finding(finding: Finding, explain: Explain) -> list[str]:
     wrong = [each for each in finding.outputs if not each.right]
     if wrong and not finding.follows:
         lines += ["", "  What is off, relative to the largest right element:"]
-        lines += [f"     {each.name:<12} {_amount(each)}" for each in wrong]
-        follow = [each.name for each in wrong if each.follows]
-        if follow:
-            verb = "is" if len(follow) == 1 else "are"
-            lines += _wrapped(f"{_joined(follow)} {verb} wrong only because of the others.", 5)
+        width = max(12, *(len(each.name) for each in wrong))
+        lines += [f"     {each.name:<{width}} {_amount(each)}" for each in wrong]
+        lines += _wrapped(following(wrong), 5)
         fine = [each.name for each in finding.outputs if each.right]
         if fine:
             lines += _wrapped("Right: " + ", ".join(fine) + ".", 5)
     for note in finding.notes:
         lines += _wrapped(f"Note: {note}", 2)
     return lines
+
+
+def following(outputs: Sequence[Output]) -> str:
+    """Say which gradients are wrong because of the others alone; nothing where there are none."""
+    names = [each.name for each in outputs if each.follows]
+    verb = "is" if len(names) == 1 else "are"
+    return f"{_joined(names)} {verb} wrong only because of the others." if names else ""
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -282,7 +291,7 @@ def _joined(names: Sequence[str]) -> str:
 def _amount(output: Output) -> str:
     if output.problem:
         return output.problem
-    gates = {name: error for name, error in output.gates.items() if error > 1e-7}
+    gates = {name: error for name, error in output.gates.items() if error > ROUNDING}
     if gates and len(gates) < len(output.gates):
         parts = ", ".join(f"{name} {percent(error)}" for name, error in gates.items())
         return f"{parts}; the other gates are right"
@@ -296,6 +305,11 @@ def percent(error: float) -> str:
     if error >= 10:
         return f"{error:.0f} times"
     return f"{error:.0%}" if error >= 0.01 else f"{error:.1e}"
+
+
+def capital(text: str) -> str:
+    """Begin with a capital letter, unless a symbol such as h_t or δ stands there."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z](?!_)", text) else text
 
 
 def _wrapped(text: str, indent: int = 0) -> list[str]:

@@ -514,13 +514,22 @@ class Local(Caller):
         Whether arrays arrive as float64 tensors.
     seconds
         Limit of each call.
+    program
+        Their description; lines are named as it does.
     """
 
     def __init__(
-        self, namespace: Mapping[str, Any], *, tensors: bool = False, seconds: float = 10.0
+        self,
+        namespace: Mapping[str, Any],
+        *,
+        tensors: bool = False,
+        seconds: float = 10.0,
+        program: Program | None = None,
     ) -> None:
         held = namespace if isinstance(namespace, dict) else dict(namespace)
-        self._host = _child.Host(held, tensors=tensors)
+        self._program = program
+        starts = program.starts if program is not None else None
+        self._host = _child.Host(held, tensors=tensors, starts=starts)
         self._out = self._host.sink.text()
         self._seconds = seconds
         self._late = f"did not return within {seconds:g} s"
@@ -541,7 +550,7 @@ class Local(Caller):
         self.forget()
 
     def _line_name(self, line: int) -> str:
-        return f"line {line}"
+        return f"line {line}" if self._program is None else self._program.line_name(line)
 
     def _ask(self, request: Mapping[str, Any], writer: _RefWriter) -> _Answer | Failure:
         try:

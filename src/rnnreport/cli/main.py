@@ -1,4 +1,4 @@
-"""The command line ``rnnreport``: ``run``, ``train``, ``caption``, ``stylise`` and others."""
+"""The command line ``rnnreport``: ``run``, ``train``, ``check``, ``stylise`` and others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concurrent.futures import BrokenExecutor
 from importlib import metadata
 
 from rnnreport import __version__
-from rnnreport.cli import apply, data, report, run, train
+from rnnreport.cli import apply, check, data, report, run, train
 from rnnreport.cli.arguments import in_words
 from rnnreport.data.assets import DataFormatError, SettingError
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0, or 1 where something that can be expected went wrong, such as data
-        that is missing. Wrong arguments end the process with 2.
+        that is missing. That of ``check`` is the result. Wrong arguments end the process with 2.
     """
     _write_any_text()
     parser = _parser()
@@ -123,11 +123,15 @@ def _spelled(error: UnicodeError) -> tuple[bytes, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rnnreport", description="The experiments of the report, and the data that they use."
+        prog="rnnreport",
+        description=(
+            "The experiments of the report, the data that they use, and a check of backward passes "
+            "of your own."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"rnnreport {__version__}")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for module in (run, train, apply, report, data):
+    for module in (check, run, train, apply, report, data):
         module.add_commands(commands)
     return parser
