@@ -130,15 +130,21 @@ class _Search:
         ]
 
     def explaining(
-        self, singles: Sequence[Planted], names: frozenset[str], most: int
+        self,
+        singles: Sequence[Planted],
+        names: frozenset[str],
+        most: int,
+        known: tuple[Planted, ...] = (),
     ) -> list[tuple[Planted, ...]]:
-        """Return the smallest sets of mistakes that explain some gradients."""
+        """Return the smallest sets of mistakes that, with those known, explain some gradients."""
         order = sorted(names, key=_cost)
+        singles = [each for each in singles if all(each.slip.fits(k.slip) for k in known)]
         for size in range(1, most + 1):
             fits = []
             for each in islice(_fitting(singles, size), _SETS):
-                if all(self.explains(each, name) for name in order):
-                    fits.append(each)
+                together = (*known, *each)
+                if all(self.explains(together, name) for name in order):
+                    fits.append(together)
                 if self.budget.is_spent:
                     break
             if fits:
@@ -208,10 +214,7 @@ def diagnose_step(
         return [Diagnosis((*base, *each), True) for each in whole[:_ALTERNATIVES]]
     gates = _wrong_gates(wrong)
     own: frozenset[str] = frozenset[str]().union(*gates.values())
-    options = []
-    for names in gates.values():
-        touching = search.touching(singles, names)
-        options.append(search.explaining(touching, names, 3) or [()])
+    options = _options(search, singles, gates)
     best: tuple[Planted, ...] = ()
     best_score = len(search.matched(()))
     explained: list[tuple[Planted, ...]] = []
@@ -244,6 +247,24 @@ def diagnose_step(
             return [Diagnosis((*base, *each), True) for each in explained[:_ALTERNATIVES]]
     left = tuple(sorted(search.names - search.matched(best)))
     return [Diagnosis((*base, *best), not left, left)]
+
+
+def _options(
+    search: _Search, singles: Sequence[Planted], gates: Mapping[str, frozenset[str]]
+) -> list[list[tuple[Planted, ...]]]:
+    """Return the sets of mistakes that explain each wrong gate.
+
+    A gate that no two mistakes explain is tried with those of the other gates: some act on all.
+    """
+    touching = {gate: search.touching(singles, names) for gate, names in gates.items()}
+    found = {gate: search.explaining(touching[gate], names, 2) for gate, names in gates.items()}
+    every = [each for sets in found.values() for each in sets[:4]]
+    known = {tuple(map(id, each)): each for each in every}.values()
+    for gate, names in gates.items():
+        for mistakes in () if found[gate] else known:
+            found[gate] += search.explaining(touching[gate], names, 2, mistakes)
+        found[gate] = found[gate] or search.explaining(touching[gate], names, 3)
+    return [sets or [()] for sets in found.values()]
 
 
 def _in_a_step(slip: Slip) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 from rnnreport.equations._recurrences import GatedProblem, StateProblem
 from rnnreport.equations._steps import Changes, GRUStep, LSTMStep, Step
 
-__all__ = ["RIGHT", "Backward", "Joining", "Slip", "backward"]
+__all__ = ["RIGHT", "Backward", "Joining", "Slip", "Times", "backward"]
 
 Start = Literal["kept", "zero", "next", "unused"]
 Sum = Literal["all", "first", "last", "none", "mean"]
@@ -63,6 +63,22 @@ class Joining:
 
 
 @dataclass(frozen=True)
+class Times:
+    """A change that multiplies a quantity, whatever else changes it."""
+
+    factor: Callable[[Any], Any]
+    name: str
+    gate: str
+    inner: Callable[[Any], Tensor] | None = None
+
+    def __call__(self, s: Any) -> Tensor:
+        """Return the quantity of a step."""
+        value = self.inner(s) if self.inner else s.unchanged(self.name, self.gate)
+        product: Tensor = self.factor(s) * value
+        return product
+
+
+@dataclass(frozen=True)
 class Slip:
     """One place where a backward pass is changed: quantities of each step, or their joining."""
 
@@ -70,12 +86,20 @@ class Slip:
     joining: Mapping[str, Any] = field(default_factory=dict)
 
     def __or__(self, other: Slip) -> Slip:
-        return Slip({**self.changes, **other.changes}, {**self.joining, **other.joining})
+        changes = {**self.changes, **other.changes}
+        for key in self.changes.keys() & other.changes.keys():
+            pair = (self.changes[key], other.changes[key])
+            factor, inner = pair if isinstance(pair[0], Times) else pair[::-1]
+            changes[key] = replace(cast(Times, factor), inner=inner)
+        return Slip(changes, {**self.joining, **other.joining})
 
     def fits(self, other: Slip) -> bool:
         """Whether both can be made at once: none of them overwrites the other."""
-        keys = self.changes.keys() | self.joining.keys()
-        return keys.isdisjoint(other.changes.keys() | other.joining.keys())
+        if self.joining.keys() & other.joining.keys():
+            return False
+        shared = self.changes.keys() & other.changes.keys()
+        pairs = ((self.changes[key], other.changes[key]) for key in shared)
+        return all(isinstance(a, Times) != isinstance(b, Times) for a, b in pairs)
 
 
 RIGHT = Slip()

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from rnnreport.equations._backward import Slip
+from rnnreport.equations._backward import Slip, Times
 from rnnreport.equations._steps import GATES, GRU_GATES, SLOPES, Squash, outer, over_batch
 
 __all__ = ["CATALOGUE", "CellName", "Mistake", "Planted", "planted"]
@@ -212,7 +212,7 @@ def _own(kind: str, gate: str) -> str:
 
 
 def _sign(gate: str, squash: Squash) -> tuple[Mapping[str, Change], ...]:
-    whole: Mapping[str, Change] = {_own("delta", gate): lambda s: -s.unchanged("delta", gate)}
+    whole: Mapping[str, Change] = {_own("delta", gate): Times(lambda s: -1, "delta", gate)}
     if squash != "tanh":
         return (whole,)
     return (whole, {_own("slope", gate): lambda s: 1 + s.activation(gate) ** 2})
@@ -809,9 +809,9 @@ _ENTRIES = (
         shown_by="One step shows it, in the candidate's block.",
         seen=3,
         slips=_of_cell(
-            lstm={"c": Slip({"slope_c": lambda s: s.c_tilde * (1 - s.c_tilde**2)})},
-            gru={"n": Slip({"slope_n": lambda s: s.n * (1 - s.n**2)})},
-            rnn={"h": Slip({"slope_h": lambda s: s.h * (1 - s.h**2)})},
+            lstm={"c": Slip({"slope_c": Times(lambda s: s.c_tilde, "slope", "c")})},
+            gru={"n": Slip({"slope_n": Times(lambda s: s.n, "slope", "n")})},
+            rnn={"h": Slip({"slope_h": Times(lambda s: s.h, "slope", "h")})},
         ),
         equations=_gate,
     ),
