@@ -250,6 +250,24 @@ def test_a_hook_brings_any_form(tmp_path: Path) -> None:
     assert report.ok, str(report)
     code.write_text(OTHER.replace("later = delta @ self.W.T", "later = delta @ self.W"))
     assert causes(check(code, hook=hook)) == [("not-transposed", "")]
+    # A file that holds what is known is judged by its hook too, where there is one.
+    code.write_text(OTHER + implementation("functions", "rnn").text)
+    report = check(code, hook=hook)
+    assert [each.function for each in report.findings] == ["forward", "backward"]
+    hook.write_text("def forward(x, h0, Wx, Wh, b):\n    return x\n")
+    with pytest.raises(ValueError, match="hook must define forward and backward"):
+        check(code, hook=hook)
+
+
+def test_a_hook_may_hold_a_gru() -> None:
+    text = implementation("functions", "gru").text
+    for old, new in (("gru_step_forward", "one"), ("gru_step_backward", "one_back")):
+        text = text.replace(old, new)
+    text = text.replace("gru_forward", "forward").replace("gru_backward", "backward")
+    report = report_on_text(text)
+    statuses = [each.status for each in report.findings if each.function in ("forward", "backward")]
+    assert statuses == ["right", "right"], str(report)
+    assert any(sentence.startswith("GRU:") for sentence in report.conventions)
 
 
 def test_a_module_and_functions_are_checked_in_this_process() -> None:

@@ -464,7 +464,7 @@ def test_a_convention_without_meaning_is_refused(cell: str, convention: Named, m
         ((("batch-not-summed", ""),), {"step db", "sequence db"}),
         ((("one-step-alone", "first"),), {"sequence dWx", "sequence dWh", "sequence db"}),
     ],
-    ids=str,
+    ids=lambda given: str(sorted(given)),
 )
 def test_what_is_wrong_is_where_the_mistake_says(
     mistakes: tuple[Mistake, ...], wrong: set[str]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rnnreport.check._program import described, parse, read
+from rnnreport.check._program import Program, described, parse, read
 from rnnreport.check._report import Report
 from rnnreport.check._session import Local, Session
 
 __all__ = ["check"]
 
+_HOOK = ("forward", "backward")
 _NOTHING = (
     "Nothing in it is recognised. What is looked for: functions such as lstm_step_forward and "
     "lstm_step_backward, rnn_forward, gru_backward, word_embedding_forward, "
@@ -69,7 +71,7 @@ def check(
         path = Path(fspath(code))
         program = read(path)
         if hook is not None:
-            program = parse(f"{program.text}\n\n{read(Path(fspath(hook))).text}", program.name)
+            program = _with_hook(program, Path(fspath(hook)))
         session: Session | Local = Session(program, seconds=seconds, seed=seed)
     else:
         if hook is not None:
@@ -81,6 +83,17 @@ def check(
         from rnnreport.check._check import check_program  # torch, while the process starts
 
         return check_program(session, program, only=function, seed=seed, nothing=_NOTHING)
+
+
+def _with_hook(program: Program, path: Path) -> Program:
+    """Return a program that has the functions of a hook besides, and is known by them alone."""
+    known = {name: f for name, f in read(path).functions.items() if name in _HOOK}
+    if set(known) != set(_HOOK):
+        raise ValueError(f"hook must define {_HOOK[0]} and {_HOOK[1]}, got {path.name}")
+    both = parse(f"{program.text}\n\n{path.read_text('utf-8')}", program.name)
+    functions = {name: both.functions[name] for name in _HOOK}
+    repairs = tuple(dict.fromkeys((*program.repairs, *both.repairs)))
+    return replace(both, functions=functions, classes={}, repairs=repairs, cells=program.cells)
 
 
 def _namespace(code: Any) -> tuple[dict[str, Any], str]:

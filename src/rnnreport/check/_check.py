@@ -24,7 +24,7 @@ from rnnreport.check._problems import (
 from rnnreport.check._program import Program
 from rnnreport.check._report import Cause, Finding, Output, Report, Status, percent
 from rnnreport.check._session import Caller, Failure
-from rnnreport.check._subjects import LossFunction, Recurrence, Run, subjects
+from rnnreport.check._subjects import CourseFunctions, LossFunction, Recurrence, Run, subjects
 from rnnreport.check._temporal import check_words
 from rnnreport.check._words import Words
 from rnnreport.equations._backward import RIGHT, backward
@@ -139,6 +139,15 @@ class Check:
         if isinstance(subject, LossFunction):
             problem = subject.problem(problem)
         form, attempt = self.detect(subject, problem, step)
+        if form is None and subject.forward_name == "forward" and subject.cell == "rnn":
+            gru = CourseFunctions(
+                self.session, self.program, "gru", True, "forward", subject.backward_name
+            )
+            own = draw("gru", self.generator, Sizes())
+            found, _ = self.detect(gru, own, None)
+            if found is not None:
+                checked.subject = subject = gru
+                form, problem = found, own
         if form is None:
             checked.findings += self._other_forward(subject, attempt, problem)
             return checked
@@ -320,7 +329,12 @@ class Check:
             checked.right = True
             return self._verdict(judged, "right", "All gradients are right.")
         words = self._words(subject, form, problem, diagnosis.mistakes)
-        causes = [*judged.causes, *(words.cause(each) for each in real)]
+        base = step.mistakes if step is not None else ()
+        own = [each for each in real if all(each is not other for other in base)]
+        if step is not None and own and len(own) < len(real):
+            other = step.subject.backward_name
+            judged.notes.append(f"What is wrong in {other} adds to it.")
+        causes = [*judged.causes, *(words.cause(each) for each in own or real)]
         if not self._is_linear(subject, form, problem, judged.tolerance):
             judged.notes.append(_NOT_LINEAR)
         if diagnosis.explained:

@@ -304,7 +304,7 @@ def percent(error: float) -> str:
         return "not a number"
     if error >= 10:
         return f"{error:.0f} times"
-    return f"{error:.0%}" if error >= 0.01 else f"{error:.1e}"
+    return f"{100 * error:.0f} %" if error >= 0.01 else f"{error:.1e}"
 
 
 def capital(text: str) -> str:

@@ -54,9 +54,9 @@ _ATTRIBUTES = {"f": "f", "i": "i", "c": "c_tilde", "o": "o", "r": "r", "z": "z",
 # The line of a mistake that leaves no value of its own: what it looks like in the code.
 _LINES = {
     "loop-forward": r"^\s*for\b",
-    "not-carried": r"backward\w*\(|{dh}\s*\[",
+    "not-carried": r"backward\w*\(|^\s{{8,}}.*{dh}\s*\[",
     "own-gradient-unused": r"backward\w*\(|^\s*for\b",
-    "one-step-alone": r"^\s*(?:{dW})\s*(?:,|=)|backward\w*\(",
+    "one-step-alone": r"^\s{{8,}}(?:{dW})\s*(?:,|=)|backward\w*\(",
     "added-to-itself": r"^\s*(?:{dW})\s*\+?=",
     "first-gradient-early": r"^\s*(?:{dh0})\s*=",
     "input-from-own-loss": r"^\s*(?:{dx})\b.*=",
@@ -160,10 +160,22 @@ class Words:
             if "-" in gate
             else "the gates",
         }
-        if key in ("not-carried",) and place == "c":
-            names["back"] = _code(self.names.get("c_0", "∂L/∂c_{t−1}"))
+        if key == "not-carried":
+            names["back"] = _code(self._sent_back(place))
         names |= self._slope(gate)
         return names
+
+    def _sent_back(self, place: str) -> str:
+        """Return what the loop calls the gradient that a step sends back."""
+        number = 2 if place == "c" else 1
+        if self.function is not None:
+            lines = self.program.text.split("\n")[self.function.line : self.function.end_line]
+            calls = [re.match(r"\s*([\w, ]+?)\s*=[^=].*backward\w*\(", line) for line in lines]
+            for call in filter(None, calls):
+                given = [name.strip() for name in call[1].split(",")]
+                if len(given) > number + 1:
+                    return given[number]
+        return self.names.get("c_0" if place == "c" else "h_0", "∂L/∂h_{t−1}")
 
     def _parameters(self, place: str) -> str:
         """Return what the code calls the gradients of parameters, or those of one kind."""
