@@ -32,7 +32,7 @@ def test_what_it_says_is_whole() -> None:
         assert re.match(r"[A-Z∂δ]|[hc]_", name), name
         assert not re.search(r"`|\{(?!t)", symptom + case), name
     [text] = [cells[1] for name, cells in mistakes().lines if name.startswith("Slope of a value")]
-    assert text.startswith("The candidate is wrong. c̃_t is already tanh")
+    assert text.startswith("The slope at the candidate is wrong. c̃_t is already tanh")
 
 
 def test_the_package_is_imported_without_torch() -> None:

@@ -14,7 +14,7 @@ from implementations import UNFINISHED, implementation
 from rnnreport.cli.main import main
 
 MISTAKE = ("slope-twice", "c")
-CHANGE = "made of the value itself"
+CHANGE = "The slope is"
 
 Captured = pytest.CaptureFixture[str]
 

@@ -131,7 +131,11 @@ def loop(p: RNNProblem, key: str, form: int) -> Gradients:
         reaches = carried if key == "own-gradient-unused" else p.dh[t + 1] + carried
         slope = 1 - h**2
         if key == "slope-twice":
-            slope = 1 - torch.tanh(h) ** 2 if form == 1 else (1 - h**2) ** 2
+            slope = 1 - torch.tanh(h) ** 2
+        if key == "slope-squared":
+            slope = (1 - h**2) ** 2
+        if key == "candidate-factor":
+            slope = h * (1 - h**2)
         if key == "next-state":
             h_prev = h
             if form == 2:
@@ -174,7 +178,8 @@ def loop(p: RNNProblem, key: str, form: int) -> Gradients:
         ("added-to-itself", "", 1),
         ("first-gradient-early", "", 1),
         ("slope-twice", "h", 1),
-        ("slope-twice", "h", 2),
+        ("slope-squared", "h", 1),
+        ("candidate-factor", "h", 1),
         ("slope-missing-on-way-back", "h", 1),
     ],
 )

@@ -24,8 +24,15 @@ from rnnreport.check._problems import (
 from rnnreport.check._program import Program
 from rnnreport.check._report import Cause, Finding, Output, Report, Status, percent
 from rnnreport.check._session import Caller, Failure
-from rnnreport.check._subjects import CourseFunctions, LossFunction, Recurrence, Run, subjects
-from rnnreport.check._temporal import check_words
+from rnnreport.check._subjects import (
+    CourseFunctions,
+    LossFunction,
+    Recurrence,
+    Run,
+    is_recognised,
+    subjects,
+)
+from rnnreport.check._temporal import check_words, is_of_words
 from rnnreport.check._words import Words
 from rnnreport.equations._backward import RIGHT, backward
 from rnnreport.equations._mistakes import CATALOGUE, Planted
@@ -71,6 +78,8 @@ class Checked:
     right: bool = False
     explained: bool = False
     returns: bool = False
+    is_single: bool = False
+    """Whether float32 stands somewhere in its forward pass."""
 
 
 @dataclass
@@ -112,17 +121,27 @@ class Check:
                 checked = self.recurrence(step, None)
                 found += checked.findings
             if sequence is not None:
-                found += self.recurrence(sequence, checked).findings
+                inner = checked if step is not None and sequence.calls(step) else None
+                found += self.recurrence(sequence, inner).findings
         found += check_words(self.session, self.program, self.generator, self.time_first)
+        found += self._unread()
         lines = {each.function: self._line_of(each.function) for each in found}
         return sorted(found, key=lambda each: lines[each.function])
+
+    def _unread(self) -> list[Finding]:
+        """Name what would be checked and cannot be read."""
+        return [
+            self._finding(name, "failed", f"It cannot be read: {wrong}.")
+            for name, (_, wrong) in self.program.unread.items()
+            if is_recognised(name) or is_of_words(name)
+        ]
 
     def _line_of(self, name: str) -> int:
         owner, _, method = name.partition(".")
         if method and owner in self.program.classes:
             return self.program.classes[owner].methods[method].line
         function = self.program.functions.get(owner)
-        return function.line if function else 0
+        return function.line if function else self.program.unread.get(name, (0, ""))[0]
 
     # One step or one sequence.
 
@@ -151,7 +170,7 @@ class Check:
         if form is None:
             checked.findings += self._other_forward(subject, attempt, problem)
             return checked
-        checked.form = form
+        checked.form, checked.is_single = form, attempt.is_single
         if subject.whole:
             self.time_first = form.time.startswith("T")
         forward = self._forward(subject, form, attempt)
@@ -214,11 +233,15 @@ class Check:
                     expected = [h] if c is None else [h, c]
                     if isinstance(subject, LossFunction):
                         expected = [each[-1:] for each in expected]
-                    if any(_near(state, expected[0]) for state in forward.states):
+                    off = min(_distance(state, expected[0]) for state in forward.states)
+                    if off <= _FORWARD:
                         self.session.forget()
-                        cells = expected[1:]
-                        shown = not cells or any(_near(each, cells[0]) for each in forward.states)
-                        return found, replace(best, cell_is_right=subject.whole or shown)
+                        shown = c is None or any(
+                            _distance(state, expected[1]) <= _FORWARD for state in forward.states
+                        )
+                        return found, replace(
+                            best, cell_is_right=subject.whole or shown, is_single=off > _TOLERANCE
+                        )
         self.session.forget()
         return None, best
 
@@ -276,8 +299,8 @@ class Check:
         """Hold what came back against the truth."""
         subject, form = checked.subject, checked.form
         assert form is not None  # noqa: S101
-        notes = self._notes(subject, run)
-        tolerance = _SINGLE if _is_single(run) else _TOLERANCE
+        notes = self._notes(checked, run)
+        tolerance = _SINGLE if checked.is_single or _is_single(run) else _TOLERANCE
         right = truth(problem)
         found, note = _unscaled(run.gradients, right, problem, tolerance)
         summed, causes = self._unsummed(run, form, problem, subject)
@@ -329,12 +352,10 @@ class Check:
             checked.right = True
             return self._verdict(judged, "right", "All gradients are right.")
         words = self._words(subject, form, problem, diagnosis.mistakes)
-        base = step.mistakes if step is not None else ()
-        own = [each for each in real if all(each is not other for other in base)]
-        if step is not None and own and len(own) < len(real):
-            other = step.subject.backward_name
-            judged.notes.append(f"What is wrong in {other} adds to it.")
-        causes = [*judged.causes, *(words.cause(each) for each in own or real)]
+        known = step.mistakes if step is not None and diagnosis.explained else ()
+        new = [each for each in real if each not in known] or real
+        causes = [*judged.causes, *(words.cause(each) for each in new)]
+        other = step.subject.backward_name if step is not None and len(new) < len(real) else ""
         if not self._is_linear(subject, form, problem, judged.tolerance):
             judged.notes.append(_NOT_LINEAR)
         if diagnosis.explained:
@@ -342,7 +363,7 @@ class Check:
         return self._verdict(
             judged,
             "wrong",
-            _summary(causes, diagnosis, judged.outputs),
+            _summary(causes, diagnosis, judged.outputs, besides=other),
             causes=causes,
             explained=diagnosis.explained,
         )
@@ -466,8 +487,9 @@ class Check:
 
     # What is worth knowing of right code.
 
-    def _notes(self, subject: Recurrence, run: Run) -> list[str]:
+    def _notes(self, checked: Checked, run: Run) -> list[str]:
         notes = []
+        subject = checked.subject
         extras = subject.extras() if isinstance(subject, LossFunction) else ()
         if extras:
             names = ", ".join(f"`{each}`" for each in extras)
@@ -489,6 +511,11 @@ class Check:
             notes.append(
                 "Gradients are returned as float32, though all that goes in is float64: they are "
                 "exact to 7 digits."
+            )
+        elif checked.is_single:
+            notes.append(
+                "Somewhere in the forward pass float32 comes in, though all that goes in is "
+                "float64: gradients are exact to 7 digits."
             )
         return notes
 
@@ -593,7 +620,7 @@ class Check:
 
     def _failed(self, name: str, failure: Failure) -> Finding:
         if failure.kind == "error" and "NotImplemented" in failure.sentence:
-            return self._unfinished(name)
+            return self._finding(name, "unfinished", "It is not written yet.")
         return self._finding(name, "failed", f"It {failure.sentence}.")
 
     def _other_forward(
@@ -688,8 +715,6 @@ class Check:
                 keys = [k for k in off if k == name or (k.startswith(f"{kind}^"))]
             if own:
                 keys = [k for k in keys if k.partition("^")[2] == own]
-            elif any(other.startswith(f"{kind}^") for other in run.names if other != name):
-                continue
             text = missing.get(name, "")
             if not keys and not text:
                 continue
@@ -702,7 +727,7 @@ class Check:
             error = max((off[key] for key in keys), default=float("nan"))
             unsummed = kind == "b" and any(c.key == "batch-not-summed" for c in causes)
             if unsummed:
-                text = "one row for each sample, not summed"
+                text, error = "one row for each sample, not summed", float("nan")
             outputs.append(
                 Output(
                     name=said,
@@ -724,6 +749,7 @@ class Attempt:
     returned_none: bool = False
     ran: bool = False
     cell_is_right: bool = True
+    is_single: bool = False
     form: Convention | None = None
     rank: int = 0
 
@@ -797,10 +823,10 @@ def _alone(problem: Problem) -> Problem:
     return one_sequence(problem)
 
 
-def _near(state: Tensor, expected: Tensor) -> bool:
+def _distance(state: Tensor, expected: Tensor) -> float:
     if state.shape != expected.shape:
-        return False
-    return float((state - expected).abs().max()) <= _FORWARD
+        return float("inf")
+    return float((state - expected).abs().max())
 
 
 def _equal(found: dict[str, Tensor], right: Any, tolerance: float) -> bool:
@@ -840,17 +866,25 @@ def _unscaled(
     return found, ""
 
 
-def _summary(causes: list[Cause], diagnosis: Diagnosis, outputs: tuple[Output, ...]) -> str:
+def _summary(
+    causes: list[Cause], diagnosis: Diagnosis, outputs: tuple[Output, ...], *, besides: str = ""
+) -> str:
+    """Say what is wrong and how much of it is explained, besides by another function."""
     wrong = [each for each in outputs if not each.right]
     worst = max((each.error for each in wrong if each.error == each.error), default=float("nan"))
     names = ", ".join(each.name for each in wrong)
     verb = "is" if len(wrong) == 1 else "are"
     amount = f", by up to {percent(worst)}" if worst == worst else ""
+    if worst == float("inf"):
+        amount = ": not all elements are numbers"
     what = f"{names} {verb} wrong{amount}. " if names else ""
     if causes and diagnosis.explained:
-        if len(causes) == 1:
-            return what + "One mistake explains all of it, to the last digit:"
-        return what + f"{len(causes)} mistakes together explain all of it, to the last digit:"
+        count = "one mistake" if len(causes) == 1 else f"{len(causes)} mistakes"
+        if besides:
+            said = f"What is wrong in {besides} and {count} here together explain"
+        else:
+            said = "One mistake explains" if len(causes) == 1 else f"{count} together explain"
+        return f"{what}{said} all of it, to the last digit:"
     if causes:
         return what + "This explains a part of it:"
     return what + "No known mistake explains it."

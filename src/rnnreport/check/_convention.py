@@ -184,6 +184,8 @@ class Convention:
     def read_weights(self, array: Any, rows: int, columns: int, said: str) -> Tensor:
         """Read a matrix of the problem's shape, or with no columns a bias."""
         values = _floats(array, said)
+        if not values.ndim and not values:  # a sum that began at 0 and to which nothing was added
+            return torch.zeros((rows, columns) if columns else rows, dtype=torch.float64)
         if not columns:
             if values.size != rows:
                 raise Mismatch(f"{said} has shape {_shape(values)}, expected {rows} numbers")
@@ -325,7 +327,12 @@ def _floats(array: Any, name: str) -> Array:
     if not isinstance(array, np.ndarray | float | int) or isinstance(array, bool):
         kind = "None" if array is None else type(array).__name__
         raise Mismatch(f"{name} is {kind}, expected an array")
-    return np.asarray(array, dtype=np.float64)
+    values = np.asarray(array)
+    if values.ndim and values.dtype.kind in "iu" and values.any():
+        raise Mismatch(f"{name} is rounded to whole numbers")
+    if values.dtype.kind == "c":
+        raise Mismatch(f"{name} is complex")
+    return values.astype(np.float64)
 
 
 def _shape(shape: Any) -> str:

@@ -139,6 +139,7 @@ class _Search:
         """Return the smallest sets of mistakes that, with those known, explain some gradients."""
         order = sorted(names, key=_cost)
         singles = [each for each in singles if all(each.slip.fits(k.slip) for k in known)]
+        singles.sort(key=lambda each: -each.mistake.seen)  # the likely ones first
         for size in range(1, most + 1):
             fits = []
             for each in islice(_fitting(singles, size), _SETS):

@@ -126,6 +126,8 @@ class Program:
     """What it imports that is not there, and the kind of what stands in for it."""
     supplied: tuple[str, ...] = ()
     """Names that it reads without having them, and that are put in."""
+    unread: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """What it defines and cannot be read: the line and what is wrong there."""
     starts: Mapping[str, int] = field(default_factory=dict)
     """How many lines stand before those of each file, where objects come from several."""
 
@@ -424,6 +426,7 @@ class _Reader:
         self._known: set[str] = set()
         self._calls = _HARMLESS_ATTRIBUTES
         self._deferred: list[str] = []
+        self._unread: dict[str, tuple[int, str]] = {}
 
     def program(self) -> Program:
         """Return the program."""
@@ -451,11 +454,16 @@ class _Reader:
             modules=modules,
             stand_ins=MappingProxyType(stand_ins),
             supplied=supplied,
+            unread=MappingProxyType(self._unread),
         )
 
     def _says(self, line: int, sentence: str) -> None:
         place = _line_name(self._cells, line)
         self._repairs.append((line, f"{place[0].upper()}{place[1:]}: {sentence}"))
+
+    def _leaves_out(self, name: str, line: int, wrong: str) -> None:
+        self._unread[name] = (line, wrong)
+        self._says(line, f"`{name}` cannot be read ({wrong}) and is left out.")
 
     # Until it parses
 
@@ -544,8 +552,7 @@ class _Reader:
                     return mended
         match = re.match(r"\s*(?:async\s+)?(?:def|class)\s+(\w+)", lines[defined])
         name = match[1] if match else "it"
-        wrong = f" ({error.msg})" if error.msg else ""
-        self._says(first + defined, f"`{name}` cannot be read{wrong} and is left out.")
+        self._leaves_out(name, first + defined, error.msg)
         return [""] * len(lines)
 
     # What is kept
@@ -712,10 +719,7 @@ class _Reader:
                 )
                 name = getattr(statement, "name", "")
                 if name:
-                    wrong = getattr(error, "msg", str(error))
-                    self._says(
-                        statement.lineno, f"`{name}` cannot be read ({wrong}) and is left out."
-                    )
+                    self._leaves_out(name, statement.lineno, getattr(error, "msg", str(error)))
                 for line in range(first - 1, statement.end_lineno or first):
                     lines[line] = ""
         return "\n".join(lines)

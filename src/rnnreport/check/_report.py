@@ -262,7 +262,7 @@ def _finding(finding: Finding, explain: Explain) -> list[str]:
             lines += _wrapped(f"Change: {cause.change}", 5)
             lines += _wrapped(f"Shown by: {cause.case}", 5)
         if cause.equations:
-            lines += _wrapped("See " + ", ".join(f"({n})" for n in cause.equations) + ".", 5)
+            lines += _wrapped(f"See {_numbers(cause.equations)}.", 5)
     wrong = [each for each in finding.outputs if not each.right]
     if wrong and not finding.follows:
         lines += ["", "  What is off, relative to the largest right element:"]
@@ -282,6 +282,21 @@ def following(outputs: Sequence[Output]) -> str:
     names = [each.name for each in outputs if each.follows]
     verb = "is" if len(names) == 1 else "are"
     return f"{_joined(names)} {verb} wrong only because of the others." if names else ""
+
+
+def _numbers(equations: Sequence[str]) -> str:
+    """Write numbers of equations, those of three or more in a row as a range."""
+    runs: list[list[str]] = []
+    for each in equations:
+        last = runs[-1][-1] if runs else ""
+        if last.isdecimal() and each.isdecimal() and int(each) == int(last) + 1:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    said = [
+        [f"({run[0]})–({run[-1]})"] if len(run) > 2 else map("({})".format, run) for run in runs
+    ]
+    return ", ".join(number for run in said for number in run)
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -104,6 +104,18 @@ class Recurrence(ABC):
         """The function of the backward pass."""
         return self._function(self.backward_name)
 
+    def calls(self, step: Recurrence) -> bool:
+        """Whether a step of the same file is called, as far as its names tell."""
+        known: set[str] = set()
+        left = {name.partition(".")[0] for name in (self.forward_name, self.backward_name)}
+        while left:
+            name = left.pop()
+            known.add(name)
+            owner, own = self.program.classes.get(name), self.program.functions.get(name)
+            bodies = [*(owner.methods.values() if owner else ()), *([own] if own else ())]
+            left |= {each for body in bodies for each in body.reads} - known
+        return bool(known & {step.backward_name.partition(".")[0], step.backward_name})
+
     def _function(self, name: str) -> Function | None:
         owner, _, method = name.partition(".")
         if method:
@@ -176,8 +188,8 @@ class Recurrence(ABC):
         for key, (said, value) in named.items():
             name, _, gate = key.partition("^")
             own = {"h": "h_0", "c": "c_0"}.get(name, name)
-            run.names.setdefault(own, said)
-            run.raw[own if not gate else key] = value
+            run.names[key if gate else own] = said
+            run.raw[key if gate else own] = value
             try:
                 if own == "x" and self.whole:
                     run.gradients["x"] = form.read_sequence(value, problem.T, D, N, said)
@@ -337,6 +349,9 @@ class Dictionaries(Recurrence):
                 if re.search(rf"{self.cell}\w*forward", other, re.I):
                     keys += [key for key in keys_of(self.program, other) if key not in keys]
         self.keys = keys
+        if not any(key[0] in "WU" for key in keys):  # made of pieces, as in parameters["W" + gate]
+            gates = [f"W{gate}" for gate in ("f", "i", "c", "o")]
+            keys += ["Wax", "Waa", "ba"] if self.cell == "rnn" else gates
         self.letters = gate_names(keys) if self.cell == "lstm" else ()
         self.takes_c0 = not self.whole
         self.takes_dc = not self.whole
@@ -377,7 +392,7 @@ class Dictionaries(Recurrence):
     def run_forward(self, form: Convention, problem: Problem, *, trace: bool = False) -> Forward:
         """Call the forward function."""
         if self.cell == "lstm" and len(self.letters) != 4:
-            sentence = f"{self.forward_name} has {len(self.letters)} matrices, an LSTM has 4"
+            sentence = f"reads {len(self.letters)} matrices of gates, an LSTM has 4"
             return Forward(Outcome(failure=Failure("error", sentence, None)))
         arguments = [self._input(form, problem), form.step(problem.h_0)]
         if isinstance(problem, LSTM) and not self.whole:
@@ -415,7 +430,6 @@ class Dictionaries(Recurrence):
             for key, value in named.items()
         }
         self._read(run, form, problem, roles_of)
-        run.names |= {key: said for key, (said, _) in roles_of.items() if "^" in key}
         return run
 
 
@@ -423,7 +437,7 @@ def keys_of(program: Program, name: str) -> list[str]:
     """Return the keys that a function reads from dictionaries, in order."""
     function = program.functions[name]
     lines = program.text.split("\n")[function.line - 1 : function.end_line]
-    found = re.findall(r"""\[\s*["'](\w+)["']\s*\]""", "\n".join(lines))
+    found = re.findall(r"""["']([WUb]_?\w{1,4})["']""", "\n".join(lines))
     return list(dict.fromkeys(found))
 
 
@@ -756,7 +770,14 @@ _ONE_STEP = {"step", "cell", "unit"}
 _FORWARD = {"forward", "fwd", "fprop"}
 _BACKWARD = {"backward", "bwd", "back", "backprop", "bprop", "grad"}
 _OTHERS = {"pass", "propagation", "time", "sequence", "seq", "layer", "vanilla", "my", "numpy"}
+_CLASS = re.compile(r"(Time)?(RNN|LSTM|GRU)(?:Cell|Layer)?", re.I)
 _LOSS = re.compile(r"loss_?fun\w*|loss_?function|forward_?backward|compute_?loss", re.I)
+
+
+def is_recognised(name: str) -> bool:
+    """Whether a function or a class of this name would be checked."""
+    known = _LOSS.fullmatch(name) or _CLASS.fullmatch(name) or _recognised(name)
+    return bool(known)
 
 
 def _recognised(name: str) -> tuple[str, bool, str] | None:
@@ -792,11 +813,13 @@ def subjects(session: Caller, program: Program) -> list[Recurrence]:
             name = backward.name if backward else ""
             found.append(form(session, program, cell, whole, forward.name, name))
     for name, known in program.classes.items():
-        match = re.fullmatch(r"(Time)?(RNN|LSTM|GRU)(?:Cell|Layer)?", name, re.I)
+        match = _CLASS.fullmatch(name)
         constructor = known.methods.get("__init__")
         if not match or "forward" not in known.methods or constructor is None:
             continue
-        if len(constructor.arguments) < 3:
+        if len(constructor.arguments) < 3 or not all(
+            re.match(r"w|u|weight", given, re.I) for given in constructor.arguments[:2]
+        ):
             continue
         whole = bool(match[1])
         way = f"{name}.backward" if "backward" in known.methods else ""

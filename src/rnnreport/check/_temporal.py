@@ -20,9 +20,10 @@ from rnnreport.equations import LEDGER, WordSizes
 from rnnreport.equations._mistakes import CATALOGUE
 from rnnreport.equations._temporal import TemporalProblem
 
-__all__ = ["check_words"]
+__all__ = ["check_words", "is_of_words"]
 
 _TOLERANCE = 1e-8
+_SINGLE = 1e-4  # of float32
 _FUNCTIONS = {
     "embedding": r"(?:time_)?(?:word_)?embedding_(forward|backward)",
     "affine": r"(?:temporal|time)_(?:affine|fc|linear|dense)_(forward|backward)",
@@ -33,6 +34,12 @@ _CLASSES = {
     "TimeAffine": "affine",
     "TimeSoftmaxWithLoss": "loss",
 }
+
+
+def is_of_words(name: str) -> bool:
+    """Whether a function or a class of this name would be checked."""
+    patterns = _FUNCTIONS.values()
+    return name in _CLASSES or any(re.fullmatch(each, name, re.I) for each in patterns)
 
 
 def check_words(
@@ -226,7 +233,7 @@ class _Check:
             return self._finding(
                 function, "unfinished", "It is not written yet: it returns None."
             ), []
-        if _error(values[0], expected) > _TOLERANCE:
+        if not _error(values[0], expected) <= _tolerance(values[0]):
             return self._finding(function, "wrong", "What it returns is wrong."), values
         return self._finding(function, "right", "The forward pass is right."), values
 
@@ -271,11 +278,11 @@ class _Check:
                     name=said,
                     of=of.get(name, name),
                     error=error,
-                    right=error <= _TOLERANCE,
+                    right=error <= _tolerance(values[name]),
                     problem="" if error == error else _kind(values[name], expected),
                 )
             )
-            if not error <= _TOLERANCE:
+            if not error <= _tolerance(values[name]):
                 cause = self._cause(function, numbers[name], values[name], scale)
                 explained = explained and cause is not None
                 if cause is not None:
@@ -320,9 +327,9 @@ class _Check:
                     key=re.sub(r"\W+", "-", name),
                     name=name,
                     place="",
-                    symptom=f"What is returned is equation ({number}) with this mistake: {name}.",
+                    symptom=f"The numbers are those of equation ({number}) with this mistake.",
                     change=f"Compare the line with equation ({number}).",
-                    case="Any batch of two sequences and two steps shows it.",
+                    case="A batch of two sequences of two steps shows it.",
                     equations=(number,),
                 )
         return None
@@ -372,6 +379,11 @@ def _error(value: Any, expected: Any) -> float:
     scale = float(np.abs(expected).max()) or 1.0
     error = float(np.abs(array - expected).max()) / scale
     return error if error == error else float("inf")
+
+
+def _tolerance(value: Any) -> float:
+    kind = getattr(value, "dtype", np.dtype(float))
+    return _SINGLE if kind.kind == "f" and kind.itemsize < 8 else _TOLERANCE
 
 
 def _kind(value: Any, expected: Any) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -54,10 +54,10 @@ _ATTRIBUTES = {"f": "f", "i": "i", "c": "c_tilde", "o": "o", "r": "r", "z": "z",
 # The line of a mistake that leaves no value of its own: what it looks like in the code.
 _LINES = {
     "loop-forward": r"^\s*for\b",
-    "not-carried": r"backward\w*\(|^\s{{8,}}.*{dh}\s*\[",
+    "not-carried": r"backward\w*\(|{dh}\s*\[",
     "own-gradient-unused": r"backward\w*\(|^\s*for\b",
-    "one-step-alone": r"^\s{{8,}}(?:{dW})\s*(?:,|=)|backward\w*\(",
-    "added-to-itself": r"^\s*(?:{dW})\s*\+?=",
+    "one-step-alone": r"^\s*(?:{dW})\s*(?:,|=)|backward\w*\(",
+    "added-to-itself": r"^\s*({dW})\s*(?:\+=.*\1\b|=.*\1\s*\+\s*\1\b)",
     "first-gradient-early": r"^\s*(?:{dh0})\s*=",
     "input-from-own-loss": r"^\s*(?:{dx})\b.*=",
     "not-transposed": r"^\s*(?:{back})\b.*=",
@@ -67,6 +67,10 @@ _LINES = {
     "next-state": r"^\s*(?:{dWh})\b.*=",
     "batch-not-summed": r"^\s*(?:{db})\b.*=",
 }
+
+
+_START = re.compile(r"=\s*(?:\(|\[)?\s*(?:\w+\.)?(?:new_)?(?:zeros|empty|None\b|0\b|0\.)|=\s*map\(")
+"""What a line has that gives a gradient its first value."""
 
 
 @dataclass
@@ -141,10 +145,10 @@ class Words:
         names = {
             "dh": _code(upstream[0] if upstream else "∂L/∂h_t"),
             "dc": _code(upstream[1] if len(upstream) > 1 else "∂L/∂c_t"),
-            "back": _code(self.names.get("h_0", "∂L/∂h_{t−1}")),
+            "back": _code(self._back("h_0")),
             "dx": _code(self.names.get("x", "∂L/∂x_t")),
             "dW": _code(self._parameters(place)),
-            "db": _code(self.names.get("b", "∂L/∂b")),
+            "db": _code(self._name(("b",)) or "∂L/∂b"),
             "Wh": "W_h",
             "h0": "h_0" if place != "c" else "c_0",
             "cell": ", and the same of the cell state" if place == "both" else "",
@@ -155,32 +159,37 @@ class Words:
             "factor": _FACTORS.get(gate, "one"),
             "partner": _PARTNERS.get(gate, "another value"),
             "taken": _TAKEN.get(other, "another value"),
-            "gate": GATE_NAMES.get(gate, "cell's way to the state" if gate == "cell" else "cell"),
+            "gate": GATE_NAMES.get(gate, "way from h_t to c_t" if gate == "cell" else "cell"),
+            "at": "on the way from h_t to c_t"
+            if gate == "cell"
+            else f"at the {GATE_NAMES.get(gate, 'cell')}",
             "gates": " and ".join(f"the {GATE_NAMES[each]}" for each in gate.split("-"))
             if "-" in gate
             else "the gates",
         }
-        if key == "not-carried":
-            names["back"] = _code(self._sent_back(place))
+        if key == "not-carried" and place == "c":
+            names["back"] = _code(self._back("c_0"))
         names |= self._slope(gate)
+        names["At"] = names["at"][0].upper() + names["at"][1:]
         return names
-
-    def _sent_back(self, place: str) -> str:
-        """Return what the loop calls the gradient that a step sends back."""
-        number = 2 if place == "c" else 1
-        if self.function is not None:
-            lines = self.program.text.split("\n")[self.function.line : self.function.end_line]
-            calls = [re.match(r"\s*([\w, ]+?)\s*=[^=].*backward\w*\(", line) for line in lines]
-            for call in filter(None, calls):
-                given = [name.strip() for name in call[1].split(",")]
-                if len(given) > number + 1:
-                    return given[number]
-        return self.names.get("c_0" if place == "c" else "h_0", "∂L/∂h_{t−1}")
 
     def _parameters(self, place: str) -> str:
         """Return what the code calls the gradients of parameters, or those of one kind."""
         kinds = (place,) if place in ("W_x", "W_h", "b") else ("W_x", "W_h", "W")
-        return next((self.names[kind] for kind in kinds if kind in self.names), "∂L/∂W")
+        return self._name(kinds) or "∂L/∂W"
+
+    def _name(self, kinds: Sequence[str]) -> str:
+        """Return what the code calls the first of some gradients that it has, of any gate."""
+        found = (said for kind in kinds for n, said in self.names.items() if _kind(n) == kind)
+        return next(found, "")
+
+    def _back(self, state: Literal["h_0", "c_0"]) -> str:
+        """Return what the code calls that which a step sends back to a state before it."""
+        own = ""
+        if self.step is not None and (state == "h_0" or isinstance(self.step, LSTMStep)):
+            step: Any = self.step
+            own = self._variable(step.previous_state() if state == "h_0" else step.previous_cell())
+        return own or self.names.get(state, f"∂L/∂{state[0]}_{{t−1}}")
 
     def _slope(self, gate: str) -> dict[str, str]:
         """Return the value, the nonlinearity and its slope at a gate or at the cell."""
@@ -211,18 +220,22 @@ class Words:
 
     def _assigned(self, value: Tensor) -> tuple[str, int] | None:
         """Return the name and line of the first assignment of a value."""
-        wanted = value.numpy()
-        hits = []
-        for name, assignments in self.variables.items():
-            for line, array in assignments:
-                if _equal(np.asarray(array), wanted):
-                    hits.append((line, len(name), name))
-                    break
+        hits = self._hits(value.numpy(), _equal)
         if not hits:
             return None
         plain = [hit for hit in hits if hit[2].isidentifier()] or hits
         line, _, name = min(plain)
         return name, line
+
+    def _hits(self, wanted: Any, same: Callable[[Any, Any], bool]) -> list[tuple[int, int, str]]:
+        """Return the first line of each name that a value is given to, and the name's length."""
+        hits = []
+        for name, assignments in self.variables.items():
+            lines = (line for line, array in assignments if same(np.asarray(array), wanted))
+            line = next(lines, 0)
+            if line:
+                hits.append((line, len(name), name))
+        return hits
 
     def _line(self, planted: Planted, names: Mapping[str, str]) -> int | None:
         """Return the line of a mistake: where its value is made, or what it looks like."""
@@ -240,39 +253,46 @@ class Words:
                     "state_delta",
                     "input_delta",
                 ):
-                    wanted += [(kind, gate), ("value", gate), ("delta", gate)]
+                    wanted += [(each, gate) for each in ("slope", "value", "delta", "packed")]
                 elif key in ("reaches_c", "cell_slope", "through_state"):
                     wanted += [("cell_slope",), ("through_state",), ("reaches_c",)]
                 elif key in ("previous_cell", "previous_state"):
                     wanted.append((key,))
-            right = self.step.changed({})
+            right = replace(self.step, changes={})
+            alone = right.changed(planted.slip.changes)
+            packed = []
             for name, *gates in wanted:
                 value = getattr(self.step, name)(*gates)
-                if _same(value, _unchanged(right, name, gates)):
+                if _same(getattr(alone, name)(*gates), getattr(right, name)(*gates)):
                     continue
-                found = self._assigned(value)
+                found = self._assigned(value) if name != "packed" else None
                 if found:
                     return found[1]
+                packed += self._hits(value.numpy(), _holds) if name == "packed" else []
+            if packed:
+                return min(packed)[0]
         return self._search(planted.mistake.key, names)
 
     def _search(self, key: str, names: Mapping[str, str]) -> int | None:
         """Return the line that looks like a mistake."""
         if key not in _LINES or self.function is None:
             return None
-        weights = [self.names[n] for n in ("W_x", "W_h", "W", "b") if n in self.names]
+        kinds = ("W_x", "W_h", "W", "b")
+        weights = [said for name, said in self.names.items() if _kind(name) in kinds]
         parts = {
             "dh": _bare(names["dh"]),
             "dx": _bare(names["dx"]),
             "db": _bare(names["db"]),
             "back": _bare(names["back"]),
             "dh0": _bare(self.names.get("h_0", "dh0")),
-            "dWh": _bare(self.names.get("W_h", "dWh")),
+            "dWh": _bare(self._name(("W_h", "W")) or "dWh"),
             "dW": "|".join(map(_bare, weights)) or "dW\\w*",
         }
         pattern = re.compile(_LINES[key].format_map(parts))
         lines = self.program.text.split("\n")
         for number in range(self.function.line + 1, self.function.end_line + 1):
-            if pattern.search(lines[number - 1]):
+            line = lines[number - 1]
+            if pattern.search(line) and not _START.search(line):
                 return number
         return None
 
@@ -283,10 +303,9 @@ class Words:
         return text if len(text) <= 100 else text[:97] + "…"
 
 
-def _unchanged(step: Step, name: str, gate: list[str]) -> Tensor:
-    """Return a quantity of the right step."""
-    value: Tensor = getattr(replace(step, changes={}), name)(*gate)
-    return value
+def _kind(name: str) -> str:
+    """Return of which parameter or state a gradient is, without the gate."""
+    return name.partition("^")[0]
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
@@ -303,6 +322,18 @@ def _equal(array: Any, wanted: Any) -> bool:
         and float(np.abs(array.astype(float) - form).max()) <= 1e-6 * scale
         for form in shapes
     )
+
+
+def _holds(array: Any, wanted: Any) -> bool:
+    """Whether one of the blocks of an array, a block for each gate, is a value."""
+    if array.ndim != 2:
+        return False
+    for axis, form in ((1, wanted.T), (0, wanted)):
+        parts, rest = divmod(array.shape[axis], form.shape[axis])
+        blocks = np.split(array, parts, axis) if parts > 1 and not rest else []
+        if any(_equal(block, form) for block in blocks):
+            return True
+    return False
 
 
 def _code(name: str) -> str:

@@ -227,10 +227,11 @@ def _squashed(squash: Squash, y: Tensor) -> Tensor:
 
 
 def _slope_twice(gate: str, squash: Squash) -> tuple[Mapping[str, Change], ...]:
-    return (
-        {_own("slope", gate): lambda s: SLOPES[squash](_squashed(squash, s.activation(gate)))},
-        {_own("slope", gate): lambda s: SLOPES[squash](s.activation(gate)) ** 2},
-    )
+    return ({_own("slope", gate): lambda s: SLOPES[squash](_squashed(squash, s.activation(gate)))},)
+
+
+def _slope_squared(gate: str, squash: Squash) -> tuple[Mapping[str, Change], ...]:
+    return ({_own("slope", gate): lambda s: SLOPES[squash](s.activation(gate)) ** 2},)
 
 
 def _value_for_slope(gate: str, squash: Squash) -> tuple[Mapping[str, Change], ...]:
@@ -437,6 +438,8 @@ def _gate(cell: CellName, place: str) -> tuple[str, ...]:
 
 
 def _gate_value(cell: CellName, place: str) -> tuple[str, ...]:
+    if cell == "gru" and place == "q":
+        return ("67",)
     return _VALUE.get(place.partition(":")[0], ("29",))
 
 
@@ -575,8 +578,8 @@ _ENTRIES = (
         key="slope-of-gradient",
         name="slope of the gradient in place of the gradient times the slope",
         symptom=(
-            "Doubling the upstream gradient does not double yours: at the {gate} the gradient "
-            "itself was put through the slope of {nonlinearity}."
+            "Doubling the upstream gradient does not double yours: {at} the gradient itself was "
+            "put through the slope of {nonlinearity}."
         ),
         remedy=(
             "Multiply the gradient by the slope at {symbol}, the value of the forward pass: "
@@ -741,10 +744,10 @@ _ENTRIES = (
         key="slope-twice",
         name="slope of a value that is already squashed",
         symptom=(
-            "The {gate} is wrong. {symbol} is already {nonlinearity} of something, and the slope "
-            "takes {nonlinearity} of it once more."
+            "The slope {at} is wrong. {symbol} is already {nonlinearity} of something, and the "
+            "slope takes {nonlinearity} of it once more."
         ),
-        remedy="The slope is {slope}, made of the value itself.",
+        remedy="The slope is {slope}, made of {symbol} itself.",
         shown_by=(
             "One step shows it, in this gate's block. In the whole matrix the error can be 2 %: "
             "compare gate by gate."
@@ -752,17 +755,26 @@ _ENTRIES = (
         seen=8,
         slips=_tanh_gates(
             _of_gates(_slope_twice),
-            cell=(
-                _cell_slope(lambda s: 1 - torch.tanh(s.tanh_c) ** 2),
-                _cell_slope(lambda s: (1 - s.tanh_c**2) ** 2),
-            ),
+            cell=_cell_slope(lambda s: 1 - torch.tanh(s.tanh_c) ** 2),
+        ),
+        equations=_gate,
+    ),
+    Mistake(
+        key="slope-squared",
+        name="slope multiplied twice",
+        symptom="{At} the slope of {nonlinearity} is a factor twice.",
+        remedy="Multiply by {slope} once.",
+        shown_by="One step shows it.",
+        seen=0,
+        slips=_tanh_gates(
+            _of_gates(_slope_squared), cell=_cell_slope(lambda s: (1 - s.tanh_c**2) ** 2)
         ),
         equations=_gate,
     ),
     Mistake(
         key="value-for-slope",
         name="value of the nonlinearity in place of its slope",
-        symptom="At the {gate} stands the value of {nonlinearity} where its slope belongs.",
+        symptom="{At} stands the value of {nonlinearity} where its slope belongs.",
         remedy="The slope is {slope}.",
         shown_by="One step shows it.",
         seen=1,
@@ -772,8 +784,8 @@ _ENTRIES = (
     Mistake(
         key="square-missing",
         name="square missing in the slope",
-        symptom="The slope at the {gate} is 1 − {symbol}; a square (a factor) is missing.",
-        remedy="The slope is {slope}.",
+        symptom="{At} the slope is 1 − {nonlinearity} where {slope} belongs.",
+        remedy="Put in the square, and at σ the factor σ: the slope is {slope}.",
         shown_by="One step shows it.",
         seen=1,
         slips=_tanh_gates(_of_gates(_square_missing), cell=_cell_slope(lambda s: 1 - s.tanh_c)),
@@ -847,7 +859,7 @@ _ENTRIES = (
     Mistake(
         key="slope-dropped",
         name="slope of the nonlinearity dropped",
-        symptom="The slope of {nonlinearity} at the {gate} is missing.",
+        symptom="The slope of {nonlinearity} {at} is missing.",
         remedy="Multiply by {slope}.",
         shown_by="One step shows it.",
         seen=0,
@@ -859,7 +871,7 @@ _ENTRIES = (
     Mistake(
         key="other-slope",
         name="slope of the other nonlinearity",
-        symptom="At the {gate} stands the slope of the other nonlinearity; it is {nonlinearity}.",
+        symptom="{At} stands the slope of another nonlinearity than {nonlinearity}.",
         remedy="The slope is {slope}.",
         shown_by="One step shows it.",
         seen=0,
@@ -871,7 +883,7 @@ _ENTRIES = (
     Mistake(
         key="wrong-sign",
         name="wrong sign",
-        symptom="At the {gate} a sign is wrong.",
+        symptom="{At} a sign is wrong.",
         remedy="The slope is {slope}, and the gradient is multiplied by it as it is.",
         shown_by="One step shows it.",
         seen=0,
@@ -915,7 +927,7 @@ _ENTRIES = (
     Mistake(
         key="wrong-partner",
         name="a gate multiplied by the wrong value",
-        symptom="At the {gate} stands {taken} where {partner} belongs.",
+        symptom="{At} stands {taken} where {partner} belongs.",
         remedy="Put {partner} there: it is what the gate multiplies in the forward pass.",
         shown_by="One step shows it.",
         seen=0,
@@ -936,7 +948,7 @@ _ENTRIES = (
         key="term-dropped",
         name="a gate's term dropped on the way back",
         symptom="The gradients of the weights are right. On the way back the {gate} is missing.",
-        remedy="Add its term: four gates made of the input and the state send a gradient back.",
+        remedy="Add its term: each gate is made of the input and the state, and sends one back.",
         shown_by="One step shows it.",
         seen=0,
         slips=_of_gates(_term_dropped),
@@ -965,7 +977,7 @@ _ENTRIES = (
     Mistake(
         key="slope-elsewhere",
         name="slope taken at another value",
-        symptom="The slope at the {gate} is taken at a value that is not the nonlinearity's own.",
+        symptom="The slope {at} is taken at a value that is not what {nonlinearity} returned.",
         remedy="The slope is {slope}, made of the value that this step's nonlinearity returned.",
         shown_by="One step shows it.",
         seen=0,
