@@ -409,7 +409,7 @@ class _Process:
     def __init__(self, setup: Mapping[str, Any]) -> None:
         folder = tempfile.mkdtemp(prefix="rnnreport-check-")
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-B", _child.__file__, *_places()],
+            [sys.executable, "-I", "-B", *_bytecode(), _child.__file__, *_places()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -435,6 +435,11 @@ class _Process:
             return self._process.wait(1)
         except subprocess.TimeoutExpired:
             return None
+
+
+def _bytecode() -> list[str]:
+    """Return where compiled modules are, if not beside their sources."""
+    return ["-X", f"pycache_prefix={sys.pycache_prefix}"] if sys.pycache_prefix else []
 
 
 def _places() -> list[str]:
