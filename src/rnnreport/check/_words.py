@@ -12,7 +12,14 @@ from torch import Tensor
 
 from rnnreport.check._program import Function, Program
 from rnnreport.check._report import Cause
-from rnnreport.equations._mistakes import GATE_NAMES, SQUASH_OF, SYMBOLS, CellName, Planted
+from rnnreport.equations._mistakes import (
+    GATE_NAMES,
+    SQUASH_OF,
+    SYMBOLS,
+    CellName,
+    Mistake,
+    Planted,
+)
 from rnnreport.equations._steps import LSTMStep, Step
 
 __all__ = ["Words"]
@@ -102,31 +109,30 @@ class Words:
 
     def cause(self, planted: Planted) -> Cause:
         """Put a mistake into words."""
-        mistake, place = planted.mistake, planted.place
+        place = "" if self.cell == "rnn" and planted.place == "h" else planted.where
         names = self._names(planted)
         line = self._line(planted, names)
-        return Cause(
-            key=mistake.key,
-            name=mistake.name,
-            place="" if self.cell == "rnn" and place == "h" else planted.where,
-            symptom=mistake.symptom.format_map(names),
-            change=mistake.remedy.format_map(names),
-            case=mistake.shown_by.format_map(names),
-            equations=mistake.equations(self.cell, place),
-            line=line,
-            where=self.program.line_name(line) if line else "",
-            code=self._text(line),
-        )
+        return self._cause(planted.mistake, names, line, place, planted.place)
 
-    def general(self, mistake: Any, place: str = "", line: int | None = None) -> Cause:
+    def general(self, mistake: Mistake, line: int | None = None) -> Cause:
         """Put a mistake into words that is no change of a step."""
         names = self._names(None)
-        if line is None and mistake.key in _LINES:
+        if line is None:
             line = self._search(mistake.key, names)
+        return self._cause(mistake, names, line)
+
+    def _cause(
+        self,
+        mistake: Mistake,
+        names: Mapping[str, str],
+        line: int | None,
+        where: str = "",
+        place: str = "",
+    ) -> Cause:
         return Cause(
             key=mistake.key,
             name=mistake.name,
-            place="",
+            place=where,
             symptom=mistake.symptom.format_map(names),
             change=mistake.remedy.format_map(names),
             case=mistake.shown_by.format_map(names),
