@@ -428,9 +428,12 @@ def test_other_encodings_and_ends_of_lines_are_read(tmp_path: Path, content: byt
         (b"\x7fELF\0\0\1", "a.py is no text"),
         (bytes(range(1, 256)), "a.py is no text"),
         (b"x = 1\nprint(x)", "defines no function and no class"),
-        (b"def f(:\n", "defines no function and no class"),
+        (b"def f(:\n", "a.py cannot be read: invalid syntax, in line 1"),
         (b"#" * 5_000_001, "too large: 5.0 MB"),
-        (b"x = " + b"(" * 150 + b")" * 150 + b"\ndef f(:", "defines no function"),
+        (
+            b"x = " + b"(" * 150 + b")" * 150 + b"\ndef f(:",
+            "cannot be read: invalid syntax, in line 2",
+        ),
         (b"x = " + b"-" * 500_000 + b"1", "nested too deeply"),
     ],
 )

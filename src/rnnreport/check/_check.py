@@ -152,6 +152,9 @@ class Check:
         if function is not None and function.is_empty:
             checked.findings += [self._unfinished(name) for name in _functions(subject)]
             return checked
+        if subject.unlike:
+            checked.findings += self._unlike(subject)
+            return checked
         problem = draw(subject.cell, self.generator, Sizes())
         if not subject.whole:
             problem = steps(problem, 2, 2)
@@ -178,13 +181,35 @@ class Check:
         if separate or forward.status != "right":
             checked.findings.append(forward)
         if subject.backward_name and (separate or forward.status == "right"):
-            checked.findings.append(self._backward(checked, form.problem(problem), step))
+            finding = self._backward(checked, form.problem(problem), step)
+            if finding.status in ("wrong", "failed") and form.columns and form.batched:
+                finding = self._of_one(checked, problem, step) or finding
+            checked.findings.append(finding)
         return checked
 
+    def _of_one(self, checked: Checked, problem: Problem, step: Checked | None) -> Finding | None:
+        """Check a backward pass without a batch, which a forward pass of columns need not show."""
+        form, attempt = self.detect(checked.subject, problem, step, batched=False)
+        if form is None:
+            return None
+        alone = Checked(checked.subject, form, is_single=attempt.is_single)
+        finding = self._backward(alone, form.problem(problem), step)
+        if finding.status != "right" and not (finding.causes and finding.explained):
+            return None
+        names = ("form", "mistakes", "right", "explained", "returns")
+        for name in names:
+            setattr(checked, name, getattr(alone, name))
+        return finding
+
     def detect(
-        self, subject: Recurrence, problem: Problem, step: Checked | None
+        self,
+        subject: Recurrence,
+        problem: Problem,
+        step: Checked | None,
+        *,
+        batched: bool = True,
     ) -> tuple[Convention | None, Attempt]:
-        """Find the arrangement and the forward pass that the code has."""
+        """Find the arrangement and the forward pass that the code has, with a batch if it can."""
         best = Attempt()
         tried = hypotheses(subject.cell)
         if step is not None and step.form is not None:
@@ -196,6 +221,8 @@ class Check:
             first = [replace(h, order=known.order, **like) for h in tried[:1]]
             tried = first + tried
         for form in subject.forms():
+            if form.batched and not batched:
+                continue
             written = problem if form.batched else _alone(problem)
             forward = subject.run_forward(form, written)
             if forward.outcome.failure:
@@ -303,6 +330,8 @@ class Check:
         tolerance = _SINGLE if checked.is_single or _is_single(run) else _TOLERANCE
         right = truth(problem)
         found, note = _unscaled(run.gradients, right, problem, tolerance)
+        if isinstance(subject, LossFunction) and not note:
+            found, note = _clipped(found, right, tolerance)
         summed, causes = self._unsummed(run, form, problem, subject)
         found = {**found, **summed}
         off = errors(found, right)
@@ -632,6 +661,9 @@ class Check:
         not_judged = "It was not checked: its forward pass does not run."
         rest = [self._finding(each, "unknown", not_judged) for each in others]
         if attempt.failure is not None and attempt.rank == 1:
+            if isinstance(subject, LossFunction) and attempt.failure.kind == "error":
+                text = f"With sizes other than its own it {attempt.failure.sentence}. {_HOOK}"
+                return [self._finding(name, "unknown", text)]
             return [self._failed(name, attempt.failure), *rest]
         if attempt.returned_none:
             return [self._unfinished(name), *rest]
@@ -646,6 +678,13 @@ class Check:
         if isinstance(subject, LossFunction) or not others:
             return [forward]
         return [forward, *self._by_differences(subject, attempt.form, problem)]
+
+    def _unlike(self, subject: Recurrence) -> list[Finding]:
+        """Say why a form is none of those that are known."""
+        name, *others = _functions(subject)
+        first = self._finding(name, "unknown", f"{subject.unlike} {_HOOK}")
+        not_judged = "It was not checked: the form of its forward pass is not known."
+        return [first, *(self._finding(each, "unknown", not_judged) for each in others)]
 
     def _by_differences(
         self, subject: Recurrence, form: Convention, problem: Problem
@@ -759,6 +798,7 @@ class Attempt:
 
 
 _GATES = {"lstm": GATES, "gru": GRU_GATES}
+_HOOK = "A hook brings it into a known form: see Check your own."
 _NOT_LINEAR = (
     "Not linear: with two upstream gradients added, what it returns is not the sum of what it "
     "returns for each. A gradient has gone through a nonlinear function, or two gradients were "
@@ -844,26 +884,42 @@ def _unscaled(
 ) -> tuple[dict[str, Tensor], str]:
     """Take out a factor that all gradients have: a mean in place of a sum."""
     T, _, N = problem.x.shape
-    ratios = []
-    for name, value in found.items():
-        if name in right and value.shape == right[name].shape:
-            scale = float((value * right[name]).sum() / (right[name] ** 2).sum().clamp_min(1e-300))
-            if float((value - scale * right[name]).abs().max()) <= tolerance * float(
-                right[name].abs().max()
-            ):
-                ratios.append(scale)
-            else:
-                return found, ""
-    if not ratios or max(ratios) - min(ratios) > 1e-7 * abs(ratios[0]):
-        return found, ""
+    ratio = _ratio(found, right, tolerance)
     for factor, said in ((1 / N, "1/N"), (1 / T, "1/T"), (1 / (N * T), "1/(N T)")):
-        if factor != 1 and abs(ratios[0] - factor) <= 1e-7:
+        if factor != 1 and abs(ratio - factor) <= 1e-7:
             note = (
                 f"All gradients are the true ones times {said}: a mean in place of a sum. That is "
                 "a convention, as long as the loss is divided in the same way."
             )
             return {name: value / factor for name, value in found.items()}, note
     return found, ""
+
+
+def _ratio(found: dict[str, Tensor], right: dict[str, Tensor], tolerance: float) -> float:
+    """Return the factor that all gradients have; NaN if there is none."""
+    ratios = []
+    for name, value in found.items():
+        if name in right and value.shape == right[name].shape:
+            scale = float((value * right[name]).sum() / (right[name] ** 2).sum().clamp_min(1e-300))
+            if float((value - scale * right[name]).abs().max()) > tolerance * float(
+                right[name].abs().max()
+            ):
+                return float("nan")
+            ratios.append(scale)
+    if not ratios or max(ratios) - min(ratios) > 1e-7 * abs(ratios[0]):
+        return float("nan")
+    return ratios[0]
+
+
+def _clipped(
+    found: dict[str, Tensor], right: dict[str, Tensor], tolerance: float
+) -> tuple[dict[str, Tensor], str]:
+    """Take out a factor below 1 that all gradients of a loss have: their norm is clipped."""
+    ratio = _ratio(found, right, tolerance)
+    if not 1e-3 < ratio < 1 - 1e-7:
+        return found, ""
+    note = f"All gradients are the true ones times {ratio:.3g}, as where their norm is clipped."
+    return {name: value / ratio for name, value in found.items()}, note
 
 
 def _summary(

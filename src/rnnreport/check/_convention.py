@@ -324,11 +324,14 @@ def states(
 
 
 def _floats(array: Any, name: str) -> Array:
+    if isinstance(array, list | tuple) and array:  # a step each
+        shapes = {each.shape if isinstance(each, np.ndarray) else None for each in array}
+        array = np.stack(array) if len(shapes) == 1 and None not in shapes else array
     if not isinstance(array, np.ndarray | float | int) or isinstance(array, bool):
         kind = "None" if array is None else type(array).__name__
         raise Mismatch(f"{name} is {kind}, expected an array")
     values = np.asarray(array)
-    if values.ndim and values.dtype.kind in "iu" and values.any():
+    if values.ndim and values.dtype.kind in "iu":
         raise Mismatch(f"{name} is rounded to whole numbers")
     if values.dtype.kind == "c":
         raise Mismatch(f"{name} is complex")

@@ -437,6 +437,10 @@ class _Reader:
         code = self._compiled(self._lines.result())
         tree = ast.parse(code)
         functions, classes = _definitions(code, tree)
+        if not functions and not classes and self._unread:
+            line, wrong = next(iter(self._unread.values()))
+            where = _line_name(self._cells, line)
+            raise ValueError(f"{self._name} cannot be read: {wrong}, in {where}")
         if not functions and not classes:
             raise ValueError(f"{self._name} defines no function and no class")
         modules, stand_ins = self._imports(tree)

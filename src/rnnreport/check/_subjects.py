@@ -95,6 +95,11 @@ class Recurrence(ABC):
     """Whether the input is handed over as whole numbers."""
 
     @property
+    def unlike(self) -> str:
+        """What makes it none of the known forms, as a sentence; empty if nothing does."""
+        return ""
+
+    @property
     def forward_function(self) -> Function | None:
         """The function of the forward pass."""
         return self._function(self.forward_name)
@@ -217,15 +222,27 @@ class CourseFunctions(Recurrence):
     def __post_init__(self) -> None:
         function = self.forward_function
         assert function is not None  # noqa: S101
+        self.joined = _is_joined(function.arguments)
         expected = self._expected()
-        if self.whole and self.cell == "lstm" and function.required == 5:
+        if self.whole and self.cell == "lstm" and function.required == len(expected) - 1:
             expected.remove("c")
-        if self.cell == "gru" and len(function.arguments) > 5:
+        if self.cell == "gru" and len(function.arguments) > len(expected):
             expected.append("b_h")
         known = function.arguments[: max(function.required, self._known(function))]
         self.arguments = roles(known, expected)
         self.takes_c0 = "c" in self.arguments
         self.biases = 2 if "b_h" in self.arguments else 1 if "b" in self.arguments else 0
+
+    @property
+    def unlike(self) -> str:
+        """What makes it none of the known forms."""
+        function = self.forward_function
+        count, most = function.required if function else 0, len(self.arguments)
+        return f"It takes {count} arguments, a known form {most}." if count > most else ""
+
+    def _expected(self) -> list[str]:
+        names = super()._expected()
+        return [*names[: names.index("W_x")], "W", "b"] if self.joined else names
 
     def _known(self, function: Function) -> int:
         """Count the arguments up to the last optional one that is a state or a bias."""
@@ -237,7 +254,11 @@ class CourseFunctions(Recurrence):
         return count
 
     def forms(self) -> Iterator[Convention]:
-        """Rows first, with the axes that are usual, then columns."""
+        """Rows first, with the axes that are usual, then columns; of one matrix either order."""
+        for joined in ("hx", "xh") if self.joined else ("",):
+            yield from (replace(form, joined=joined) for form in self._arrangements())
+
+    def _arrangements(self) -> Iterator[Convention]:
         plain = Convention(self.cell, biases=self.biases)
         for turned in (False, True):
             yield from (replace(plain, time=time, turned=turned) for time in ("NTD", "TND"))
@@ -306,9 +327,9 @@ class CourseFunctions(Recurrence):
             return _by_key(value, ())
         values = _elements(value)
         expected = self._expected()
-        if self.whole and self.cell == "lstm" and len(values) == 5:
+        if self.whole and self.cell == "lstm" and len(values) == len(expected) - 1:
             expected.remove("c")
-        if len(values) == 6 and self.cell == "gru":
+        if self.cell == "gru" and len(values) > len(expected):
             expected.append("b_h")
         returned = function.returned if function else ()
         if len(returned) != len(values):
@@ -317,6 +338,12 @@ class CourseFunctions(Recurrence):
         return {
             name: (said, each) for name, said, each in zip(names, returned, values, strict=False)
         }
+
+
+def _is_joined(arguments: Sequence[str]) -> bool:
+    """Whether one matrix stands in place of W_x and W_h, by the names."""
+    matrices = [name for name in arguments if re.match(r"[wur](?![a-z]*state)", name, re.I)]
+    return len(matrices) == 1 and not role(matrices[0])
 
 
 def _by_key(value: Mapping[str, Any], letters: Sequence[str]) -> dict[str, tuple[str, Any]]:
@@ -349,10 +376,7 @@ class Dictionaries(Recurrence):
                 if re.search(rf"{self.cell}\w*forward", other, re.I):
                     keys += [key for key in keys_of(self.program, other) if key not in keys]
         self.keys = keys
-        if not any(key[0] in "WU" for key in keys):  # made of pieces, as in parameters["W" + gate]
-            gates = [f"W{gate}" for gate in ("f", "i", "c", "o")]
-            keys += ["Wax", "Waa", "ba"] if self.cell == "rnn" else gates
-        self.letters = gate_names(keys) if self.cell == "lstm" else ()
+        self.letters = gate_names(keys) if self.cell != "rnn" else ()
         self.takes_c0 = not self.whole
         self.takes_dc = not self.whole
 
@@ -365,6 +389,14 @@ class Dictionaries(Recurrence):
             return
         for joined in ("hx", "xh"):
             yield replace(plain, separate=True, joined=joined)
+
+    @property
+    def unlike(self) -> str:
+        """What makes it none of the known forms."""
+        count, needed = len(self.letters), len(GATES_OF[self.cell])
+        if self.cell == "rnn" or count == needed:
+            return ""
+        return f"It reads {count} matrices of gates by their names, this recurrence has {needed}."
 
     def parameters(self, form: Convention, problem: Problem) -> dict[str, Any]:
         """Write the dictionary, with an output layer that plays no part."""
@@ -391,9 +423,6 @@ class Dictionaries(Recurrence):
 
     def run_forward(self, form: Convention, problem: Problem, *, trace: bool = False) -> Forward:
         """Call the forward function."""
-        if self.cell == "lstm" and len(self.letters) != 4:
-            sentence = f"reads {len(self.letters)} matrices of gates, an LSTM has 4"
-            return Forward(Outcome(failure=Failure("error", sentence, None)))
         arguments = [self._input(form, problem), form.step(problem.h_0)]
         if isinstance(problem, LSTM) and not self.whole:
             arguments.append(form.step(problem.c_0))
@@ -559,6 +588,14 @@ class LossFunction(Recurrence):
         for order in ("hx", "xh") if joined else ("",):
             yield replace(plain, separate=separate, joined=order)
 
+    @property
+    def unlike(self) -> str:
+        """What makes it none of the known forms."""
+        found = [self.places(form) for form in self.forms()]
+        if any({"W_x^f", "W^f", "W_x", "W"} & set(places) for places in found):
+            return ""
+        return "Its weights are no global arrays of the usual shapes, with a state as a column."
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the global weights, as the file makes them for sizes of ours."""
         if hasattr(self, "_shapes"):
@@ -672,6 +709,8 @@ class LossFunction(Recurrence):
         states = [form.step(problem.h_0)]
         if isinstance(problem, LSTM):
             states.append(form.step(problem.c_0))
+            if role(function.arguments[2]) == "c":
+                states.reverse()
         outcome = self.session.call(
             self.forward_name, self.inputs, self.targets, *states, trace=trace
         )
@@ -690,12 +729,9 @@ class LossFunction(Recurrence):
     ) -> Run:
         """Read the gradients of the weights from what the function returned."""
         run = Run(backward=forward.outcome)
-        values = _elements(forward.outcome.value)
-        function = self.forward_function
-        returned = function.returned if function and len(function.returned) == len(values) else ()
         named: dict[str, tuple[str, Any]] = {}
         places = {place: name for name, place in self._places.items()}
-        for said, value in zip(returned, values, strict=False):
+        for said, value in self._returned(forward.outcome.value):
             plain = said.strip().rpartition(".")[2]
             bare = re.sub(r"^(?:grad_?|d_?)", "", plain)
             for own in (bare, plain):
@@ -703,6 +739,19 @@ class LossFunction(Recurrence):
                     named[places[own]] = (said, value)
         self._read(run, form, problem, named)
         return run
+
+    def _returned(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """Yield what was returned by its names, also out of a tuple or a dictionary."""
+        function, values = self.forward_function, _elements(value)
+        returned = function.returned if function and len(function.returned) == len(values) else ()
+        for said, each in zip(returned, values, strict=False):
+            if isinstance(each, dict):
+                yield from each.items()
+            elif isinstance(each, tuple | list):
+                parts = getattr(ast.parse(said, mode="eval").body, "elts", ())
+                yield from zip(map(ast.unparse, parts), each, strict=False)
+            else:
+                yield said, each
 
     def problem(self, problem: Problem) -> Problem:
         """Return the problem with one-hot inputs and the loss of this function."""

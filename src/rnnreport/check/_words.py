@@ -52,6 +52,7 @@ _TAKEN = {
     "c_tilde": "c̃_t",
     "c_prev": "c_{t−1}",
     "tanh_c": "tanh(c_t)",
+    "twice": "tanh(tanh(c_t))",
     "f": "f_t",
     "i": "i_t",
     "o": "o_t",
@@ -164,7 +165,7 @@ class Words:
             ),
             "factor": _FACTORS.get(gate, "one"),
             "partner": _PARTNERS.get(gate, "another value"),
-            "taken": _TAKEN.get(other, "another value"),
+            "taken": _TAKEN.get(other, "c_t" if key == "cell-for-tanh" else "another value"),
             "gate": GATE_NAMES.get(gate, "way from h_t to c_t" if gate == "cell" else "cell"),
             "at": "on the way from h_t to c_t"
             if gate == "cell"

@@ -795,10 +795,10 @@ _ENTRIES = (
         key="cell-for-tanh",
         name="c_t in place of tanh(c_t)",
         symptom=(
-            "c_t stands where tanh(c_t) belongs. The RNN's rule 1 − h² holds for h, which is a "
-            "tanh; c is not. The error is small, some per cent."
+            "{At} stands {taken} where tanh(c_t) belongs. The RNN's rule 1 − h² holds for h, "
+            "which is a tanh; c is not. The error is small, some per cent."
         ),
-        remedy="Use tanh(c_t): {slope}.",
+        remedy="Put tanh(c_t) there, once: h_t = o_t ⊙ tanh(c_t), and its slope is 1 − tanh²(c_t).",
         shown_by="One step shows it. It is small, so a loose tolerance hides it.",
         seen=3,
         slips=_of_cell(
