@@ -447,3 +447,29 @@ def test_many_equations_in_a_row_are_a_range() -> None:
     slips = [(f"dW{gate} +=", f"dW{gate} =") for gate in "fico"]
     slips += [(f"db{gate} +=", f"db{gate} =") for gate in "fico"]
     assert "See (36)–(47)." in str(report(MEMORY, *slips))
+
+
+@pytest.mark.parametrize("wrong_line", ["dbo += df", "dWo += df @ z.T"])
+def test_a_copied_line_is_named(wrong_line: str) -> None:
+    right = wrong_line.replace("df", "do")
+    finding = wrong(report(MEMORY, (f"        {right}\n", f"        {wrong_line}\n")))
+    assert keys(finding) == ["gate-copied"]
+    assert finding.causes[0].place == "output gate and forget gate"
+
+
+def test_what_is_not_returned_is_said_to_be_unchecked() -> None:
+    given = report(JOINED + RNN, ("dx, dprev_h, dW, db\n", "dx, dprev_h, db\n"))
+    notes = [note for each in given.findings for note in each.notes]
+    assert [note for note in notes if "no gradient of" in note] == [
+        "It returns no gradient of W_x, W_h that is recognised: not checked."
+    ]
+
+
+def test_long_expressions_have_the_usual_names() -> None:
+    finding = wrong(report(LSTM_STEP, ("dg * (1 - g**2)", "dg")))
+    assert [each.name for each in finding.outputs] == [
+        "dz @ Wx.T", "dz @ Wh.T", "dc * f", "x.T @ dz", "prev_h.T @ dz", "dz.sum(0)"
+    ]  # fmt: skip
+    longer = ("dz @ Wh.T, dc * f", "np.matmul(dz, np.transpose(Wh)), dc * f")
+    finding = wrong(report(LSTM_STEP, ("dg * (1 - g**2)", "dg"), longer))
+    assert finding.outputs[1].name == "dprev_h"

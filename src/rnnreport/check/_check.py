@@ -336,6 +336,9 @@ class Check:
         found = {**found, **summed}
         off = errors(found, right)
         missing = {key: text for key, text in run.mismatch.items() if key not in summed}
+        absent = _absent(subject, form, right, {*found, *missing})
+        if found and absent:
+            notes.append(f"It returns no gradient of {absent} that is recognised: not checked.")
         return Judged(
             subject=subject,
             run=run,
@@ -893,6 +896,29 @@ def _unscaled(
             )
             return {name: value / factor for name, value in found.items()}, note
     return found, ""
+
+
+def _absent(
+    subject: Recurrence, form: Convention, right: dict[str, Tensor], known: set[str]
+) -> str:
+    """Name what has no gradient among those known, as far as one is to be expected."""
+    wanted = [
+        "W_x",
+        "W_h",
+        *(("b",) if form.biases else ()),
+        *(("b_h",) if form.biases > 1 else ()),
+    ]
+    if not isinstance(subject, LossFunction):
+        wanted += ["x", "h_0", *(() if subject.whole else ("c_0",))]
+    joined = (
+        {"W_x", "W_h"} if any(name.startswith("W^") or name == "W" for name in known) else set()
+    )
+    kinds = {name.partition("^")[0] for name in known} | joined
+    return ", ".join(_OF[kind] for kind in wanted if kind not in kinds and _has(right, kind))
+
+
+def _has(gradients: dict[str, Tensor], kind: str) -> bool:
+    return any(name.partition("^")[0] == kind for name in gradients)
 
 
 def _ratio(found: dict[str, Tensor], right: dict[str, Tensor], tolerance: float) -> float:

@@ -21,6 +21,8 @@ from rnnreport.check._session import Caller, Failure, Outcome, Ref
 
 __all__ = ["Forward", "Recurrence", "Run", "subjects"]
 
+_LONG_NAME = 16
+"""An expression of so many letters has the usual name instead."""
 _STATES = {"rnn": ("h",), "gru": ("h",), "lstm": ("h", "c")}
 
 
@@ -332,12 +334,19 @@ class CourseFunctions(Recurrence):
         if self.cell == "gru" and len(values) > len(expected):
             expected.append("b_h")
         returned = function.returned if function else ()
+        usual = [self._usual(name) for name in expected]
         if len(returned) != len(values):
-            returned = tuple("d" + name.replace("_", "") for name in expected[: len(values)])
+            returned = tuple(usual[: len(values)])
         names = roles(returned, expected)
         return {
-            name: (said, each) for name, said, each in zip(names, returned, values, strict=False)
+            name: (said if len(said) < _LONG_NAME else self._usual(name), each)
+            for name, said, each in zip(names, returned, values, strict=False)
         }
+
+    def _usual(self, name: str) -> str:
+        """Return what a gradient is usually called, by what it belongs to."""
+        states = ("dh0", "dc0") if self.whole else ("dprev_h", "dprev_c")
+        return dict(zip("hc", states, strict=True)).get(name, "d" + name.replace("_", ""))
 
 
 def _is_joined(arguments: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, permutations
 from operator import attrgetter, methodcaller
 from types import MappingProxyType
 from typing import Any, Literal
@@ -380,6 +380,19 @@ def _exchanged(cell: CellName) -> Slips:
         )
         for a, b in combinations(GATES_OF[cell], 2)
     }
+
+
+def _copied(cell: CellName) -> Slips:
+    """Make the gradient of a gate's bias, or of its weights, of another gate's δ."""
+    places: dict[str, tuple[Slip, ...]] = {}
+    for a, b in permutations(GATES_OF[cell], 2):
+        made = {
+            kind: {_own(kind, a): methodcaller("unchanged", kind, b)}
+            for kind in ("bias", "input_weights", "recurrent_weights")
+        }
+        bias, weights = made["bias"], made["input_weights"] | made["recurrent_weights"]
+        places[f"{a}-{b}"] = (Slip(bias), Slip(weights))
+    return places
 
 
 def _weights_exchanged(cell: CellName) -> Slips:
@@ -842,6 +855,19 @@ _ENTRIES = (
         equations=lambda cell, place: tuple(
             number for gate in place.split("-") for number in _BEFORE[gate]
         ),
+    ),
+    Mistake(
+        key="gate-copied",
+        name="gradients of one gate made of another gate's δ",
+        symptom=(
+            "Of {gates}, the first has a gradient that is made of the δ of the second: a line was "
+            "copied, and a name in it was not changed."
+        ),
+        remedy="Make each gate's gradients of its own δ.",
+        shown_by="One step shows it, in this gate's block.",
+        seen=0,
+        slips=_copied,
+        equations=lambda cell, place: _BEFORE[place.partition("-")[0]],
     ),
     Mistake(
         key="slope-missing-on-way-back",
