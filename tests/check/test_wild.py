@@ -473,3 +473,28 @@ def test_long_expressions_have_the_usual_names() -> None:
     longer = ("dz @ Wh.T, dc * f", "np.matmul(dz, np.transpose(Wh)), dc * f")
     finding = wrong(report(LSTM_STEP, ("dg * (1 - g**2)", "dg"), longer))
     assert finding.outputs[1].name == "dprev_h"
+
+
+def test_of_a_cell_state_nothing_of_the_step_is_added() -> None:
+    sequence = """
+def lstm_forward(x, h0, Wx, Wh, b):
+    h, c, hs, caches = h0, 0 * h0, [], []
+    for t in range(x.shape[1]):
+        h, c, cache = lstm_step_forward(x[:, t], h, c, Wx, Wh, b)
+        hs.append(h)
+        caches.append(cache)
+    return np.stack(hs, 1), caches
+
+def lstm_backward(dh, caches):
+    dx, dprev_h, dprev_c, dWx, dWh, db = [], 0, 0, 0, 0, 0
+    for t in reversed(range(len(caches))):
+        step = lstm_step_backward(dh[:, t] + dprev_h, 0, caches[t])
+        dxt, dprev_h, dprev_c, a, c, d = step
+        dx.insert(0, dxt)
+        dWx, dWh, db = dWx + a, dWh + c, db + d
+    return np.stack(dx, 1), dprev_h, dWx, dWh, db
+"""
+    [cause] = wrong(report(LSTM_STEP + sequence)).causes
+    assert (cause.key, cause.place) == ("not-carried", "cell state")
+    assert "back to the cell state before it" in cause.symptom
+    assert "plus" not in cause.change

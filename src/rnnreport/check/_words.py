@@ -57,6 +57,11 @@ _TAKEN = {
     "i": "i_t",
     "o": "o_t",
 }
+_AT = {
+    "cell": "on the way from h_t to c_t",
+    "carried": "in what goes back to the previous cell state",
+}
+_RULE = " The RNN's rule 1 − h² holds for h, which is a tanh; c is not."
 _ATTRIBUTES = {"f": "f", "i": "i", "c": "c_tilde", "o": "o", "r": "r", "z": "z", "n": "n", "h": "h"}
 
 # The line of a mistake that leaves no value of its own: what it looks like in the code.
@@ -167,15 +172,16 @@ class Words:
             "partner": _PARTNERS.get(gate, "another value"),
             "taken": _TAKEN.get(other, "c_t" if key == "cell-for-tanh" else "another value"),
             "gate": GATE_NAMES.get(gate, "way from h_t to c_t" if gate == "cell" else "cell"),
-            "at": "on the way from h_t to c_t"
-            if gate == "cell"
-            else f"at the {GATE_NAMES.get(gate, 'cell')}",
+            "at": _AT.get(gate) or f"at the {GATE_NAMES.get(gate, 'cell')}",
+            "rule": _RULE if gate == "cell" else "",
+            "state": {"c": "cell state", "both": "states"}.get(place, "state") + " before it",
             "gates": " and ".join(f"the {GATE_NAMES[each]}" for each in gate.split("-"))
             if "-" in gate
             else "the gates",
         }
+        names["own"] = f"{names['dh']} of this step plus "
         if key == "not-carried" and place == "c":
-            names["back"] = _code(self._back("c_0"))
+            names |= {"back": _code(self._back("c_0")), "own": ""}
         names |= self._slope(gate)
         names["At"] = names["at"][0].upper() + names["at"][1:]
         return names

@@ -485,10 +485,10 @@ _ENTRIES = (
         key="not-carried",
         name="the later step's gradient not carried to the step before",
         symptom=(
-            "In the sequence everything before the last step is wrong: each step gets only "
-            "∂L/∂h_t of its own loss. What the later step sends back is computed and not added."
+            "In the sequence everything before the last step is wrong: what the later step sends "
+            "back to the {state} is computed and not used."
         ),
-        remedy="Add it: the step at t takes {dh} of this step plus {back} of the later one{cell}.",
+        remedy="Use it: the step at t takes {own}{back} of the later one{cell}.",
         shown_by="With T = 1 there is no difference. T = 2 shows it, even with h_0 = 0.",
         seen=5,
         slips=_of_cell(
@@ -555,7 +555,7 @@ _ENTRIES = (
             "h_{{t−1}}, and the gradient of W_h multiplies what W_h multiplied."
         ),
         remedy="Shift the index by one. At the first step it is {h0}.",
-        shown_by="One step shows it, if h_0 ≠ 0.",
+        shown_by="One step shows it.",
         seen=1,
         slips=_next_state,
         equations=_of(_RECURRENT),
@@ -598,7 +598,7 @@ _ENTRIES = (
             "Multiply the gradient by the slope at {symbol}, the value of the forward pass: "
             "gradient times {slope}."
         ),
-        shown_by="One step shows it. Any backward pass is linear in the upstream gradient.",
+        shown_by="One step shows it: twice the gradient that arrives must give twice the result.",
         seen=2,
         slips=_of_gates(_slope_of_gradient),
         equations=_gate,
@@ -775,7 +775,7 @@ _ENTRIES = (
     Mistake(
         key="slope-squared",
         name="slope multiplied twice",
-        symptom="{At} the slope of {nonlinearity} is a factor twice.",
+        symptom="{At} the slope of {nonlinearity} is multiplied in twice.",
         remedy="Multiply by {slope} once.",
         shown_by="One step shows it.",
         seen=0,
@@ -808,8 +808,7 @@ _ENTRIES = (
         key="cell-for-tanh",
         name="c_t in place of tanh(c_t)",
         symptom=(
-            "{At} stands {taken} where tanh(c_t) belongs. The RNN's rule 1 − h² holds for h, "
-            "which is a tanh; c is not. The error is small, some per cent."
+            "{At} stands {taken} where tanh(c_t) belongs.{rule} The error is small, some per cent."
         ),
         remedy="Put tanh(c_t) there, once: h_t = o_t ⊙ tanh(c_t), and its slope is 1 − tanh²(c_t).",
         shown_by="One step shows it. It is small, so a loose tolerance hides it.",
@@ -909,7 +908,7 @@ _ENTRIES = (
     Mistake(
         key="wrong-sign",
         name="wrong sign",
-        symptom="{At} a sign is wrong.",
+        symptom="{At} the sign is wrong.",
         remedy="The slope is {slope}, and the gradient is multiplied by it as it is.",
         shown_by="One step shows it.",
         seen=0,
