@@ -307,10 +307,10 @@ def test_a_mistake_is_found_behind_a_generated_dictionary(key: str) -> None:
 
 
 def test_gradients_of_a_character_model_keep_their_gates() -> None:
-    finding = wrong(report(MEMORY, ("df = dc * before * f * (1 - f)", "df = dc * before * f")))
+    finding = wrong(report(MEMORY, ("di = dc * g * i * (1 - i)", "di = dc * g * i")))
     off = {each.name for each in finding.outputs if not each.right}
-    assert {"dWf", "dbf"} <= off
-    assert "dWf" in finding.summary
+    assert {"dWi", "dbi"} <= off
+    assert "dWi" in finding.summary
 
 
 @pytest.mark.parametrize(
