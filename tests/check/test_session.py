@@ -316,7 +316,7 @@ HOSTILE = """
     def interrupt(): raise KeyboardInterrupt
     def writes(): open('x', 'w')
     def writes_quietly():
-        try: open('/tmp/x', 'ab')
+        try: open('/elsewhere/x', 'ab')
         except: pass
         return 1
     def opens_low(): os.open('x', os.O_CREAT | os.O_WRONLY)
@@ -366,7 +366,7 @@ SENTENCES = [
     ("deep", "error", "raises RecursionError in line 19: maximum recursion depth exceeded"),
     ("interrupt", "error", "raises KeyboardInterrupt in line 26"),
     ("writes", "refused", "tries to write the file x (line 27)"),
-    ("writes_quietly", "refused", "tries to write the file /tmp/x (line 29)"),
+    ("writes_quietly", "refused", "tries to write the file /elsewhere/x (line 29)"),
     ("opens_low", "refused", "tries to write the file x (line 32)"),
     ("saves", "refused", "tries to write the file x.npy (line 33)"),
     ("makes", "refused", "tries to make a folder or a link (line 34)"),

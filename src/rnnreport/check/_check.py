@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from rnnreport.check._convention import Convention, hypotheses, states
+from rnnreport.check._convention import Convention, Mismatch, hypotheses, one_sequence, states
 from rnnreport.check._diagnosis import Diagnosis, diagnose_sequence, diagnose_step, errors
 from rnnreport.check._numerical import numerical_gradients
 from rnnreport.check._problems import (
@@ -35,8 +37,7 @@ from rnnreport.check._subjects import (
 from rnnreport.check._temporal import check_words, is_of_words
 from rnnreport.check._words import Words
 from rnnreport.equations._backward import RIGHT, backward
-from rnnreport.equations._mistakes import CATALOGUE, Planted
-from rnnreport.equations._steps import GATES, GRU_GATES
+from rnnreport.equations._mistakes import CATALOGUE, GATES_OF, Planted
 
 __all__ = ["Check", "Checked", "check_program"]
 
@@ -223,7 +224,7 @@ class Check:
         for form in subject.forms():
             if form.batched and not batched:
                 continue
-            written = problem if form.batched else _alone(problem)
+            written = problem if form.batched else one_sequence(problem)
             forward = subject.run_forward(form, written)
             if forward.outcome.failure:
                 best = best.better(Attempt(failure=forward.outcome.failure, rank=1))
@@ -238,25 +239,8 @@ class Check:
             best = best.better(Attempt(ran=True, rank=4, form=form))
             for hypothesis in tried:
                 for c0 in self._starts(subject):
-                    found = replace(
-                        form,
-                        **{
-                            name: getattr(hypothesis, name)
-                            for name in (
-                                "order",
-                                "nonlinearity",
-                                "candidate",
-                                "outward",
-                                "inside",
-                                "keeps",
-                                "uses_h0",
-                                "carries",
-                                "uses_bias",
-                            )
-                        },
-                        c0=c0,
-                    )
-                    h, c = states(found, written, _GATES.get(subject.cell))
+                    found = form.computing(hypothesis, c0)
+                    h, c = states(found, written, GATES_OF[subject.cell])
                     expected = [h] if c is None else [h, c]
                     if isinstance(subject, LossFunction):
                         expected = [each[-1:] for each in expected]
@@ -295,8 +279,7 @@ class Check:
         values = value if isinstance(value, tuple | list) else [value]
         if all(each is None for each in values) and not run.gradients:
             return self._unfinished(name)
-        if isinstance(problem, LSTM) and not subject.takes_dc:
-            problem = replace(problem, u_c=torch.zeros_like(problem.u_c))
+        problem = subject.taken(problem)
         judged = self._judged(checked, run, problem)
         checked.returns = True
         checked.right = judged.is_right
@@ -417,9 +400,7 @@ class Check:
     def _shorter(self, checked: Checked, problem: Problem, T: int) -> dict[str, Tensor] | None:
         """Return what the code gives for the first steps alone."""
         assert checked.form is not None  # noqa: S101
-        short: Any = steps(problem, 1, T)
-        if isinstance(problem, LSTM) and not checked.subject.takes_dc:
-            short = replace(short, u_c=torch.zeros_like(short.u_c))
+        short = checked.subject.taken(steps(problem, 1, T))
         run = checked.subject.run(checked.form, short)
         if run.failure or not run.gradients:
             return None
@@ -478,17 +459,12 @@ class Check:
         for key in [key for key in run.mismatch if key.partition("^")[0] == "b"]:
             value = run.raw.get(key)
             gate = key.partition("^")[2]
-            try:
-                axes = tuple(range(value.ndim))  # type: ignore[union-attr]
-                axis = 1 if form.columns else 0
-                if value.ndim < 2 or axis not in axes:  # type: ignore[union-attr]
-                    continue
-                flat = value.sum(axis)  # type: ignore[union-attr]
-                H = problem.h_0.shape[0]
-                read = form.read_parameter("b", gate, flat, problem.x.shape[1], H, key)
-            except (ValueError, AttributeError):
+            if not isinstance(value, np.ndarray) or value.ndim < 2:
                 continue
-            summed |= read
+            flat = value.sum(1 if form.columns else 0)
+            D, H = problem.x.shape[1], problem.h_0.shape[0]
+            with contextlib.suppress(Mismatch):
+                summed |= form.read_parameter("b", gate, flat, D, H, key)
         if not summed:
             return {}, []
         words = Words(self.program, subject.backward_function, subject.cell, run.names)  # type: ignore[arg-type]
@@ -569,14 +545,14 @@ class Check:
             small = form.problem(draw(subject.cell, self.generator, sizes))
             if not subject.whole:
                 small = steps(small, small.T, small.T)
-            if isinstance(small, LSTM) and not subject.takes_dc:
-                small = replace(small, u_c=torch.zeros_like(small.u_c))
+            small = subject.taken(small)
             run = subject.run(form, small)
             if run.failure:
                 notes.append(f"With {said} it {run.failure.sentence}.")
                 continue
-            found = _unscaled(run.gradients, truth(small), small, tolerance)[0]
-            if run.mismatch or max(errors(found, truth(small)).values(), default=0) > tolerance:
+            right = truth(small)
+            found = _unscaled(run.gradients, right, small, tolerance)[0]
+            if run.mismatch or max(errors(found, right).values(), default=0) > tolerance:
                 notes.append(f"With {said} it breaks: a shape or a value is wrong there.")
         notes += self._again(subject, form, problem, tolerance)
         if subject.whole:
@@ -622,8 +598,7 @@ class Check:
             return ""
         if long:
             problem = form.problem(draw(subject.cell, self.generator, Sizes(T=_LONG)))
-        if isinstance(problem, LSTM) and not subject.takes_dc:
-            problem = replace(problem, u_c=torch.zeros_like(problem.u_c))
+        problem = subject.taken(problem)
         run = subject.run(form, problem)
         if run.failure or _equal(run.gradients, truth(problem), tolerance):
             return ""
@@ -694,7 +669,7 @@ class Check:
     ) -> list[Finding]:
         name = subject.backward_name
         if not form.batched:
-            problem = _alone(problem)
+            problem = one_sequence(problem)
         run = subject.run(form, problem)
         if run.failure:
             return [self._failed(name, run.failure)]
@@ -719,7 +694,9 @@ class Check:
         name = subject.forward_name
         self._say(subject, form)
         if not form.uses_h0:
-            cause = _first_state_lost(subject)
+            cell: Any = subject.cell
+            words = Words(self.program, subject.forward_function, cell)
+            cause = words.general(CATALOGUE["first-state-lost"])
             return self._finding(name, "wrong", "The forward pass starts from 0.", causes=(cause,))
         if not form.carries:
             return self._finding(
@@ -800,7 +777,6 @@ class Attempt:
         return other if other.rank > self.rank else self
 
 
-_GATES = {"lstm": GATES, "gru": GRU_GATES}
 _HOOK = "A hook brings it into a known form: see Check your own."
 _NOT_LINEAR = (
     "Not linear: with two upstream gradients added, what it returns is not the sum of what it "
@@ -811,20 +787,6 @@ _MEAN_OF_WEIGHTS = (
     "The gradients of the weights are divided by the size of the batch, that of the input is not. "
     "That is a convention only if the loss is divided by it as well, and then all gradients are."
 )
-
-
-def _first_state_lost(subject: Recurrence) -> Cause:
-    cell: Any = subject.cell
-    kind = CATALOGUE["first-state-lost"]
-    return Cause(
-        key=kind.key,
-        name=kind.name,
-        place="",
-        symptom=kind.symptom,
-        change=kind.remedy,
-        case=kind.shown_by,
-        equations=kind.equations(cell, ""),
-    )
 
 
 def _forward_notes(subject: Recurrence, form: Convention) -> list[str]:
@@ -858,12 +820,6 @@ def _by_cell(
 
 def _functions(subject: Recurrence) -> list[str]:
     return list(dict.fromkeys(n for n in (subject.forward_name, subject.backward_name) if n))
-
-
-def _alone(problem: Problem) -> Problem:
-    from rnnreport.check._convention import one_sequence
-
-    return one_sequence(problem)
 
 
 def _distance(state: Tensor, expected: Tensor) -> float:
@@ -998,7 +954,7 @@ def _arrangement(subject: Recurrence, form: Convention) -> Iterator[str]:
         yield f"Sequences: {axes.get(form.time, form.time)}."
     shape = "(out, in)" if form.turned else "(in, out)"
     yield f"Weights: {shape}; a state is a {'column' if form.columns else 'row'}."
-    if subject.cell in _GATES:
+    if subject.cell != "rnn":
         names = {"c": "c̃"}
         order = ", ".join(names.get(gate, gate) for gate in form.gates)
         if form.separate:

@@ -14,14 +14,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnreport.check._problems import GRU, LSTM, RNN, Problem
+from rnnreport.equations._mistakes import GATES_OF
 from rnnreport.equations._steps import GATES, GRU_GATES, Squash
 
-__all__ = ["Convention", "Mismatch", "hypotheses", "states"]
+__all__ = ["Convention", "Mismatch", "hypotheses", "one_sequence", "states"]
 
 Array = NDArray[Any]
 Start = Literal["argument", "zero", "h0"]
 
-GATES_OF: Mapping[str, tuple[str, ...]] = {"rnn": ("h",), "lstm": GATES, "gru": GRU_GATES}
+_FORWARD_PASS = (
+    "order",
+    "nonlinearity",
+    "candidate",
+    "outward",
+    "inside",
+    "keeps",
+    "uses_h0",
+    "carries",
+    "uses_bias",
+)
 _AXES = {"T": 0, "D": 1, "N": 2}  # of a sequence in the problem
 
 
@@ -91,6 +102,11 @@ class Convention:
     def batched(self) -> bool:
         """Whether the code knows a batch."""
         return "N" in self.time
+
+    def computing(self, hypothesis: Convention, c0: Start) -> Convention:
+        """Return this arrangement with the forward pass of a hypothesis."""
+        known = {name: getattr(hypothesis, name) for name in _FORWARD_PASS}
+        return replace(self, **known, c0=c0)
 
     # From the problem to the code.
 

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnreport.check._convention import GATES_OF, Convention, Mismatch
+from rnnreport.check._convention import Convention, Mismatch
 from rnnreport.check._names import gate_names, role, roles
 from rnnreport.check._problems import LSTM, Problem
 from rnnreport.check._program import Function, Program
 from rnnreport.check._session import Caller, Failure, Outcome, Ref
+from rnnreport.equations._mistakes import GATES_OF
 
 __all__ = ["Forward", "Recurrence", "Run", "subjects"]
 
@@ -158,6 +159,23 @@ class Recurrence(ABC):
 
     # What the forms share.
 
+    def taken(self, problem: Problem) -> Problem:
+        """Return a problem without the gradient of c_T where the code cannot be given one."""
+        if not isinstance(problem, LSTM) or self.takes_dc:
+            return problem
+        return replace(problem, u_c=torch.zeros_like(problem.u_c))
+
+    def _read_forward(self, form: Convention, problem: Problem, outcome: Outcome) -> Forward:
+        """Read what a forward function returned: states, and a cache behind them."""
+        forward = Forward(outcome)
+        if outcome.failure:
+            return forward
+        values = _elements(outcome.value)
+        forward.states = self._states(form, problem, values)
+        if isinstance(outcome.value, tuple | list) and len(values) > 1:
+            forward.cache = outcome.ref[len(values) - 1]
+        return forward
+
     def _state(self, form: Convention, problem: Problem, array: Any) -> Tensor:
         """Read what a forward pass returned as states."""
         H, N = problem.h_0.shape
@@ -281,14 +299,7 @@ class CourseFunctions(Recurrence):
             given["c"] = form.step(problem.c_0)
         arguments = [given[name] for name in self.arguments]
         outcome = self.session.call(self.forward_name, *arguments, trace=trace)
-        forward = Forward(outcome)
-        if outcome.failure:
-            return forward
-        values = _elements(outcome.value)
-        forward.states = self._states(form, problem, values)
-        if isinstance(outcome.value, tuple | list) and len(values) > 1:
-            forward.cache = outcome.ref[len(values) - 1]
-        return forward
+        return self._read_forward(form, problem, outcome)
 
     def run_backward(
         self, form: Convention, problem: Problem, forward: Forward, *, trace: bool = False
@@ -316,9 +327,8 @@ class CourseFunctions(Recurrence):
                 keywords[name] = dc
         self.takes_dc = self.cell == "lstm" and (not self.whole or bool(keywords))
         outcome = self.session.call(self.backward_name, *given, trace=trace, **keywords)
-        run = Run(backward=outcome)
+        run = Run(backward=outcome, failure=outcome.failure, failed=self.backward_name)
         if outcome.failure:
-            run.failure, run.failed = outcome.failure, self.backward_name
             return run
         self._read(run, form, problem, self._named(outcome.value, function))
         return run
@@ -438,13 +448,7 @@ class Dictionaries(Recurrence):
         outcome = self.session.call(
             self.forward_name, *arguments, self.parameters(form, problem), trace=trace
         )
-        forward = Forward(outcome)
-        if outcome.failure:
-            return forward
-        values = _elements(outcome.value)
-        forward.states = self._states(form, problem, values)
-        forward.cache = outcome.ref[len(values) - 1]
-        return forward
+        return self._read_forward(form, problem, outcome)
 
     def run_backward(
         self, form: Convention, problem: Problem, forward: Forward, *, trace: bool = False
@@ -453,9 +457,8 @@ class Dictionaries(Recurrence):
         dh, dc = self._upstream(form, problem)
         given = [dh, dc] if self.cell == "lstm" and not self.whole else [dh]
         outcome = self.session.call(self.backward_name, *given, forward.cache, trace=trace)
-        run = Run(backward=outcome)
+        run = Run(backward=outcome, failure=outcome.failure, failed=self.backward_name)
         if outcome.failure:
-            run.failure, run.failed = outcome.failure, self.backward_name
             return run
         if not isinstance(outcome.value, dict):
             kind = "None" if outcome.value is None else type(outcome.value).__name__
@@ -541,9 +544,8 @@ class Classes(Recurrence):
         given = [dh] if self.whole or self.cell != "lstm" else [dh, dc]
         assert forward.handle is not None  # noqa: S101
         outcome = self.session.call(forward.handle, *given, method="backward", trace=trace)
-        run = Run(backward=outcome)
+        run = Run(backward=outcome, failure=outcome.failure, failed=self.backward_name)
         if outcome.failure:
-            run.failure, run.failed = outcome.failure, self.backward_name
             return run
         values = _elements(outcome.value)
         function = self.backward_function

@@ -16,6 +16,7 @@ from rnnreport.equations._mistakes import (
     GATE_NAMES,
     SQUASH_OF,
     SYMBOLS,
+    TAKEN,
     CellName,
     Mistake,
     Planted,
@@ -46,16 +47,6 @@ _PARTNERS = {
     "z": "h_{t−1} − n_t",
     "n": "1 − z_t",
     "r": "what the reset gate multiplies",
-}
-_TAKEN = {
-    "c": "c_t",
-    "c_tilde": "c̃_t",
-    "c_prev": "c_{t−1}",
-    "tanh_c": "tanh(c_t)",
-    "twice": "tanh(tanh(c_t))",
-    "f": "f_t",
-    "i": "i_t",
-    "o": "o_t",
 }
 _AT = {
     "cell": "on the way from h_t to c_t",
@@ -170,7 +161,7 @@ class Words:
             ),
             "factor": _FACTORS.get(gate, "one"),
             "partner": _PARTNERS.get(gate, "another value"),
-            "taken": _TAKEN.get(other, "c_t" if key == "cell-for-tanh" else "another value"),
+            "taken": TAKEN.get(other, "c_t" if key == "cell-for-tanh" else "another value"),
             "gate": GATE_NAMES.get(gate, "way from h_t to c_t" if gate == "cell" else "cell"),
             "at": _AT.get(gate) or f"at the {GATE_NAMES.get(gate, 'cell')}",
             "rule": _RULE if gate == "cell" else "",

@@ -26,7 +26,7 @@ Change = Callable[[Any], Tensor]
 Slips = Mapping[str, tuple[Slip, ...]]
 """The forms of a mistake by place: a gate, ``"h"`` or ``"c"`` for what is carried, or ``""``."""
 
-GATES_OF: Mapping[CellName, tuple[str, ...]] = {"rnn": ("h",), "lstm": GATES, "gru": GRU_GATES}
+GATES_OF: Mapping[str, tuple[str, ...]] = {"rnn": ("h",), "lstm": GATES, "gru": GRU_GATES}
 SQUASH_OF: Mapping[str, Squash] = {
     "h": "tanh",
     **dict.fromkeys(("f", "i", "o", "r", "z"), "sigmoid"),
@@ -68,7 +68,7 @@ _PLACES: Mapping[str, str] = {
     "first": "first step",
     "last": "last step",
 }
-_TAKEN: Mapping[str, str] = {
+TAKEN: Mapping[str, str] = {
     "c": "c_t",
     "c_tilde": "c̃_t",
     "c_prev": "c_{t−1}",
@@ -162,7 +162,7 @@ class Planted:
         """What is wrong, where, and in which form."""
         taken = self.place.partition(":")[2]
         place = f", {self.where}" if self.where else ""
-        more = f": {_TAKEN[taken]}" if taken else ""
+        more = f": {TAKEN[taken]}" if taken else ""
         form = f" ({self.form})" if self.form > 1 else ""
         return f"{self.mistake.name}{place}{more}{form}"
 

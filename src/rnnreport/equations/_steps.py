@@ -7,6 +7,7 @@ gradients of weights and biases are the sums over them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
@@ -54,7 +55,7 @@ def quantity(
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(ABC):
     """The quantities of one step, by the names that the equations give them.
 
     `dh` is ∂L/∂h_t, and in the equations of a sequence [∂L/∂h_t]new.
@@ -81,23 +82,22 @@ class Step:
         value: Tensor = formula(self, *gate)
         return value
 
+    @abstractmethod
     def squash(self, gate: str) -> Squash:
         """Return which nonlinearity a gate has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def activation(self, gate: str) -> Tensor:
         """Return what a gate's nonlinearity returns."""
-        raise NotImplementedError
 
     def weights(self, name: Literal["W_x", "W_h"], gate: str) -> Tensor:
         """Return the matrix of a gate."""
         W: Tensor = getattr(self, name)[gate]
         return W
 
-    @quantity
+    @abstractmethod
     def value(self, gate: str) -> Tensor:
         """∂L/∂(activation of the gate)."""
-        raise NotImplementedError
 
     @quantity
     def slope(self, gate: str) -> Tensor:
