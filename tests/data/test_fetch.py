@@ -26,7 +26,7 @@ from rnnreport.data import origins
 from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, find
 from rnnreport.data.download import DownloadError
 from rnnreport.data.fetch import fetch
-from rnnreport.data.flickr8k import load_flickr8k
+from rnnreport.data.flickr8k import load_flickr8k, official_parts
 from rnnreport.data.hymenoptera import load_hymenoptera
 from rnnreport.data.origins import CHECKSUMS, ORIGINS, USUAL, checksum_of, folder_checksum
 from rnnreport.data.sentiment import load_sentiment
@@ -167,16 +167,19 @@ TOKENS = (
     "gone.jpg.1#0\tNobody has this one .\n"
     "b.jpg#0\tA bird .\n"
     "b.jpg#1\t . \n"
+    "d.jpg#0\tA fish .\n"
 )
+LISTS = {"train": b"a.jpg\ngone.jpg\n", "dev": b"b.jpg\n", "test": b"d.jpg\n"}
 
 
 def flickr8k(server: Server, tokens: bytes = TOKENS.encode(), folder: str = "Flicker8k") -> None:
-    images = {f"{folder}_Dataset/{name}.jpg": jpeg() for name in "abc"}
+    images = {f"{folder}_Dataset/{name}.jpg": jpeg() for name in "abcd"}
     server.answers["/Flickr8k_Dataset.zip"] = file(
         zipped({**images, f"__MACOSX/{folder}_Dataset/._a.jpg": b"x"})
     )
+    lists = {f"Flickr_8k.{part}Images.txt": names for part, names in LISTS.items()}
     server.answers["/Flickr8k_text.zip"] = file(
-        zipped({"Flickr8k.token.txt": tokens, "readme.txt": b"x"})
+        zipped(lists | {"Flickr8k.token.txt": tokens, "readme.txt": b"x"})
     )
 
 
@@ -186,16 +189,21 @@ def test_flickr8k(server: Server, cache: Path, folder: str) -> None:
     path = fetch("flickr8k")
     assert path == cache / "flickr8k"
     loaded = load_flickr8k(path)
-    assert list(loaded.captions) == ["a.jpg", "b.jpg"]
-    assert [len(captions) for captions in loaded.captions.values()] == [2, 1]
+    assert list(loaded.captions) == ["a.jpg", "b.jpg", "d.jpg"]
+    assert [len(captions) for captions in loaded.captions.values()] == [2, 1, 1]
+    assert official_parts(loaded) == (("a.jpg",), ("b.jpg",), ("d.jpg",))
     with (path / "captions.txt").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
     assert rows[1:3] == [["a.jpg", "A dog , and a cat ."], ["a.jpg", 'He says " hi " .']]
     assert sorted(one.name for one in path.rglob("*")) == [
+        "Flickr_8k.devImages.txt",
+        "Flickr_8k.testImages.txt",
+        "Flickr_8k.trainImages.txt",
         "Images",
         "a.jpg",
         "b.jpg",
         "captions.txt",
+        "d.jpg",
     ]
 
 
@@ -219,7 +227,7 @@ def answers(**contents: bytes) -> Wrong:
         ("coco", answers(coco_captioning__zip=zipped({"../a": b""})), "leads out of the folder"),
         ("flickr8k", lambda server: flickr8k(server, b"a.jpg\n"), "line 1: expected image#number"),
         ("flickr8k", lambda server: flickr8k(server, b"a.jpg#0\t\xff a"), "not UTF-8"),
-        ("flickr8k", lambda server: flickr8k(server, b"d.jpg#0\ta dog"), "none of the images that"),
+        ("flickr8k", lambda server: flickr8k(server, b"e.jpg#0\ta dog"), "none of the images that"),
     ],
 )
 def test_what_is_wrong_is_deleted_and_never_in_place(

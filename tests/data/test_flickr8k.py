@@ -9,7 +9,13 @@ from PIL import Image
 from real_data import needs
 
 from rnnreport.data.assets import DataFormatError, MissingDataError, require
-from rnnreport.data.flickr8k import load_flickr8k, split_by_name
+from rnnreport.data.flickr8k import (
+    Flickr8k,
+    Parts,
+    load_flickr8k,
+    official_parts,
+    split_by_name,
+)
 
 
 def _folder(root: Path, content: str | bytes, names: tuple[str, ...] = ("a.jpg", "b.jpg")) -> Path:
@@ -135,34 +141,78 @@ def test_truncated_image(tmp_path: Path) -> None:
         data.image("a.jpg")
 
 
+LISTS = {"train": "a.jpg\nb.jpg\n", "dev": "c.jpg\n", "test": "gone.jpg\nd.jpg\n"}
+
+
+def _with_lists(root: Path, **lists: str) -> Flickr8k:
+    names = tuple(f"{letter}.jpg" for letter in "abcde")
+    folder = _folder(root, "image,caption\n" + "".join(f"{name},A dog\n" for name in names), names)
+    for part, content in lists.items():
+        (folder / f"Flickr_8k.{part}Images.txt").write_text(content, encoding="utf-8")
+    return load_flickr8k(folder)
+
+
+def test_official_parts(tmp_path: Path) -> None:
+    assert official_parts(_with_lists(tmp_path, **LISTS)) == Parts(
+        ("a.jpg", "b.jpg"), ("c.jpg",), ("d.jpg",)
+    )
+
+
+def test_a_folder_without_lists_has_no_official_parts(tmp_path: Path) -> None:
+    assert official_parts(_with_lists(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dev": None}, r"lists of Flickr8k's parts and lacks Flickr_8k\.devImages\.txt"),
+        ({"dev": "x.jpg"}, r"devImages\.txt: names no image of .*Images"),
+        ({"dev": ""}, r"devImages\.txt: names no image of"),
+        ({"test": "d.jpg a.jpg"}, r"testImages\.txt: a\.jpg stands in Flickr_8k\.trainImages\.txt"),
+        ({"test": "PK\x03\x04"}, r"testImages\.txt: .*zip archive"),
+    ],
+)
+def test_bad_lists_are_named(
+    tmp_path: Path, change: dict[str, str | None], message: str
+) -> None:
+    lists = {name: text for name, text in (LISTS | change).items() if text is not None}
+    with pytest.raises(DataFormatError, match=message):
+        official_parts(_with_lists(tmp_path, **lists))
+
+
 NAMES = st.lists(st.text("abcdefgh0123", min_size=1, max_size=8), unique=True, max_size=40)
 
 
-@given(names=NAMES, fraction=st.floats(0, 1), data=st.data())
-def test_split_is_a_partition_of_the_asked_size(
-    names: list[str], fraction: float, data: st.DataObject
+@given(names=NAMES, shares=st.lists(st.floats(0, 0.33), max_size=3), data=st.data())
+def test_split_is_a_partition_of_the_asked_sizes(
+    names: list[str], shares: list[float], data: st.DataObject
 ) -> None:
-    train, val = split_by_name(names, fraction)
-    assert sorted(train + val) == sorted(names)
-    assert not set(train) & set(val)
-    assert len(val) == round(fraction * len(names))
+    parts = split_by_name(names, shares)
+    assert sorted(name for part in parts for name in part) == sorted(names)
+    rest = len(names)
+    for part, share in zip(parts[1:], shares, strict=True):
+        assert len(part) == min(round(share * len(names)), rest)
+        rest -= len(part)
     shuffled = data.draw(st.permutations(names))
-    assert split_by_name(shuffled, fraction) == (train, val)
+    assert split_by_name(shuffled, shares) == parts
 
 
 def test_split_is_the_same_on_every_machine() -> None:
-    _, val = split_by_name([f"{number}.jpg" for number in range(90)])
+    _, val, test = split_by_name([f"{number}.jpg" for number in range(90)], (1 / 9, 1 / 9))
     assert val == (
         "19.jpg", "26.jpg", "34.jpg", "36.jpg", "38.jpg",
         "75.jpg", "78.jpg", "79.jpg", "80.jpg", "89.jpg",
     )  # fmt: skip
+    assert len(test) == 10
+    assert split_by_name(f"{number}.jpg" for number in range(90))[1] == val
 
 
 def test_split_refuses_bad_input() -> None:
     with pytest.raises(ValueError, match="every name once"):
         split_by_name(["a", "a"])
-    with pytest.raises(ValueError, match="val_fraction must be between 0 and 1"):
-        split_by_name(["a"], 1.5)
+    for shares in ((1.5,), (-0.1,), (0.6, 0.6)):
+        with pytest.raises(ValueError, match="shares must be at least 0 and at most 1 together"):
+            split_by_name(["a"], shares)
 
 
 @needs("flickr8k")
@@ -171,9 +221,10 @@ def test_the_real_photographs() -> None:
     count = len(data.captions)
     assert count >= 900
     assert sum(map(len, data.captions.values())) == 5 * count
-    train, val = split_by_name(data.captions)
-    assert (len(train), len(val)) == (count - round(count / 9), round(count / 9))
     words = [word for captions in data.captions.values() for one in captions for word in one]
     assert {"dog", "water", "a"} < set(words)
     assert all(word == word.lower() and any(map(str.isalnum, word)) for word in words)
-    assert all(data.image(name).size > (50, 50) for name in val[:20])
+    parts = official_parts(data) or Parts(*split_by_name(data.captions, (1 / 9, 1 / 9)))
+    assert len(set(parts.train) | set(parts.val) | set(parts.test)) == sum(map(len, parts))
+    assert len(parts.train) > 5 * len(parts.val) > 4 * len(parts.test) > 300
+    assert all(data.image(name).size > (50, 50) for name in parts.test[:20])

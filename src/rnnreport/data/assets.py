@@ -98,10 +98,11 @@ ASSETS: dict[str, Asset] = {
     for asset in (
         Asset(
             name="flickr8k",
-            candidates=("flickr8k_900", "flickr8k"),
+            candidates=("flickr8k", "flickr8k_900"),
             description=(
                 "Flickr8k, or a part of it: photographs with five captions each, as a folder "
-                "with Images/*.jpg and captions.txt (CSV with the header image,caption)"
+                "with Images/*.jpg and captions.txt (CSV with the header image,caption); where the "
+                "lists Flickr_8k.{train,dev,test}Images.txt lie beside them, they are its parts"
             ),
             origin="https://github.com/jbrownlee/Datasets/releases",
             terms="research use",

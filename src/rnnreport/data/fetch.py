@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from rnnreport.data.assets import ASSETS, DataFormatError, find, search_folders
 from rnnreport.data.download import TIMEOUT, DownloadError, download
+from rnnreport.data.flickr8k import part_lists
 from rnnreport.data.origins import ORIGINS
 from rnnreport.data.unpack import unpack
 
@@ -148,7 +149,9 @@ def _flickr8k(work: Path, new: Path) -> Path:
     """
     archive = work / "Flickr8k_Dataset.zip"
     text = "Flickr8k.token.txt"
-    (tokens,) = _needed(work / "Flickr8k_text.zip", new, {text: text})
+    lists = {path.name: path.name for path in part_lists(new)}
+    _needed(work / "Flickr8k_text.zip", new, {text: text} | lists)
+    tokens = new / text
     content = tokens.read_bytes()
     tokens.unlink()
     try:

@@ -8,9 +8,10 @@ line for each caption. A part of the data set in this layout will do.
 import csv
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -20,7 +21,7 @@ from rnnreport.data.foreign import check_content
 from rnnreport.data.pictures import SUFFIXES, list_pictures, read_picture
 from rnnreport.data.vocabulary import tokenise
 
-__all__ = ["Flickr8k", "load_flickr8k", "split_by_name"]
+__all__ = ["Flickr8k", "Parts", "load_flickr8k", "official_parts", "part_lists", "split_by_name"]
 
 _HEADER = ["image", "caption"]
 
@@ -159,10 +160,81 @@ def load_flickr8k(root: Path, *, max_words: int | None = None) -> Flickr8k:
     return Flickr8k(root, of_each, listing.left_out)
 
 
+class Parts(NamedTuple):
+    """The names of the images of each part, in a fixed order; no name stands in two.
+
+    Attributes
+    ----------
+    train
+        To learn from.
+    val
+        To choose by: settings, and when to stop.
+    test
+        To measure on, once.
+    """
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def part_lists(folder: Path) -> list[Path]:
+    """Return where a folder has the lists of its parts: to train, validate and test."""
+    return [folder / f"Flickr_8k.{name}Images.txt" for name in ("train", "dev", "test")]
+
+
+def official_parts(data: Flickr8k) -> Parts | None:
+    """Return the parts of the lists that come with Flickr8k, if the folder has them.
+
+    They are those of Hodosh et al. (2013), which the literature measures on: 6,000, 1,000 and
+    1,000 images. What a list names and the folder lacks is left out, and so is what no list names.
+
+    Parameters
+    ----------
+    data
+        From :func:`load_flickr8k`.
+
+    Returns
+    -------
+    Parts or None
+        In the order of the lists; None where the folder has none of them.
+
+    Raises
+    ------
+    DataFormatError
+        If the folder has some of the lists and not all, one of them is not text, names none of the
+        folder's images, or two of them name the same image.
+    """
+    paths = part_lists(data.root)
+    missing = [path.name for path in paths if not path.exists()]
+    if len(missing) == len(paths):
+        return None
+    if missing:
+        raise DataFormatError(
+            f"{data.root} has lists of Flickr8k's parts and lacks {', '.join(missing)}"
+        )
+    parts, place = [], dict[str, str]()
+    for path in paths:
+        check_content(path, "a list of images, one name a line")
+        try:
+            names = path.read_text(encoding="utf-8-sig").split()
+        except UnicodeDecodeError as error:
+            raise DataFormatError(f"{path}: not UTF-8 ({error.reason})") from error
+        part = tuple(dict.fromkeys(name for name in names if name in data.captions))
+        if not part:
+            raise DataFormatError(f"{path}: names no image of {data.root / 'Images'}")
+        twice = [name for name in part if name in place]
+        if twice:
+            raise DataFormatError(f"{path}: {twice[0]} stands in {place[twice[0]]} too")
+        place |= dict.fromkeys(part, path.name)
+        parts.append(part)
+    return Parts(*parts)
+
+
 def split_by_name(
-    names: Iterable[str], val_fraction: float = 1 / 9
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split images into training and validation images by a hash of the file name.
+    names: Iterable[str], shares: Sequence[float] = (1 / 9,)
+) -> tuple[tuple[str, ...], ...]:
+    """Split images into parts by a hash of the file name.
 
     The split depends on nothing but the names: not on their order, on captions or on a seed.
 
@@ -170,27 +242,32 @@ def split_by_name(
     ----------
     names
         Distinct names of images.
-    val_fraction
-        The share of validation images, rounded to a whole number of images.
+    shares
+        The share of each part but the first, which gets the rest; each is rounded to a whole
+        number of images.
 
     Returns
     -------
-    train, val : tuple of str
-        The names of the two parts, each sorted; no name stands in both.
+    tuple of tuple of str
+        The rest, then a part a share; the names of each sorted.
 
     Raises
     ------
     ValueError
-        If a name stands twice or `val_fraction` is not between 0 and 1.
+        If a name stands twice, a share is below 0, or all of them together are above 1.
     """
     images = list(names)
     if len(set(images)) < len(images):
         raise ValueError("names must hold every name once")
-    if not 0 <= val_fraction <= 1:
-        raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
-    by_hash = sorted(images, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
-    n_val = round(val_fraction * len(images))
-    return tuple(sorted(by_hash[n_val:])), tuple(sorted(by_hash[:n_val]))
+    if min(shares, default=0) < 0 or sum(shares) > 1:
+        raise ValueError(f"shares must be at least 0 and at most 1 together, got {shares}")
+    rest = sorted(images, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
+    parts = []
+    for share in shares:
+        count = round(share * len(images))
+        parts.append(tuple(sorted(rest[:count])))
+        rest = rest[count:]
+    return tuple(sorted(rest)), *parts
 
 
 def _rows(path: Path) -> Iterable[tuple[int, list[str]]]:

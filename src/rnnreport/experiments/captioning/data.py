@@ -12,8 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -29,7 +30,13 @@ from rnnreport.data.features import (
     pixel_features,
     pixel_patches,
 )
-from rnnreport.data.flickr8k import Flickr8k, load_flickr8k, split_by_name
+from rnnreport.data.flickr8k import (
+    Flickr8k,
+    Parts,
+    load_flickr8k,
+    official_parts,
+    split_by_name,
+)
 from rnnreport.data.vocabulary import CaptionVocabulary
 from rnnreport.data.weights import load_torchvision
 from rnnreport.names import ResolvedProfile
@@ -43,7 +50,9 @@ __all__ = [
     "CaptionData",
     "Captions",
     "ImageData",
+    "Pools",
     "Split",
+    "Splits",
     "Words",
     "coco_data",
     "features_of",
@@ -55,7 +64,7 @@ Captions = Mapping[str, tuple[Words, ...]]
 """The captions of each image, by its name."""
 
 LEAST_PHOTOGRAPHS = 18
-"""So many photographs leave 16 for training, which ten folds need, and 2 for validation."""
+"""So many photographs leave 14 for training, and 2 each for validation and for the test."""
 
 _SIDE, _GRID, _PLACES = 96, 12, 6  # of the drawn scenes: pixels, cells and places along a side
 
@@ -89,16 +98,33 @@ class Split:
         """How many words each caption has, with ``<START>`` and ``<END>``, shape (M,)."""
         return (self.captions != 0).sum(1)  # <NULL> is the first of the special words
 
-    def first(self, count: int) -> Split:
-        """Return the first images, with all their captions."""
-        chosen = self.owners < count
+    def between(self, start: int, stop: int | None = None) -> Split:
+        """Return some of the images, with all their captions."""
+        rows = range(len(self.names))[start:stop]
+        chosen = (self.owners >= rows.start) & (self.owners < rows.stop)
         return Split(
-            self.names[:count],
-            self.features[:count],
+            self.names[start:stop],
+            self.features[start:stop],
             self.captions[chosen],
-            self.owners[chosen],
-            self.references[:count],
+            self.owners[chosen] - rows.start,
+            self.references[start:stop],
         )
+
+
+class Pools(NamedTuple):
+    """The captions of the images of each part: to learn from, to choose by, to measure on."""
+
+    train: Captions
+    val: Captions
+    test: Captions
+
+
+class Splits(NamedTuple):
+    """The three parts as a network takes them."""
+
+    train: Split
+    val: Split
+    test: Split
 
 
 class CaptionData(ABC):
@@ -125,8 +151,8 @@ class CaptionData(ABC):
     @abstractmethod
     def splits(
         self, vocabulary: CaptionVocabulary, *, places: bool, max_words: int
-    ) -> tuple[Split, Split]:
-        """Return all images for training and for validation, as a network takes them.
+    ) -> Splits:
+        """Return all images of each part, as a network takes them.
 
         Raises
         ------
@@ -149,8 +175,8 @@ class ImageData(CaptionData):
     """Captions and features of images that are at hand, each with a name."""
 
     @abstractmethod
-    def pools(self) -> tuple[Captions, Captions]:
-        """Return the captions of all images for training, and of all for validation."""
+    def pools(self) -> Pools:
+        """Return the captions of all images, part by part."""
 
     @abstractmethod
     def features(self, names: Sequence[str], *, places: bool) -> Tensor:
@@ -158,13 +184,13 @@ class ImageData(CaptionData):
 
     def vocabulary(self, min_count: int) -> CaptionVocabulary:
         """Return the words that stand in the training captions at least so many times."""
-        captions = (words for of_one in self.pools()[0].values() for words in of_one)
+        captions = (words for of_one in self.pools().train.values() for words in of_one)
         return CaptionVocabulary.build(captions, min_count)
 
     def splits(
         self, vocabulary: CaptionVocabulary, *, places: bool, max_words: int
-    ) -> tuple[Split, Split]:
-        """Return all images for training and for validation, as a network takes them."""
+    ) -> Splits:
+        """Return all images of each part, as a network takes them."""
 
         def split(pool: Captions) -> Split:
             names = tuple(pool)
@@ -176,8 +202,7 @@ class ImageData(CaptionData):
                 tuple(pool.values()),
             )
 
-        train, val = self.pools()
-        return split(train), split(val)
+        return Splits(*map(split, self.pools()))
 
 
 class _Photographs(ImageData):
@@ -206,16 +231,20 @@ class _Photographs(ImageData):
     def left_out(self) -> tuple[str, ...]:
         return tuple(path.name for path in self._data.left_out)
 
-    def pools(self) -> tuple[Captions, Captions]:
-        train, val = split_by_name(self._data.captions)
-        return (
-            {name: self._data.captions[name] for name in train},
-            {name: self._data.captions[name] for name in val},
-        )
+    @cached_property
+    def parts(self) -> Parts:
+        """Which photographs are of which part: by the official lists, else by their names."""
+        by_list = official_parts(self._data)
+        return by_list or Parts(*split_by_name(self._data.captions, (1 / 9, 1 / 9)))
+
+    def pools(self) -> Pools:
+        captions = self._data.captions
+        return Pools(*({name: captions[name] for name in part} for part in self.parts))
 
     def fingerprint(self) -> str:
         paths = map(self._data.path, self._data.captions)
-        return fingerprint([self._data.captions_path, self._weights, *paths])
+        mark = fingerprint([self._data.captions_path, self._weights, *paths])
+        return hash_of([mark, self.parts])
 
     @cached_property
     def _features_mark(self) -> str:
@@ -267,10 +296,10 @@ def _read_features(path: Path, mark: str) -> dict[str, Tensor] | None:
 
 
 class _DrawnScenes(ImageData):
-    """Generated scenes with pixel features: the first ones for training, the rest to validate."""
+    """Generated scenes with pixel features, part after part."""
 
-    def __init__(self, n_train: int, n_val: int, seed: int) -> None:
-        self._sizes = n_train, n_val
+    def __init__(self, n_train: int, n_val: int, n_test: int, seed: int) -> None:
+        self._sizes = n_train, n_val, n_test
         self._seed = seed
 
     @cached_property
@@ -289,10 +318,9 @@ class _DrawnScenes(ImageData):
             "n_images": sum(self._sizes),
         }
 
-    def pools(self) -> tuple[Captions, Captions]:
-        captions = list(zip(self._scenes.names, self._scenes.captions, strict=True))
-        n_train = self._sizes[0]
-        return dict(captions[:n_train]), dict(captions[n_train:])
+    def pools(self) -> Pools:
+        captions = iter(zip(self._scenes.names, self._scenes.captions, strict=True))
+        return Pools(*(dict(islice(captions, size)) for size in self._sizes))
 
     def fingerprint(self) -> str:
         # The code decides what is drawn; to draw it takes seconds.
@@ -343,7 +371,7 @@ class _CocoFeatures(CaptionData):
 
     def splits(
         self, vocabulary: CaptionVocabulary, *, places: bool, max_words: int
-    ) -> tuple[Split, Split]:
+    ) -> Splits:
         if places:
             raise ValueError(
                 "cell_type must be 'rnn' or 'lstm' with COCO: its files have no places"
@@ -369,7 +397,9 @@ class _CocoFeatures(CaptionData):
                 tuple(map(tuple, references)),
             )
 
-        return split(self._data.train, "train"), split(self._data.val, "val")
+        val = split(self._data.val, "val")
+        half = len(val.names) // 2  # COCO's own test images have no captions that are public
+        return Splits(split(self._data.train, "train"), val.between(0, half), val.between(half))
 
 
 def image_data(
@@ -377,6 +407,7 @@ def image_data(
     *,
     n_train: int,
     n_val: int,
+    n_test: int = 100,
     data_seed: int = 0,
     max_words: int | None = None,
 ) -> ImageData:
@@ -386,7 +417,7 @@ def image_data(
     ----------
     profile
         ``"full"``: the photographs of Flickr8k; ``"sample"``: drawn scenes.
-    n_train, n_val, data_seed
+    n_train, n_val, n_test, data_seed
         Of the drawn scenes.
     max_words
         The most words of a photograph's caption; no bound where not given.
@@ -400,14 +431,14 @@ def image_data(
         :data:`LEAST_PHOTOGRAPHS`.
     """
     if profile == "sample":
-        return _drawn_scenes(n_train, n_val, data_seed)
+        return _drawn_scenes(n_train, n_val, n_test, data_seed)
     files = tuple(stamp("flickr8k")), tuple(stamp("mobilenet_v2"))
     return _photographs(files, max_words)
 
 
 @functools.lru_cache(maxsize=4)  # the same for all cells and seeds
-def _drawn_scenes(n_train: int, n_val: int, seed: int) -> _DrawnScenes:
-    return _DrawnScenes(n_train, n_val, seed)
+def _drawn_scenes(n_train: int, n_val: int, n_test: int, seed: int) -> _DrawnScenes:
+    return _DrawnScenes(n_train, n_val, n_test, seed)
 
 
 @functools.lru_cache(maxsize=2)  # as long as no file changes
