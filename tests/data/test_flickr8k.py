@@ -172,9 +172,7 @@ def test_a_folder_without_lists_has_no_official_parts(tmp_path: Path) -> None:
         ({"test": "PK\x03\x04"}, r"testImages\.txt: .*zip archive"),
     ],
 )
-def test_bad_lists_are_named(
-    tmp_path: Path, change: dict[str, str | None], message: str
-) -> None:
+def test_bad_lists_are_named(tmp_path: Path, change: dict[str, str | None], message: str) -> None:
     lists = {name: text for name, text in (LISTS | change).items() if text is not None}
     with pytest.raises(DataFormatError, match=message):
         official_parts(_with_lists(tmp_path, **lists))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnnreport.models import captioning
-from rnnreport.models.captioning import CaptioningRNN
+from rnnreport.models.captioning import CaptioningRNN, write_together
 from rnnreport.names import CellType
 
 WORDS = ("<NULL>", "<START>", "<END>", "<UNK>", "a", "red", "ball", "lies", "here")
@@ -536,3 +536,45 @@ def test_beam_search_refuses_bad_input() -> None:
             _model("rnn").beam_search(_features(2), **change)
     with pytest.raises(ValueError, match="features must have shape"):
         _model("rnn").beam_search(_features(2, 4))
+
+
+def test_networks_that_write_together_average_their_probabilities() -> None:
+    models = [_model("lstm", seed=1), _model("attention", seed=2)]
+    features = [_features(2), _features(2, cell="attention")]
+    for model in models:
+        model.params["b_vocab"][END] -= 1.0
+    longest, sayable = 3, range(4, len(WORDS))
+    beginnings: list[list[int]] = [[]]
+    sentences = []
+    for _ in range(longest):
+        sentences += [[*words, END] for words in beginnings]
+        beginnings = [[*words, word] for words in beginnings for word in sayable]
+
+    def log_p(row: int, words: list[int]) -> float:
+        caption = torch.tensor([[START, *words]])
+        shares = [
+            model.trace(x[row : row + 1], caption).scores[:, 0].softmax(1)[range(len(words)), words]
+            for model, x in zip(models, features, strict=True)
+        ]
+        return float(torch.stack(shares).mean(0).log().sum())
+
+    captions = write_together(models, features, longest, beam=800, length_penalty=0.7)
+    for row in range(2):
+        best = max(sentences, key=lambda words: log_p(row, words) / len(words) ** 0.7)
+        assert [word for word in captions[row].tolist() if word != NULL] == best
+    alone = write_together(models[:1], features[:1], longest, beam=4)
+    assert torch.equal(alone, models[0].beam_search(features[0], longest, beam=4))
+
+
+def test_networks_that_cannot_write_together_are_refused() -> None:
+    model, x = _model("lstm"), _features(2)
+    with pytest.raises(ValueError, match="models must be as many as features and at least one"):
+        write_together([], [])
+    with pytest.raises(ValueError, match="got 1 models and features for 2"):
+        write_together([model], [x, x])
+    with pytest.raises(ValueError, match="one vocabulary and features of the same images"):
+        write_together([model, model], [x, x[:1]])
+    other = _model("lstm")
+    other.word_to_idx = {word: index for word, index in INDEX.items() if word != "ball"}
+    with pytest.raises(ValueError, match="one vocabulary"):
+        write_together([model, other], [x, x])

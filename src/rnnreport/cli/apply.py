@@ -30,7 +30,7 @@ from rnnreport.data.assets import (
     find,
     what_is,
 )
-from rnnreport.names import CELLS, MODELS, MODES, NETWORKS
+from rnnreport.names import CELLS, MODELS, MODES, NETWORKS, PROFILES, Profile
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,20 +46,17 @@ def add_commands(commands: Commands) -> None:
         "caption",
         help="say what is in pictures",
         description=(
-            "Print a caption for each picture, as a network of `rnnreport train captioning` has "
-            "learned to write them."
+            "Print a caption for each picture, as the network that the package brings along writes "
+            "it, or one of your own, from `rnnreport train captioning`."
         ),
     )
     _add_pictures(parser)
     parser.add_argument(
         "--network",
         choices=CELLS,
-        default="attention",
-        help="which network (default: attention)",
+        help="a network of your own: the one trained last (default: attention, of the package)",
     )
-    add_profile(
-        parser, "trained on which data; by default on photographs where such a network is stored"
-    )
+    _add_own_profile(parser)
     parser.set_defaults(command=_caption)
 
     parser = commands.add_parser(
@@ -88,15 +85,16 @@ def add_commands(commands: Commands) -> None:
         help="say how positive sentences are",
         description=(
             "Read sentences from standard input, one a line, and print for each the probability "
-            "that it is positive, as a model of `rnnreport train text` has learned it."
+            "that it is positive, as the LSTM that the package brings along has learned it, or a "
+            "model of your own, from `rnnreport train text`."
         ),
     )
     parser.add_argument(
-        "--model", choices=MODELS, default="lstm", help="which model (default: lstm)"
+        "--model",
+        choices=MODELS,
+        help="a model of your own: the one trained last (default: lstm, of the package)",
     )
-    add_profile(
-        parser, "trained on which data; by default on real data where such a model is stored"
-    )
+    _add_own_profile(parser)
     parser.set_defaults(command=_classify)
 
     parser = commands.add_parser(
@@ -141,12 +139,34 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="+", type=Path, metavar="PICTURE", help="a picture")
 
 
+def _add_own_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        help="one of your own, trained on real data, on the generated sample, or on either",
+    )
+
+
+def _own_profile(arguments: argparse.Namespace, name: str | None) -> Profile | None:
+    """Return on which data a network of one's own was trained; None for that of the package."""
+    profile = chosen_profile(arguments.profile or "auto")
+    asked = name is not None or arguments.profile is not None or profile != "auto"
+    return profile if asked else None
+
+
 def _caption(arguments: argparse.Namespace) -> int:
     _check_any_file(arguments.image)
-    from rnnreport.experiments.captioning.trained import latest
+    from rnnreport.experiments.captioning.trained import TrainedCaptioner, latest
+    from rnnreport.runs.shipped import load_shipped
 
-    captioner = latest(arguments.network, chosen_profile(arguments.profile))
-    _introduce(arguments.network, captioner.result, "drawn scenes only, and sees them everywhere")
+    profile = _own_profile(arguments, arguments.network)
+    if profile is None:
+        captioner = TrainedCaptioner(*load_shipped("captioner"))
+    else:
+        captioner = latest(arguments.network or "attention", profile)
+    _introduce(
+        captioner.config.cell_type, captioner.result, "drawn scenes only, and sees them everywhere"
+    )
 
     def caption(picture: Image.Image) -> str:
         [words] = captioner.captions(captioner.features([picture]))
@@ -222,12 +242,17 @@ def _classify(arguments: argparse.Namespace) -> None:
     if sys.stdin is None:
         raise MissingDataError("standard input is closed: sentences are read from there")
     from rnnreport.data.sentiment import tokenise_review
-    from rnnreport.experiments.text.trained import latest
+    from rnnreport.experiments.text.trained import TrainedClassifier, latest
+    from rnnreport.runs.shipped import load_shipped
     from rnnreport.runs.store import one_thread
 
-    classifier = latest(arguments.model, chosen_profile(arguments.profile))
+    profile = _own_profile(arguments, arguments.model)
+    if profile is None:
+        classifier = TrainedClassifier(*load_shipped("classifier"))
+    else:
+        classifier = latest(arguments.model or "lstm", profile)
     _introduce(
-        arguments.model,
+        classifier.result.config["model"],
         classifier.result,
         "generated sentences only: what it says of others means little",
     )

@@ -66,7 +66,7 @@ def _captioning(cell: str, profile: ResolvedProfile, seed: int) -> None:
 
     config = default_config(cell, profile=profile, seed=seed)  # type: ignore[arg-type]
     result = training.run(config)
-    metrics, records = result.metrics, result.details["val"]
+    metrics, records = result.metrics, result.details["test"]
     print(f"captions, {cell}, seed {seed}, on {result.data['name']}: {result.data['amount']}")
     print_left_out(training.images_of(config).left_out)
     print(

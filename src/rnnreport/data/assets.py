@@ -266,7 +266,7 @@ ASSETS: dict[str, Asset] = {
 """All assets, by name."""
 
 NEEDS: dict[str, tuple[str, ...]] = {
-    "captioning": ("flickr8k", "mobilenet_v2"),
+    "captioning": ("flickr8k", "efficientnet_lite1"),
     "text": ("sentiment",),
     "transfer": ("hymenoptera", "mobilenet_v2"),
     "style": ("styles", "vgg19"),

@@ -1,11 +1,11 @@
 """Image features: one vector of numbers for each image.
 
-Real photographs get the features of MobileNetV2 trained on ImageNet. Where its weights are not
-there, and for the generated scenes, an image is described by the colours of a coarse grid laid
-over it: features that no network has learned, and that are called pixel features wherever they
-are used.
+Real photographs get the features of a network trained on ImageNet. A generated scene is described
+by the colours of a coarse grid laid over it: features that no network has learned, and that are
+called pixel features wherever they are used.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -19,17 +19,15 @@ from rnnreport.data.views import to_tensor
 __all__ = [
     "Projection",
     "Statistics",
-    "mobilenet_v2_maps",
+    "feature_maps",
     "pixel_features",
     "pixel_patches",
+    "principal_components",
     "project",
     "standard",
     "standardise",
     "statistics",
 ]
-
-
-_SIDE = 224  # of the images that MobileNetV2 was trained with
 
 
 class Statistics(NamedTuple):
@@ -47,37 +45,37 @@ class Statistics(NamedTuple):
     std: Tensor
 
 
-def mobilenet_v2_maps(
-    images: Iterable[Image.Image], network: nn.Module, *, batch_size: int = 25
+def feature_maps(
+    images: Iterable[Image.Image], network: nn.Module, side: int, *, batch_size: int = 4
 ) -> Iterator[Tensor]:
-    """Compute MobileNetV2's last feature map: features of 7 × 7 places of each image.
+    """Compute the last feature map of a network trained on ImageNet.
 
-    The whole image is scaled to 224 × 224 pixels, whatever its shape, and normalised by ImageNet's
-    mean and standard deviation. A caption may speak of anything in it, so nothing is cut off. The
-    map is the mean of the image's own and of its mirror image's, turned back.
+    The whole image is scaled to a square, whatever its shape, and normalised by ImageNet's mean and
+    standard deviation. A caption may speak of anything in it, so nothing is cut off.
 
     Parameters
     ----------
     images
         Images in RGB, of any size; read one batch at a time.
     network
-        ``mobilenet_v2`` from :func:`~rnnreport.data.weights.load_torchvision`, on any device.
+        From images (N, 3, side, side) to maps (N, F, h, w), on any device.
+    side
+        Of the square, in pixels.
     batch_size
-        How many images pass through the network at once.
+        How many images pass through the network at once; few stay in a processor's cache.
 
     Yields
     ------
-    Tensor, float32, (at most `batch_size`, 49, 1280)
+    Tensor, float32, (at most `batch_size`, h · w, F)
         The features of each place, row by row, on the network's device: one tensor a batch. Their
         mean over the places describes the image as a whole.
     """
-    trunk = network.get_submodule("features")
     device = next(network.parameters()).device
     for batch in _batches(images, batch_size):
-        squares = [image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR) for image in batch]
+        squares = [image.resize((side, side), Image.Resampling.BILINEAR) for image in batch]
         pixels = torch.stack(list(map(to_tensor, squares))).to(device)
         with torch.no_grad():
-            maps = (trunk(pixels) + trunk(pixels.flip(3)).flip(3)) / 2
+            maps: Tensor = network(pixels)
         yield maps.flatten(2).transpose(1, 2)
 
 
@@ -199,13 +197,10 @@ class Projection(NamedTuple):
         Mean and spread of each of the F features.
     basis : Tensor, (F, K)
         The map.
-    scale : Tensor, ()
-        What its output is divided by.
     """
 
     moments: Statistics
     basis: Tensor
-    scale: Tensor
 
 
 def standard(features: Tensor) -> Projection:
@@ -221,8 +216,43 @@ def standard(features: Tensor) -> Projection:
     ValueError
         If `features` is not a matrix with at least one row.
     """
-    one = torch.ones((), dtype=features.dtype)
-    return Projection(statistics(features), torch.eye(features.shape[1], dtype=features.dtype), one)
+    return Projection(statistics(features), torch.eye(features.shape[1], dtype=features.dtype))
+
+
+def principal_components(features: Tensor, size: int) -> Projection:
+    r"""Return the projection to the directions along which features vary most.
+
+    With the eigenvectors U of their covariance and its trace :math:`\sigma^2`, features become
+    :math:`(\phi - \mu)\, U \sqrt{K} / \sigma`: of K numbers, each has a variance of about 1.
+
+    Parameters
+    ----------
+    features : Tensor, (N, F)
+        Features of N images or places, at least one.
+    size
+        K, at least 1; at most F directions are taken.
+
+    Returns
+    -------
+    Projection
+        The largest variance first.
+
+    Raises
+    ------
+    ValueError
+        If `features` is not a matrix with at least one row, or `size` is below 1.
+    """
+    _check_matrix(features)
+    if size < 1:
+        raise ValueError(f"size must be at least 1, got {size}")
+    mean = features.mean(0)
+    centred = features - mean
+    covariance = (centred.T @ centred).double() / len(features)
+    values, vectors = torch.linalg.eigh(covariance)  # the smallest first
+    basis = vectors[:, -size:].flip(1)
+    spread = values.clamp(min=0).sum().sqrt()
+    scale = math.sqrt(basis.shape[1]) / spread if spread > 0 else 1.0
+    return Projection(Statistics(mean, torch.ones_like(mean)), (basis * scale).to(features.dtype))
 
 
 def project(features: Tensor, projection: Projection) -> Tensor:
@@ -246,7 +276,7 @@ def project(features: Tensor, projection: Projection) -> Tensor:
         If the features are not as many as the projection has.
     """
     flat = standardise(features.reshape(-1, features.shape[-1]), projection.moments)
-    return (flat @ projection.basis / projection.scale).view(*features.shape[:-1], -1)
+    return (flat @ projection.basis).view(*features.shape[:-1], -1)
 
 
 def _check_matrix(features: Tensor) -> None:

@@ -1,5 +1,6 @@
-"""Views: the square parts of a picture that a network is shown, as normalised tensors."""
+"""Views: what a network is shown of a picture, as a square or as a normalised tensor."""
 
+import io
 import math
 
 import numpy as np
@@ -14,6 +15,8 @@ __all__ = [
     "IMAGENET_STD",
     "centre_square",
     "centre_view",
+    "encoded_again",
+    "random_part",
     "random_view",
     "to_tensor",
 ]
@@ -63,11 +66,12 @@ def centre_view(picture: Image.Image, size: int) -> Tensor:
     return to_tensor(centre_square(picture, size))
 
 
-def random_view(picture: Image.Image, size: int, generator: Generator) -> Tensor:
-    """Return a random part of a picture as a network takes it, every second time mirrored.
+def random_part(
+    picture: Image.Image, size: int, generator: Generator, *, least_area: float = _LEAST_AREA
+) -> Image.Image:
+    """Cut a random part of a picture, every second time mirrored.
 
-    The part has between 35 % and all of the picture's area and sides of at most 4 : 3, and is
-    stretched to a square :cite:p:`szegedy2015`.
+    It has sides of at most 4 : 3 and is stretched to a square :cite:p:`szegedy2015`.
 
     Parameters
     ----------
@@ -77,14 +81,16 @@ def random_view(picture: Image.Image, size: int, generator: Generator) -> Tensor
         Side of the square.
     generator
         Draws the part and whether it is mirrored.
+    least_area
+        How large a share of the picture's area it has at least.
 
     Returns
     -------
-    Tensor, float32, (3, size, size)
-        Normalised; see :func:`to_tensor`.
+    PIL.Image.Image
+        The square.
     """
     whole_width, whole_height = picture.size
-    area = whole_width * whole_height * uniform(_LEAST_AREA, 1.0, generator)
+    area = whole_width * whole_height * uniform(least_area, 1.0, generator)
     aspect = math.exp(uniform(-math.log(_ASPECT), math.log(_ASPECT), generator))
     width = min(math.sqrt(area * aspect), whole_width)
     height = min(math.sqrt(area / aspect), whole_height)
@@ -93,8 +99,46 @@ def random_view(picture: Image.Image, size: int, generator: Generator) -> Tensor
     part = picture.resize(
         (size, size), Image.Resampling.BILINEAR, box=(left, top, left + width, top + height)
     )
-    view = to_tensor(part)
-    return view.flip(2) if chance(0.5, generator) else view
+    mirrored = chance(0.5, generator)
+    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else part
+
+
+def random_view(picture: Image.Image, size: int, generator: Generator) -> Tensor:
+    """Return a random part of a picture as a network takes it.
+
+    Parameters
+    ----------
+    picture, size, generator
+        As :func:`random_part` takes them; the part has at least 35 % of the picture's area.
+
+    Returns
+    -------
+    Tensor, float32, (3, size, size)
+        Normalised; see :func:`to_tensor`.
+    """
+    return to_tensor(random_part(picture, size, generator))
+
+
+def encoded_again(picture: Image.Image, size: tuple[int, int], quality: int) -> Image.Image:
+    """Return a picture as it comes back from a JPEG file of another size.
+
+    Parameters
+    ----------
+    picture
+        In RGB.
+    size
+        Width and height of the file's picture, in pixels.
+    quality
+        Of JPEG, 1 to 95.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The file's picture.
+    """
+    file = io.BytesIO()
+    picture.resize(size, Image.Resampling.BILINEAR).save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
 
 
 def to_tensor(picture: Image.Image) -> Tensor:

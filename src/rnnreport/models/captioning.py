@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,7 +33,7 @@ from rnnreport.layers import (
 from rnnreport.models.beam_search import beam_search
 from rnnreport.names import CELLS, CellType
 
-__all__ = ["CaptioningRNN", "Trace"]
+__all__ = ["CaptioningRNN", "Trace", "write_together"]
 
 _SPECIAL = ("<NULL>", "<START>", "<END>", "<UNK>")
 
@@ -119,6 +119,8 @@ class CaptioningRNN:
 
     Attributes
     ----------
+    word_to_idx : dict of str to int
+        The index of each word.
     params : dict of str to Tensor
         ``W_proj`` (F, H), ``b_proj`` (H,), ``W_embed`` (V, D), ``Wx`` (D, G·H), ``Wh`` (H, G·H),
         with attention ``Wa`` (H, G·H), ``b`` (G·H,), ``W_vocab`` (H, V), ``b_vocab`` (V,), where G
@@ -157,6 +159,7 @@ class CaptioningRNN:
                 f"word_to_idx must hold each index from 0 to {n_words - 1} once, got other indices"
             )
 
+        self.word_to_idx = dict(word_to_idx)
         self.cell_type: CellType = cell_type
         self.input_dim = input_dim
         self.dropout = dropout
@@ -396,7 +399,16 @@ class CaptioningRNN:
         ValueError
             If the features do not fit or a number is out of its range.
         """
-        self._check_features(features)
+        return write_together(
+            [self],
+            [features],
+            max_length,
+            beam=beam,
+            length_penalty=length_penalty,
+        )
+
+    def _continuations(self, features: Tensor, beam: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return what gives each slot of each image the probabilities of its next word."""
         begun = self._begin(features)
         slots = torch.arange(len(features), device=features.device).repeat_interleave(max(beam, 1))
         state = _State(begun.A[slots], begun.h[slots], begun.c[slots])
@@ -406,19 +418,9 @@ class CaptioningRNN:
             rows, word = rows.to(features.device), word.to(features.device)
             # The slots of an image share its places, so A stays as it is.
             state, scores = self._advance(_State(state.A, state.h[rows], state.c[rows]), word)
-            log_p = torch.log_softmax(scores.real, dim=1)
-            return self._sayable(log_p)
+            return torch.log_softmax(scores.real, dim=1)
 
-        return beam_search(
-            advance,
-            count=len(features),
-            start=self._start,
-            end=self._end,
-            pad=self._null,
-            max_length=max_length,
-            beam=beam,
-            length_penalty=length_penalty,
-        ).to(features.device)
+        return advance
 
     def _begin(self, features: Tensor) -> _State:
         """Look at images: the state before the first word."""
@@ -510,3 +512,66 @@ class CaptioningRNN:
                 f"captions must hold indices in [0, {n_words}), got {int(captions.min())} to "
                 f"{int(captions.max())}"
             )
+
+
+@torch.no_grad()
+def write_together(
+    models: Sequence[CaptioningRNN],
+    features: Sequence[Tensor],
+    max_length: int = 30,
+    *,
+    beam: int = 3,
+    length_penalty: float = 0.7,
+) -> Tensor:
+    r"""Let several networks write captions together, by beam search.
+
+    The probability of the next word is the mean of theirs,
+    :math:`p(w) = \frac1M \sum_m p_m(w)`.
+
+    Parameters
+    ----------
+    models
+        M networks of one vocabulary.
+    features
+        Of the same N images for each network, as :meth:`CaptioningRNN.beam_search` takes them.
+    max_length, beam, length_penalty
+        As :func:`~rnnreport.models.beam_search.beam_search` takes them. ``<NULL>``, ``<START>``
+        and ``<UNK>`` are never written.
+
+    Returns
+    -------
+    Tensor, shape (N, max_length), int64
+        As from :meth:`CaptioningRNN.sample`.
+
+    Raises
+    ------
+    ValueError
+        If there is no network, the vocabularies differ, the features do not fit or a number is out
+        of its range.
+    """
+    if not models or len(models) != len(features):
+        raise ValueError(
+            f"models must be as many as features and at least one, got {len(models)} models and "
+            f"features for {len(features)}"
+        )
+    first = models[0]
+    for model, of_model in zip(models, features, strict=True):
+        model._check_features(of_model)
+        if len(of_model) != len(features[0]) or model.word_to_idx != first.word_to_idx:
+            raise ValueError("models must have one vocabulary and features of the same images")
+    parts = [model._continuations(f, beam) for model, f in zip(models, features, strict=True)]
+
+    def advance(rows: Tensor, word: Tensor) -> Tensor:
+        log_p = torch.stack([part(rows, word) for part in parts])
+        return first._sayable(log_p.logsumexp(0) - math.log(len(parts)))
+
+    return beam_search(
+        advance,
+        count=len(features[0]),
+        start=first._start,
+        end=first._end,
+        pad=first._null,
+        max_length=max_length,
+        beam=beam,
+        length_penalty=length_penalty,
+    ).to(features[0].device)

@@ -133,10 +133,11 @@ def _counted(config: CaptionConfig) -> tuple[int, int]:
         config.profile,
         n_train=config.n_train,
         n_val=config.n_val,
+        n_test=config.n_test,
         data_seed=config.data_seed,
         max_words=config.max_words,
     )
-    captions = sum(map(len, images.pools()[0].values()))
+    captions = sum(map(len, images.pools().train.values()))
     return captions, len(images.vocabulary(config.min_count))
 
 

@@ -124,10 +124,10 @@ def _captions(study: captioning.Study) -> Table:
     return table(
         ["Image", *(captioning.NAMES[cell] for cell in written)],
         [
-            (study.names("val")[row], [" ".join(captions[row]) for captions in written.values()])
+            (study.names("test")[row], [" ".join(captions[row]) for captions in written.values()])
             for row in rows
         ],
-        "What the networks say of six validation images: two of the best, two around the median, "
+        "What the networks say of six test images: two of the best, two around the median, "
         "two of the worst by the CIDEr of attention",
     )
 

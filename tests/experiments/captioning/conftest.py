@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 from PIL import Image
 
 
 @pytest.fixture
-def photographs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mobilenet: torch.nn.Module
-) -> Path:
-    """Return a data folder with a few noise images in Flickr8k's layout and random weights."""
+def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data folder with a few noise images in Flickr8k's layout."""
     root = tmp_path / "data"
     folder = root / "flickr8k" / "Images"
     folder.mkdir(parents=True)
@@ -30,8 +26,5 @@ def photographs(
         rows += [(name, f"Caption {number} , number {k} .") for k in range(5)]
     with (root / "flickr8k" / "captions.txt").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("image", "caption"), *rows])
-    (root / "weights").mkdir()
-    path = root / "weights" / "mobilenet_v2_imagenet_from_quant.safetensors"
-    safetensors.torch.save_file(mobilenet.state_dict(), path)
     monkeypatch.setenv("RNNREPORT_DATA", str(root))
     return root

@@ -23,9 +23,11 @@ from rnnreport.experiments.captioning.figures import (
     gates_figure,
     gradients_figure,
     learning_curves,
+    literature_table,
     measures_table,
     results_table,
     settings_table,
+    stock_words_table,
     verdict,
 )
 from rnnreport.experiments.captioning.gradients import GradientsConfig
@@ -47,8 +49,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
         base = CaptionConfig(
             profile="sample",
             n_train=40,
-            n_val=8,
-            evidence_dim=0,
+            n_val=4,
+            n_test=8,
             wordvec_dim=16,
             hidden_dim=24,
             dropout=0.0,
@@ -76,14 +78,29 @@ def test_results_tables(study: Study) -> None:
     ]
     assert line[5] == ", ".join(f"{value:.3f}" for value in row.ciders)
     head, *lines = Tags(measures_table(study).html).rows
-    assert head[1:] == ["BLEU-1", "BLEU-2", "BLEU-3", "ROUGE-L", "In training", "Exact"]
+    assert head[1:] == ["ROUGE-L", "In training", "Exact", "Unsupported", "Unchanged"]
     line = next(line for line in lines if line[0] == "LSTM, beam")
-    assert line[1] == f"{row.scores.bleu_1:.3f}"
-    assert line[4:] == [
+    assert line[1:] == [
         f"{row.scores.rouge_l:.3f}",
         f"{100 * row.in_training:.0f} %",
         f"{row.exact:.1f}",
+        f"{100 * row.unsupported:.0f} %",
+        "–",  # drawn scenes are not stored smaller
     ]
+    head, *lines = Tags(literature_table(study).html).rows
+    assert head == ["", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
+    assert lines[0] == ["Google NIC", "0.630", "0.410", "0.270", "–"]
+    assert next(line for line in lines if line[0] == "LSTM, beam")[1:] == [
+        f"{value:.3f}" for value in row.scores.bleu
+    ]
+    _, *lines = Tags(stock_words_table(study, "lstm", 3).html).rows
+    captions, references = study.captions("lstm", "beam")[0], study.references("test")
+    for word, said, supported in lines:
+        holding = [k for k, caption in enumerate(captions) if word in caption]
+        assert int(said) == len(holding)
+        assert int(supported) == sum(
+            any(word in reference for reference in references[k]) for k in holding
+        )
     head, *lines = Tags(settings_table(study).html).rows
     assert [line[0] for line in lines] == list(NAMES.values())
     assert lines[0][1] == f"{study.first.metrics['num_parameters']:,}"
@@ -152,8 +169,8 @@ def test_seeds_that_end_earlier_end_the_curve(study: Study) -> None:
 
 
 def test_captions_gallery(study: Study) -> None:
-    gallery = captions_gallery(study, "val", [2, 0])
-    truths = [" ".join(study.references("val")[k][0]) for k in (2, 0)]
+    gallery = captions_gallery(study, "test", [2, 0])
+    truths = [" ".join(study.references("test")[k][0]) for k in (2, 0)]
     images = Tags(gallery.html).named("img")
     assert [image["alt"] for image in images] == [f"A drawn scene: {truth}" for truth in truths]
     for cell in CELLS:
@@ -165,20 +182,20 @@ def test_captions_gallery(study: Study) -> None:
 
 
 def test_attention_maps(study: Study) -> None:
-    captions_of_val = study.captions("attention", "beam")[0]
-    rows = [k for k, words in enumerate(captions_of_val) if words][:2]
+    written = study.captions("attention", "beam")[0]
+    rows = [k for k, words in enumerate(written) if words][:2]
     maps = attention_maps(study, rows)
     images = Tags(maps.html).named("img")
-    assert len(images) == sum(len(captions_of_val[k]) + 1 for k in rows)
+    assert len(images) == sum(len(written[k]) + 1 for k in rows)
     captioner = TrainedCaptioner(study.results["attention"][0])
-    picture = study.data.image(study.names("val")[rows[0]])
-    captions = captioner.vocabulary.encode([captions_of_val[rows[0]]], 42)
+    picture = study.data.image(study.names("test")[rows[0]])
+    captions = captioner.vocabulary.encode([written[rows[0]]], 43)
     weights = captioner.model.trace(captioner.features([picture]), captions).weights
     assert weights is not None
     captioned = re.findall("<figcaption>(.*?)</figcaption>", maps.html)
     assert captioned[0] == "the image"
     # The weights of the first word are those at <START>.
-    for place, word in enumerate(captions_of_val[rows[0]]):
+    for place, word in enumerate(written[rows[0]]):
         assert captioned[place + 1] == f"{word} {float(weights[place].max()):.2f}"
 
 
@@ -206,7 +223,7 @@ def test_gates_figure(study: Study) -> None:
     assert f"“{' '.join(words)}”" in figure.alt
     top, bottom = axes_of(figure)
     captioner = TrainedCaptioner(study.results["lstm"][0])
-    features = captioner.features([study.data.image(study.names("val")[row])])
+    features = captioner.features([study.data.image(study.names("test")[row])])
     gates = captioner.model.trace(
         features, captioner.vocabulary.encode([words], len(words) + 2)
     ).gates

@@ -44,7 +44,6 @@ def tiny(cell: CellType, learning_rate: float = 0.01) -> CaptionConfig:
         profile="sample",
         n_train=12,
         n_val=6,
-        evidence_dim=0,
         wordvec_dim=8,
         hidden_dim=10,
         min_count=1,
@@ -127,7 +126,8 @@ def test_run_measures_both_networks(cell: CellType, states: list[str]) -> None:
     assert norms["before"] != norms["after"]
     assert result.metrics == {"captions": 3, "distance": 4}
     trained = TrainedCaptioner(train(config.training))
-    _, val = images_of(config.training).splits(trained.vocabulary, places=False, max_words=40)
+    images = images_of(config.training)
+    val = images.splits(trained.vocabulary, places=False, max_words=40).val
     read = iter(trained.vocabulary.decode(val.captions))  # unknown words are <UNK>
     longest = [max((tuple(next(read)) for _ in of_one), key=len) for of_one in val.references]
     assert [tuple(c) for c in captions] == [c for c in longest if len(c) >= 4][:3]
@@ -140,13 +140,14 @@ def test_norms_are_largest_singular_values() -> None:
     config = GradientsConfig(tiny("lstm"), n_captions=1, distance=3)
     result = run(config)
     captioner = TrainedCaptioner(train(config.training))
-    _, val = images_of(config.training).splits(captioner.vocabulary, places=False, max_words=40)
+    images = images_of(config.training)
+    val = images.splits(captioner.vocabulary, places=False, max_words=40).val
     read = tuple(result.details["captions"][0])
     val_captions = [tuple(words) for words in captioner.vocabulary.decode(val.captions)]
     row = int(val.owners[val_captions.index(read)])
     index = captioner.vocabulary.word_to_idx
     caption = torch.tensor([[index[w] for w in ("<START>", *read, "<END>")]])
-    features = captioner.split_features(val)[row : row + 1].double()
+    features = val.features[row : row + 1].double()
     model = captioner.model
     model.params = {key: param.double() for key, param in model.params.items()}
     for k, parts in enumerate(jacobians(model, features, caption, 3)):

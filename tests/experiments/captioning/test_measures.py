@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import shutil
 from typing import Any
 
 import pytest
@@ -12,8 +14,12 @@ from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
+from real_data import needs
 from torch import Generator, Tensor
 
+from rnnreport.data.assets import require
+from rnnreport.data.flickr8k import load_flickr8k, official_parts
+from rnnreport.data.vocabulary import tokenise
 from rnnreport.experiments.captioning import measures as captioning_measures
 from rnnreport.experiments.captioning.measures import (
     MEASURES,
@@ -23,6 +29,7 @@ from rnnreport.experiments.captioning.measures import (
     measure,
     paired_difference,
     share_in_training,
+    unsupported,
 )
 
 Captions = list[list[str]]
@@ -283,3 +290,39 @@ def test_bad_seeds_and_draws_are_named() -> None:
         share_in_training(one, [["a"], "a"])
     with pytest.raises(ValueError, match=r"captions\[0\] must be a sequence of words"):
         share_in_training(["a"], one)
+
+
+def test_unsupported_words_are_content_words_that_no_reference_has() -> None:
+    references = [
+        [["a", "dog", "runs"]],
+        [["the", "boy", "swims"], ["a", "child", "in", "a", "pool"]],
+    ]
+    captions = words("a dog on grass", "a boy near a fountain")
+    found = unsupported(captions, references)
+    # dog and boy are supported; grass and fountain are not; the others are words of grammar.
+    assert found.share == 1 / 2
+    assert found.words == [("fountain", 1, 0), ("grass", 1, 0)]
+    again = unsupported(words("a dog", "a dog"), references)
+    assert again == (1 / 2, [("dog", 2, 1)])
+    assert unsupported(words("a the", "of"), references) == (0.0, [])
+
+
+def _java() -> bool:
+    return shutil.which("java") is not None
+
+
+@needs("flickr8k")
+@pytest.mark.skipif(not _java(), reason="the literature's tokeniser is a Java program")
+def test_test_captions_are_split_as_the_literature_splits_them() -> None:
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    root = require("flickr8k")
+    parts = official_parts(load_flickr8k(root))
+    if parts is None:
+        pytest.skip("the folder has no official parts")
+    with (root / "captions.txt").open(encoding="utf-8", newline="") as file:
+        sentences = [text for name, text in csv.reader(file) if name in set(parts.test)]
+    theirs = PTBTokenizer().tokenize({k: [{"caption": text}] for k, text in enumerate(sentences)})
+    others = [text for k, text in enumerate(sentences) if theirs[k][0] != " ".join(tokenise(text))]
+    assert len(sentences) == 5000
+    assert len(others) == 3

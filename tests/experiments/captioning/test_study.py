@@ -9,10 +9,12 @@ import pytest
 from stored import store_result
 from torch import Generator, Tensor
 
+from rnnreport.data.features import Projection
 from rnnreport.experiments.captioning import study as captioning_study
-from rnnreport.experiments.captioning.data import Captions, ImageData, Words, image_data
+from rnnreport.experiments.captioning.data import image_data
 from rnnreport.experiments.captioning.measures import bootstrap, measure, paired_difference
 from rnnreport.experiments.captioning.settings import SEEDS, WAYS, CaptionConfig
+from rnnreport.experiments.captioning.splits import Captions, ImageData, Pools, Words
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
 from rnnreport.names import CELLS, CellType
 from rnnreport.runs.store import Outcome, Result
@@ -28,7 +30,7 @@ TRAIN: Captions = {
     "t0": (words("a dog runs"), words("a cat sleeps")),
     "t1": (words("two boats on the sea"),),
 }
-VAL: Captions = {
+TEST: Captions = {
     "v0": (words("a brown dog runs fast"), words("the dog runs")),
     "v1": (words("a cat sleeps here"), words("the quetzal sleeps")),
     "v2": (words("two boats sail on the sea"),),
@@ -47,13 +49,16 @@ class _Scenes(ImageData):
 
     about = {"name": "made up", "features": "none", "n_images": 5}  # noqa: RUF012
 
-    def pools(self) -> tuple[Captions, Captions]:
-        return TRAIN, VAL
+    def pools(self) -> Pools:
+        return Pools(TRAIN, {}, TEST)
 
     def fingerprint(self, names: Sequence[str] | None = None) -> str:  # noqa: ARG002
         return "f"
 
     def features(self, names: Sequence[str], *, places: bool) -> Tensor:
+        raise NotImplementedError
+
+    def projection(self, *, places: bool) -> Projection:
         raise NotImplementedError
 
     def image(self, name: str, size: int | None = None) -> None:  # type: ignore[override]
@@ -75,7 +80,7 @@ def make_result(cell: CellType, seed: int) -> Result:
             for k, (name, truth) in enumerate(pool.items())
         ]
 
-    details = {"val": records(VAL, 1), "train": records(TRAIN, 1)}
+    details = {"test": records(TEST, 1), "train": records(TRAIN, 1)}
     return store_result(
         "rnnreport.experiments.captioning.training",
         CaptionConfig(cell_type=cell, profile="sample", seed=seed),
@@ -99,8 +104,8 @@ def test_names_are_those_of_all_networks_and_ways() -> None:
 
 def test_references() -> None:
     study = make_study("rnn")
-    assert study.names("val") == ["v0", "v1", "v2"]
-    assert study.references("val") == list(VAL.values())
+    assert study.names("test") == ["v0", "v1", "v2"]
+    assert study.references("test") == list(TEST.values())
     assert study.references("train") == list(TRAIN.values())
     assert study.profile == "sample"
 
@@ -120,7 +125,7 @@ def test_rows() -> None:
         (cell, way) for cell in ("rnn", "lstm") for way in WAYS
     ]
     assert [row.name for row in rows[:: len(WAYS)]] == ["RNN", "LSTM"]
-    references = list(VAL.values())
+    references = list(TEST.values())
     captions = study.captions("lstm", "greedy")
     first, second = (measure(of_seed, references) for of_seed in captions)
     row = study.row("lstm", "greedy")
@@ -144,7 +149,7 @@ def test_differences() -> None:
     difference, interval = paired_difference(
         study.captions("lstm", "greedy"),
         study.captions("rnn", "greedy"),
-        list(VAL.values()),
+        list(TEST.values()),
         generator=Generator().manual_seed(0),
     )
     assert (greedy.difference, greedy.interval) == (difference, interval)
@@ -162,7 +167,7 @@ def test_a_ratio_to_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_images_are_ordered_by_the_first_seed() -> None:
     study = make_study("rnn", "lstm")
     values = study.ciders("lstm", "greedy")
-    references = list(VAL.values())
+    references = list(TEST.values())
     assert sum(values) / 3 == pytest.approx(
         measure(study.captions("lstm", "greedy")[0], references).cider
     )
@@ -190,7 +195,7 @@ def test_a_study_groups_the_runs_by_network(monkeypatch: pytest.MonkeyPatch) -> 
     assert list(study.results) == list(CELLS)
     for results in study.results.values():
         assert [result.seeds["model"] for result in results] == [seed % 2 for seed in SEEDS]
-    assert study.data is image_data("sample", n_train=900, n_val=100)
+    assert study.data is image_data("sample", n_train=900, n_val=100, n_test=100)
 
 
 def test_a_study_wants_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

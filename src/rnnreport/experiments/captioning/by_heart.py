@@ -18,7 +18,8 @@ from torch import Tensor
 from rnnreport._checks import check_choice, check_loss, check_numbers
 from rnnreport.data.features import project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
-from rnnreport.experiments.captioning.data import Captions, ImageData, Words, image_data
+from rnnreport.experiments.captioning.data import image_data
+from rnnreport.experiments.captioning.splits import Captions, ImageData, Words
 from rnnreport.models.captioning import CaptioningRNN
 from rnnreport.names import CELLS, RESOLVED_PROFILES, CellType, ResolvedProfile
 from rnnreport.progress import track
@@ -36,8 +37,8 @@ class ByHeartConfig:
     cell_type
         ``"rnn"``, ``"lstm"`` or ``"attention"``.
     profile
-        ``"full"``: photographs of Flickr8k with features of MobileNetV2; ``"sample"``: generated
-        scenes with pixel features.
+        ``"full"``: photographs of Flickr8k with features of EfficientNet-Lite1; ``"sample"``:
+        generated scenes with pixel features.
     n_train
         The most training images; one caption of each is learned.
     n_val
@@ -195,7 +196,7 @@ def _images(config: ByHeartConfig) -> ImageData:
 
 def _choose(images: ImageData, config: ByHeartConfig) -> tuple[Captions, Captions]:
     """Choose images: those for training with one caption each, the others with all of theirs."""
-    train, val = images.pools()
+    train, val, _ = images.pools()
     generator = torch.Generator().manual_seed(config.data_seed)
 
     def pick(pool: Captions, count: int) -> list[str]:
@@ -214,7 +215,7 @@ def _learn_and_caption(config: ByHeartConfig) -> Outcome:
     images = _images(config)
     train, val = _choose(images, config)
     n_train = len(train)
-    features = images.features([*train, *val], places=config.cell_type == "attention")
+    features = images.features([*train, *val], places=config.cell_type == "attention").float()
     features = project(features, standard(features[:n_train].flatten(0, -2))).to(config.device)
     learned = [captions[0] for captions in train.values()]
     vocabulary = CaptionVocabulary.build(learned)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from rnnreport.experiments.captioning.by_heart import images
 from rnnreport.experiments.captioning.gradients import WHEN
-from rnnreport.experiments.captioning.measures import MEASURES
+from rnnreport.experiments.captioning.literature import PUBLISHED
+from rnnreport.experiments.captioning.measures import unsupported
 from rnnreport.experiments.captioning.settings import WAYS
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
@@ -40,23 +41,38 @@ __all__ = [
     "gradients_figure",
     "learned_gallery",
     "learning_curves",
+    "literature_table",
     "measures_table",
     "results_table",
     "settings_table",
+    "stock_words_table",
     "verdict",
 ]
 
 _GATES = ("forget", "input", "candidate", "output")  # as the layers pack them
 _TILE = 150  # side of a picture with attention over it, in pixels
 _SHORT: Mapping[CellType, str] = {**NAMES, "attention": "Attention"}  # where a phone has no room
-_TITLES: Mapping[str, str] = {
-    "bleu_1": "BLEU-1",
-    "bleu_2": "BLEU-2",
-    "bleu_3": "BLEU-3",
-    "bleu_4": "BLEU-4",
-    "rouge_l": "ROUGE-L",
-    "cider": "CIDEr",
-}
+
+
+def literature_table(study: Study) -> Table:
+    """Lay out BLEU of published networks and of each network, all on the official test images."""
+    lines = [
+        (each.name, ["–" if value is None else f"{value:.3f}" for value in each.bleu])
+        for each in PUBLISHED
+    ]
+    lines += [
+        (
+            f"{_SHORT[row.cell]}, {WAY_NAMES[row.way].lower()}",
+            [f"{value:.3f}" for value in row.scores.bleu],
+        )
+        for row in study.rows
+    ]
+    return table(
+        ["", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"],
+        lines,
+        "BLEU on Flickr8k's test images: above, networks of 2014 and 2015 as Xu et al. report "
+        "them; below, those of this report",
+    )
 
 
 def results_table(study: Study) -> Table:
@@ -75,22 +91,38 @@ def results_table(study: Study) -> Table:
         for row in study.rows
     ]
     head = ["", "CIDEr", "95 % interval", "BLEU-4", "95 % interval", "CIDEr of each seed"]
-    return table(head, lines, "CIDEr and BLEU-4 on the validation images")
+    return table(head, lines, "CIDEr and BLEU-4 on the test images")
 
 
 def measures_table(study: Study) -> Table:
     """Lay out the other measures, and how many captions are not new."""
-    others = [name for name in MEASURES if name not in ("cider", "bleu_4")]
     lines = [
         (
             f"{_SHORT[row.cell]}, {WAY_NAMES[row.way].lower()}",
-            [f"{getattr(row.scores, name):.3f}" for name in others]
-            + [f"{100 * row.in_training:.0f} %", f"{row.exact:.1f}"],
+            [
+                f"{row.scores.rouge_l:.3f}",
+                _percent(row.in_training),
+                f"{row.exact:.1f}",
+                _percent(row.unsupported),
+                "–" if row.unchanged is None else _percent(row.unchanged),
+            ],
         )
         for row in study.rows
     ]
-    head = ["", *(_TITLES[name] for name in others), "In training", "Exact"]
-    return table(head, lines, "The other measures on the validation images")
+    head = ["", "ROUGE-L", "In training", "Exact", "Unsupported", "Unchanged"]
+    return table(head, lines, "The other measures on the test images")
+
+
+def stock_words_table(study: Study, cell: CellType = "attention", count: int = 8) -> Table:
+    """Lay out the words that a network's first run says most often where no person does."""
+    captions = study.captions(cell, "beam")[0]
+    rows = unsupported(captions, study.references("test")).words[:count]
+    return table(
+        ["", "Captions", "Supported"],
+        [(word, [f"{said:,}", f"{supported:,}"]) for word, said, supported in rows],
+        f"Words that the {NAMES[cell]} says too often: in how many captions, and in how many of "
+        "them a person says it too",
+    )
 
 
 def differences_table(study: Study) -> Table:
@@ -176,7 +208,7 @@ def cider_figure(study: Study) -> Figure:
             )
             for row in study.rows
         ],
-        xlabel="CIDEr on the validation images",
+        xlabel="CIDEr on the test images",
         alt=f"CIDEr with 95 % intervals over images, means of the seeds. {numbers}.",
     )
 
@@ -292,7 +324,7 @@ def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "
             {"truth": truth}
             | {
                 _SHORT[cell]: (" ".join(written[cell][k]) or "(nothing)")
-                + (f" ({scores[cell][k]:.2f})" if split == "val" else "")
+                + (f" ({scores[cell][k]:.2f})" if split != "train" else "")
                 for cell in written
             }
         )
@@ -312,7 +344,7 @@ def attention_maps(study: Study, rows: Sequence[int]) -> Html:
     written = study.captions("attention", "beam")[0]
     blocks = []
     for k in rows:
-        picture = study.data.image(study.names("val")[k])
+        picture = study.data.image(study.names("test")[k])
         trace = _read(captioner, picture, written[k])
         if trace.weights is None:
             raise ValueError("study must hold a network with attention, got one without")
@@ -343,7 +375,7 @@ def gates_figure(study: Study, row: int) -> Figure:
     """Plot the gates of the LSTM's first run as it reads its own caption of an image."""
     captioner = TrainedCaptioner(study.results["lstm"][0])
     words = study.captions("lstm", "beam")[0][row]
-    trace = _read(captioner, study.data.image(study.names("val")[row]), words)
+    trace = _read(captioner, study.data.image(study.names("test")[row]), words)
     if trace.gates is None:
         raise ValueError("study must hold an LSTM, got a network without gates")
     gates = trace.gates[:, 0].abs()  # (T, 4, H); only the candidate has a sign
@@ -445,6 +477,10 @@ def gradients_figure(results: Sequence[Result]) -> Figure:
 
 
 _MATHS = {"h": r"$\partial h_T/\partial h_t$", "c": r"$\partial h_T/\partial c_t$"}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _signed(value: float) -> str:

@@ -17,8 +17,8 @@ from torch import Generator, Tensor
 
 from rnnreport._checks import check_numbers
 from rnnreport.experiments.captioning import training
-from rnnreport.experiments.captioning.data import Split, Words
 from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.experiments.captioning.splits import Split, Words
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.layers import (
@@ -176,12 +176,14 @@ def _step_jacobians(model: CaptioningRNN, features: Tensor, captions: Tensor) ->
 def _measure(config: GradientsConfig, trained: Result) -> Outcome:
     captioner = TrainedCaptioner(trained)
     settings = captioner.config
-    _, val = images_of(settings).splits(
-        captioner.vocabulary, places=False, max_words=settings.max_words
+    val = (
+        images_of(settings)
+        .splits(captioner.vocabulary, places=False, max_words=settings.max_words)
+        .val
     )
     distance = min(config.distance, int(val.lengths.max()) - 2)  # less <START> and <END>
     rows = _choose(val, distance, config.n_captions)
-    features = captioner.split_features(val).double()[val.owners[rows]]
+    features = val.features.double()[val.owners[rows]]
     captions = val.captions[rows]
     norms: dict[str, dict[str, list[list[float]]]] = {}
     for when, model in zip(WHEN, (_fresh(captioner), captioner.model), strict=True):

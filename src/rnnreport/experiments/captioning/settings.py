@@ -30,12 +30,9 @@ class CaptionConfig:
         ``"full"``: real captions; ``"sample"``: generated scenes.
     dataset
         Which real captions: ``"flickr8k"``, or ``"coco"`` for the source's features.
-    n_train, n_val
+    n_train, n_val, n_test
         How many scenes are drawn for the sample, and how many of COCO's images are taken. Of
         Flickr8k all are.
-    evidence_dim
-        How many directions of :class:`~rnnreport.models.word_evidence.WordEvidence` describe an
-        image, or one of its places; 0 for the features as they are, standardised.
     wordvec_dim, hidden_dim
         Sizes of a word vector and of the hidden state.
     feature_dropout, dropout
@@ -58,8 +55,8 @@ class CaptionConfig:
     beam, length_penalty
         Of beam search.
     data_seed, seed
-        Of the drawn scenes; of the folds of the evidence, the first weights, the order of the
-        mini-batches and dropout.
+        Of the drawn scenes; of the first weights, the order of the mini-batches, the views and
+        dropout.
     device
         Where to compute, as torch names it.
     """
@@ -69,7 +66,7 @@ class CaptionConfig:
     dataset: Dataset = "flickr8k"
     n_train: int = 900
     n_val: int = 100
-    evidence_dim: int = 100
+    n_test: int = 100
     wordvec_dim: int = 256
     hidden_dim: int = 256
     feature_dropout: float = 0.0
@@ -93,9 +90,9 @@ class CaptionConfig:
         check_choice("dataset", self.dataset, get_args(Dataset))
         check_numbers(
             self,
-            at_least_1="n_train n_val wordvec_dim hidden_dim min_count max_words epochs patience "
-            "batch_size beam",
-            at_least_0="evidence_dim length_penalty",
+            at_least_1="n_train n_val n_test wordvec_dim hidden_dim min_count max_words epochs "
+            "patience batch_size beam",
+            at_least_0="length_penalty",
             share="feature_dropout dropout",
             positive="learning_rate clip_norm",
         )
@@ -105,7 +102,6 @@ SETTINGS: Mapping[CellType, Mapping[str, Any]] = {"attention": {"feature_dropout
 """The settings of each network that differ from the defaults of :class:`CaptionConfig`."""
 
 _SAMPLE: Mapping[str, Any] = {
-    "evidence_dim": 0,
     "wordvec_dim": 64,
     "hidden_dim": 128,
     "dropout": 0.2,
@@ -134,7 +130,7 @@ def coco_configs() -> list[CaptionConfig]:
             dataset="coco",
             n_train=10_000,
             n_val=1_000,
-            evidence_dim=0,
+            n_test=1_000,
             hidden_dim=512,
         )
         for cell in cells

@@ -15,7 +15,6 @@ from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.captioning import by_heart as learning
 from rnnreport.experiments.captioning import training
-from rnnreport.experiments.captioning.data import ImageData, Words
 from rnnreport.experiments.captioning.measures import (
     MEASURES,
     Scores,
@@ -25,6 +24,7 @@ from rnnreport.experiments.captioning.measures import (
     measure,
     paired_difference,
     share_in_training,
+    unsupported,
 )
 from rnnreport.experiments.captioning.settings import (
     SEEDS,
@@ -33,6 +33,7 @@ from rnnreport.experiments.captioning.settings import (
     coco_configs,
     default_config,
 )
+from rnnreport.experiments.captioning.splits import ImageData, Words
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.study import results_by
 from rnnreport.names import CELLS, CellType, Profile, ResolvedProfile
@@ -66,7 +67,7 @@ _PAIRS: tuple[tuple[CellType, CellType], ...] = (("lstm", "rnn"), ("attention", 
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of a network on the validation images in one way of writing.
+    """The scores of a network on the test images in one way of writing.
 
     Attributes
     ----------
@@ -87,6 +88,12 @@ class Row:
         the seeds.
     exact : float
         How many captions are one of their image's true ones, the mean of the seeds.
+    unsupported : float
+        The share of content words that no reference caption of the image has, the mean of the
+        seeds.
+    unchanged : float or None
+        The share of photographs whose caption is the same after they were stored smaller, the
+        mean of the seeds; None of drawn scenes, and for greedy captions.
     """
 
     cell: CellType
@@ -97,6 +104,8 @@ class Row:
     ciders: tuple[float, ...]
     in_training: float
     exact: float
+    unsupported: float
+    unchanged: float | None
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ class Study(study_of_runs.Study[ImageData, CellType]):
     """The runs of each network, all on the same images."""
 
     def names(self, split: str) -> list[str]:
-        """Return the images of a split that are captioned, ``"val"`` or ``"train"``."""
+        """Return the images of a split that are captioned: ``"test"``, ``"val"`` or ``"train"``."""
         return [record["image"] for record in self.first.details[split]]
 
     def references(self, split: str) -> list[tuple[Words, ...]]:
@@ -139,14 +148,14 @@ class Study(study_of_runs.Study[ImageData, CellType]):
             tuple(tuple(words) for words in record["truth"]) for record in self.first.details[split]
         ]
 
-    def captions(self, cell: CellType, way: str, split: str = "val") -> list[list[Words]]:
+    def captions(self, cell: CellType, way: str, split: str = "test") -> list[list[Words]]:
         """Return the captions of a network: for each seed one per image, as in :meth:`names`."""
         return [
             [tuple(record[way]) for record in result.details[split]]
             for result in self.results[cell]
         ]
 
-    def ciders(self, cell: CellType, way: str, split: str = "val") -> list[float]:
+    def ciders(self, cell: CellType, way: str, split: str = "test") -> list[float]:
         """Return the CIDEr of each image for the first run of a network.
 
         How rare an n-gram is, is counted in the references of the split.
@@ -181,10 +190,10 @@ class Study(study_of_runs.Study[ImageData, CellType]):
     @cached_property
     def _training(self) -> list[Words]:
         """All captions that were trained on."""
-        return [words for captions in self.data.pools()[0].values() for words in captions]
+        return [words for captions in self.data.pools().train.values() for words in captions]
 
     def _row(self, cell: CellType, way: str) -> Row:
-        captions, references = self.captions(cell, way), self.references("val")
+        captions, references = self.captions(cell, way), self.references("test")
         scores = [measure(of_seed, references) for of_seed in captions]
         return Row(
             cell=cell,
@@ -197,13 +206,28 @@ class Study(study_of_runs.Study[ImageData, CellType]):
                 share_in_training(each, self._training) for each in captions
             ),
             exact=statistics.fmean(exact_matches(each, references) for each in captions),
+            unsupported=statistics.fmean(unsupported(each, references).share for each in captions),
+            unchanged=self._unchanged(cell) if way == "beam" else None,
         )
+
+    def _unchanged(self, cell: CellType) -> float | None:
+        shares = [
+            statistics.fmean(
+                words == record["beam"]
+                for words, record in zip(
+                    result.details["altered"], result.details["test"], strict=True
+                )
+            )
+            for result in self.results[cell]
+            if "altered" in result.details
+        ]
+        return statistics.fmean(shares) if shares else None
 
     def _difference(self, better: CellType, other: CellType, way: str) -> Difference:
         difference, interval = paired_difference(
             self.captions(better, way),
             self.captions(other, way),
-            self.references("val"),
+            self.references("test"),
             generator=Generator().manual_seed(0),
         )
         above, below = (self.row(cell, way).scores.cider for cell in (better, other))
@@ -252,7 +276,7 @@ def coco(workers: int | None = None) -> Iterator[tuple[Result, dict[str, Scores]
     Yields each result with its scores in each way of writing.
     """
     for result in results(training, coco_configs(), label="captions", workers=workers):
-        records = result.details["val"]
+        records = result.details["test"]
         references = [record["truth"] for record in records]
         yield result, {way: measure([r[way] for r in records], references) for way in WAYS}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from PIL import Image
@@ -11,8 +11,9 @@ from torch import Generator, Tensor
 from rnnreport.data.assets import DataFormatError
 from rnnreport.data.features import Projection, Statistics, project
 from rnnreport.data.vocabulary import CaptionVocabulary
-from rnnreport.experiments.captioning.data import Split, Words, features_of
+from rnnreport.experiments.captioning.data import features_of
 from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.experiments.captioning.splits import Words
 from rnnreport.models.captioning import CaptioningRNN
 from rnnreport.names import CellType, Profile
 from rnnreport.runs import store
@@ -28,6 +29,8 @@ class TrainedCaptioner:
     ----------
     result
         From :func:`rnnreport.experiments.captioning.training.run`.
+    tensors
+        What the network consists of, by name; without it, as it is stored with the result.
 
     Attributes
     ----------
@@ -48,13 +51,14 @@ class TrainedCaptioner:
         If the weights are not finite, or do not fit the network that the configuration describes.
     """
 
-    def __init__(self, result: Result) -> None:
-        tensors = load_tensors(result)
+    def __init__(self, result: Result, tensors: Mapping[str, Tensor] | None = None) -> None:
+        tensors = load_tensors(result) if tensors is None else tensors
         self.result = result
         self.config = CaptionConfig(**result.config)
         self.vocabulary = CaptionVocabulary(tuple(result.details["words"]))
         self._projection = _unpack_projection(tensors)
-        self.model = build_network(self.config, self.vocabulary, self._projection, Generator())
+        input_dim = self._projection.basis.shape[1]
+        self.model = build_network(self.config, self.vocabulary, input_dim, Generator())
         weights = weights_of(tensors, "model")
         shapes = {name: param.shape for name, param in self.model.params.items()}
         if {name: param.shape for name, param in weights.items()} != shapes:
@@ -79,14 +83,10 @@ class TrainedCaptioner:
         Raises
         ------
         MissingDataError
-            If the weights of MobileNetV2 are needed and not there.
+            If the weights of EfficientNet-Lite1 are needed and not there.
         """
         places = self.config.cell_type == "attention"
         return project(features_of(images, self.config.profile, places=places), self._projection)
-
-    def split_features(self, split: Split) -> Tensor:
-        """Return the features of the images of a split for the network."""
-        return project(split.features, self._projection)
 
     def captions(self, features: Tensor) -> list[Words]:
         """Caption images by beam search.
@@ -136,13 +136,13 @@ def latest(cell_type: CellType, profile: Profile = "auto") -> TrainedCaptioner:
 def build_network(
     config: CaptionConfig,
     vocabulary: CaptionVocabulary,
-    projection: Projection,
+    input_dim: int,
     generator: Generator,
 ) -> CaptioningRNN:
     """Build the network of a configuration, untrained."""
     return CaptioningRNN(
         vocabulary.word_to_idx,
-        input_dim=projection.basis.shape[1],
+        input_dim=input_dim,
         wordvec_dim=config.wordvec_dim,
         hidden_dim=config.hidden_dim,
         cell_type=config.cell_type,
@@ -162,7 +162,8 @@ def write_captions(
     """Caption images in one of the ways."""
     written: list[Words] = []
     longest = config.max_words + 1
-    for part in torch.split(features, 100):
+    for half in torch.split(features, 100):
+        part = half.float().to(config.device)
         if way == "greedy":
             rows = model.sample(part, longest)
         else:
@@ -175,13 +176,11 @@ def write_captions(
 
 def pack_projection(projection: Projection) -> dict[str, Tensor]:
     """Return the parts of a projection by name, to be kept beside the weights."""
-    (mean, std), basis, scale = projection
-    parts = {"mean": mean, "std": std, "basis": basis, "scale": scale}
+    (mean, std), basis = projection
+    parts = {"mean": mean, "std": std, "basis": basis}
     return {f"projection.{name}": tensor for name, tensor in parts.items()}
 
 
-def _unpack_projection(tensors: dict[str, Tensor]) -> Projection:
-    mean, std, basis, scale = (
-        tensors[f"projection.{name}"] for name in ("mean", "std", "basis", "scale")
-    )
-    return Projection(Statistics(mean, std), basis, scale)
+def _unpack_projection(tensors: Mapping[str, Tensor]) -> Projection:
+    mean, std, basis = (tensors[f"projection.{name}"] for name in ("mean", "std", "basis"))
+    return Projection(Statistics(mean, std), basis)

@@ -2,7 +2,7 @@
 
 All captions of the training images are learned, in mini-batches, with the hand-derived gradients
 alone. The weights of the epoch with the smallest loss on the validation images are kept. Then all
-validation images are captioned, greedily and with a beam.
+test images are captioned, greedily and with a beam: they decide nothing.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from rnnreport._checks import check_loss
-from rnnreport.data.features import Projection, project, standard
 from rnnreport.data.vocabulary import CaptionVocabulary
-from rnnreport.experiments.captioning.data import (
-    CaptionData,
-    Split,
-    coco_data,
-    image_data,
-)
+from rnnreport.experiments.captioning.data import coco_data, image_data
 from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig
+from rnnreport.experiments.captioning.splits import CaptionData, Split, Splits, Words
 from rnnreport.experiments.captioning.trained import (
     build_network,
     pack_projection,
@@ -32,7 +27,6 @@ from rnnreport.experiments.captioning.trained import (
 )
 from rnnreport.layers import dropout_forward
 from rnnreport.models.captioning import CaptioningRNN
-from rnnreport.models.word_evidence import fit_word_evidence, word_shares
 from rnnreport.progress import track
 from rnnreport.runs.checkpoints import read_checkpoint, write_checkpoint
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
@@ -68,7 +62,7 @@ def request(config: CaptionConfig) -> Request:
 
 
 def run(config: CaptionConfig) -> Result:
-    """Train a network and let it caption the validation images, or return the stored result.
+    """Train a network and let it caption the test images, or return the stored result.
 
     A run that was killed goes on from its last whole epoch, and ends with the same bits.
 
@@ -82,10 +76,12 @@ def run(config: CaptionConfig) -> Result:
     Result
         ``history`` holds the ``loss`` of each iteration, and for each epoch the mean
         ``train_loss`` and the ``val_loss``; ``metrics`` the ``best_epoch`` and its ``val_loss``.
-        ``details["val"]`` and ``details["train"]``, the latter of as many images, have an entry an
-        image: its name under ``image``, the true captions under ``truth``, and what the network
-        writes under each of :data:`~rnnreport.experiments.captioning.settings.WAYS`, all of them
-        lists of words. :class:`~rnnreport.experiments.captioning.trained.TrainedCaptioner` takes
+        ``details["test"]``, ``details["val"]`` and ``details["train"]``, the latter of the first
+        images alone, have an entry an image: its name under ``image``, the true captions under
+        ``truth``, and what the network writes under each of
+        :data:`~rnnreport.experiments.captioning.settings.WAYS`, all of them lists of words;
+        ``details["altered"]`` is what it writes with a beam of each test photograph that was
+        stored smaller. :class:`~rnnreport.experiments.captioning.trained.TrainedCaptioner` takes
         the weights.
 
     Raises
@@ -120,43 +116,48 @@ def images_of(config: CaptionConfig) -> CaptionData:
         config.profile,
         n_train=config.n_train,
         n_val=config.n_val,
+        n_test=config.n_test,
         data_seed=config.data_seed,
         max_words=config.max_words,
     )
 
 
-def _splits(config: CaptionConfig) -> tuple[CaptionVocabulary, Split, Split]:
-    images = images_of(config)
-    vocabulary = images.vocabulary(config.min_count)
+def _splits(config: CaptionConfig, images: CaptionData, vocabulary: CaptionVocabulary) -> Splits:
     places = config.cell_type == "attention"
-    train, val = images.splits(vocabulary, places=places, max_words=config.max_words)
+    splits = images.splits(vocabulary, places=places, max_words=config.max_words)
     if config.profile == "full" and config.dataset == "coco":
-        train, val = train.first(config.n_train), val.first(config.n_val)
-    return vocabulary, train, val
+        counts = config.n_train, config.n_val, config.n_test
+        return Splits(
+            *(split.between(0, count) for split, count in zip(splits, counts, strict=True))
+        )
+    return splits
 
 
 def _learn_and_write(config: CaptionConfig, checkpoint: Path) -> Outcome:
-    vocabulary, train, val = _splits(config)
+    images = images_of(config)
+    vocabulary = images.vocabulary(config.min_count)
+    train, val, test = _splits(config, images, vocabulary)
+    places = config.cell_type == "attention"
+    projection = images.projection(places=places)
     generator = Generator().manual_seed(config.seed)
-    projection, train_features = _describe(config, train, generator)
-    train_features = train_features.to(config.device)
-    val_features = project(val.features, projection).to(config.device)
-    model = build_network(config, vocabulary, projection, generator)
-    pairs = _Captioned(train, train_features), _Captioned(val, val_features)
-    state = _train(config, model, *pairs, generator, checkpoint)
+    model = build_network(config, vocabulary, train.features.shape[-1], generator)
+    state = _train(config, model, train, val, generator, checkpoint)
     best: dict[str, Tensor] = state["best"]
     model.params = {name: tensor.to(config.device) for name, tensor in best.items()}
 
+    def write(features: Tensor, way: str) -> list[Words]:
+        return write_captions(model, vocabulary, features, way, config)
+
     details: dict[str, Any] = {"words": list(vocabulary.words)}
-    for name, split, features in (
-        ("val", val, val_features),
-        ("train", train.first(len(val.names)), train_features[: len(val.names)]),
-    ):
-        written = {way: write_captions(model, vocabulary, features, way, config) for way in WAYS}
+    for name, split in (("test", test), ("val", val), ("train", train.between(0, 100))):
+        written = {way: write(split.features, way) for way in WAYS}
         details[name] = [
             {"image": image, "truth": truth} | {way: written[way][row] for way in WAYS}
             for row, (image, truth) in enumerate(zip(split.names, split.references, strict=True))
         ]
+    altered = images.altered(test.names, places=places)
+    if altered is not None:
+        details["altered"] = write(altered, "beam")
     best_epoch = state["best_epoch"]
     return Outcome(
         history=state["history"],
@@ -170,7 +171,10 @@ def _learn_and_write(config: CaptionConfig, checkpoint: Path) -> Outcome:
             "n_train_captions": len(train.captions),
             "n_val": len(val.names),
             "n_val_captions": len(val.captions),
-            "input_dim": projection.basis.shape[1],
+            "n_test": len(test.names),
+            "n_test_captions": len(test.captions),
+            "n_views": 1 + len(train.variants),
+            "input_dim": train.features.shape[-1],
         },
         details=details,
         tensors={f"model.{name}": tensor for name, tensor in best.items()}
@@ -178,37 +182,11 @@ def _learn_and_write(config: CaptionConfig, checkpoint: Path) -> Outcome:
     )
 
 
-def _describe(
-    config: CaptionConfig, train: Split, generator: Generator
-) -> tuple[Projection, Tensor]:
-    """Return the projection of features of unseen images, and the projected training images."""
-    places = train.features.flatten(0, -2)  # (N, F), or (N · P, F)
-    if not config.evidence_dim:
-        projection = standard(places)
-        return projection, project(train.features, projection)
-    # The regression is linear: its output at the places is that of the image, spread over them.
-    whole = train.features if train.features.ndim == 2 else train.features.mean(1)
-    shares = word_shares(train.references)
-    size = min(config.evidence_dim, shares.shape[1])
-    evidence = fit_word_evidence(whole, shares, size, generator=generator)
-    described = evidence.training(train.features)
-    spread = described.square().mean().sqrt()
-    spread = torch.where(spread > 0, spread, torch.ones_like(spread))  # features that say nothing
-    return evidence.whole._replace(scale=spread), described / spread
-
-
-class _Captioned(NamedTuple):
-    """The captions of a split, and the features of its images as the network takes them."""
-
-    split: Split
-    features: Tensor
-
-
 def _train(
     config: CaptionConfig,
     model: CaptioningRNN,
-    train: _Captioned,
-    val: _Captioned,
+    train: Split,
+    val: Split,
     generator: Generator,
     checkpoint: Path,
 ) -> dict[str, Any]:
@@ -222,7 +200,7 @@ def _train(
         for name, param in stored.pop("model").items():
             model.params[name].copy_(param)
         state, history = stored, stored["history"]
-    steps = config.epochs * math.ceil(len(train.split.captions) / config.batch_size)
+    steps = config.epochs * math.ceil(len(train.captions) / config.batch_size)
 
     label = f"captions, {config.cell_type}, seed {config.seed}"
     for epoch in track(range(1, config.epochs + 1), label):
@@ -230,9 +208,9 @@ def _train(
         if epoch <= trained or trained - state["best_epoch"] >= config.patience:
             continue  # trained before the run was killed, or training has ended
         losses = []
-        for batch in _batches(train.split, config.batch_size, generator):
+        for batch in _batches(train, config.batch_size, generator):
             adam.param_groups[0]["lr"] = config.learning_rate * (1 - len(history["loss"]) / steps)
-            features, captions = _take(train, batch)
+            features, captions = _take(train, batch, config.device, generator)
             features, _ = dropout_forward(features, config.feature_dropout, generator)
             loss, grads = model.loss(features, captions, generator)
             for name, param in model.params.items():
@@ -242,7 +220,7 @@ def _train(
             history["loss"].append(check_loss(float(loss), f" in epoch {epoch}"))
             losses.append((float(loss), len(batch)))
         history["train_loss"].append(_mean(losses))
-        history["val_loss"].append(_loss(model, val, config.batch_size))
+        history["val_loss"].append(_loss(model, val, config))
         if history["val_loss"][-1] == min(history["val_loss"]):
             state["best_epoch"] = epoch
             state["best"] = {
@@ -260,18 +238,31 @@ def _batches(split: Split, size: int, generator: Generator) -> list[Tensor]:
     return [batches[k] for k in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def _take(captioned: _Captioned, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the features and the captions of a mini-batch, which ends with its longest caption."""
-    split, features = captioned
+def _take(
+    split: Split, batch: Tensor, device: str, generator: Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the features and the captions of a mini-batch, which ends with its longest caption.
+
+    A generator draws in which view each caption's image is seen; else it is seen as it is.
+    """
     captions = split.captions[batch, : int(split.lengths[batch].max())]
-    return features[split.owners[batch].to(features.device)], captions.to(features.device)
+    owners = split.owners[batch]
+    features = split.features[owners]
+    if generator is not None and split.variants:
+        views = torch.randint(1 + len(split.variants), (len(batch),), generator=generator)
+        for number, variant in enumerate(split.variants, 1):
+            features[views == number] = variant[owners[views == number]]
+    return features.float().to(device), captions.to(device)
 
 
-def _loss(model: CaptioningRNN, captioned: _Captioned, size: int) -> float:
+def _loss(model: CaptioningRNN, split: Split, config: CaptionConfig) -> float:
     """Mean loss of a split's captions, without dropout."""
-    batches = torch.split(captioned.split.lengths.argsort(stable=True), size)
+    batches = torch.split(split.lengths.argsort(stable=True), config.batch_size)
     return _mean(
-        [(float(model.loss(*_take(captioned, batch))[0]), len(batch)) for batch in batches]
+        [
+            (float(model.loss(*_take(split, batch, config.device))[0]), len(batch))
+            for batch in batches
+        ]
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,8 @@ class TrainedClassifier:
     ----------
     result
         From :func:`rnnreport.experiments.text.training.run`.
+    tensors
+        What the model consists of, by name; without it, as it is stored with the result.
 
     Attributes
     ----------
@@ -52,8 +54,8 @@ class TrainedClassifier:
         If the weights are not finite, or do not fit the model that the configuration describes.
     """
 
-    def __init__(self, result: Result) -> None:
-        tensors = load_tensors(result)
+    def __init__(self, result: Result, tensors: Mapping[str, Tensor] | None = None) -> None:
+        tensors = load_tensors(result) if tensors is None else tensors
         self.result = result
         self.vocabulary = _unpack_words(tensors["words"])
         weights = weights_of(tensors, "model")
