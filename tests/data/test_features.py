@@ -1,4 +1,4 @@
-"""Image features: pixel features by hand, MobileNetV2 with random and with real weights."""
+"""Image features: pixel features by hand, networks with random and with real weights."""
 
 from collections.abc import Iterator
 
@@ -12,16 +12,17 @@ from torch import nn
 from rnnreport._torchvision import torchvision
 from rnnreport.data.assets import require
 from rnnreport.data.features import (
-    mobilenet_v2_maps,
+    feature_maps,
     pixel_features,
     pixel_patches,
+    principal_components,
     project,
     standard,
     standardise,
     statistics,
 )
 from rnnreport.data.flickr8k import load_flickr8k
-from rnnreport.data.weights import load_torchvision
+from rnnreport.models.efficientnet import SIDES, load_efficientnet_lite
 
 
 def test_pixel_features_are_mean_colours() -> None:
@@ -73,27 +74,19 @@ def _pictures(count: int) -> Iterator[Image.Image]:
         yield Image.fromarray(random.integers(0, 256, (240, 300, 3), dtype=np.uint8))
 
 
-def test_maps_are_those_of_the_whole_image_and_its_mirror_image(mobilenet: nn.Module) -> None:
-    batches = list(mobilenet_v2_maps(_pictures(3), mobilenet, batch_size=2))
+def test_maps_are_those_of_the_whole_image(mobilenet: nn.Module) -> None:
+    trunk = mobilenet.get_submodule("features")
+    batches = list(feature_maps(_pictures(3), trunk, 224, batch_size=2))
     assert [batch.shape for batch in batches] == [(2, 49, 1280), (1, 49, 1280)]
     assert not batches[0].requires_grad
-    trunk = mobilenet.get_submodule("features")
     normalise = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     for image, maps in zip(_pictures(3), torch.cat(batches), strict=True):
         square = image.resize((224, 224), Image.Resampling.BILINEAR)
         pixels = normalise(torchvision.transforms.functional.to_tensor(square))
         with torch.no_grad():
-            own, mirrored = trunk(torch.stack([pixels, pixels.flip(2)]))
+            (whole,) = trunk(pixels[None])
         # Row by row: place 7 · i + j stands for row i and column j.
-        place = (own[:, 2, 5] + mirrored[:, 2, 1]) / 2
-        torch.testing.assert_close(maps[7 * 2 + 5], place)
-    # A picture and its mirror image have the same features at mirrored places.
-    (image,) = _pictures(1)
-    turned = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    one, other = (next(mobilenet_v2_maps([picture], mobilenet)) for picture in (image, turned))
-    torch.testing.assert_close(
-        other.view(7, 7, -1), one.view(7, 7, -1).flip(1), rtol=1e-3, atol=1e-4
-    )
+        torch.testing.assert_close(maps[7 * 2 + 5], whole[:, 2, 5], rtol=1e-4, atol=1e-5)
 
 
 def test_pixel_patches() -> None:
@@ -114,15 +107,44 @@ def test_projections() -> None:
     plain = standard(features)
     torch.testing.assert_close(project(features, plain), standardise(features, plain.moments))
     basis = torch.tensor([[1.0], [2.0], [0.0]])
-    half = plain._replace(basis=basis, scale=torch.tensor(2.0))
-    expected = standardise(features, plain.moments) @ basis / 2
-    torch.testing.assert_close(project(features, half), expected)
-    torch.testing.assert_close(project(features.view(8, 5, 3), half), expected.view(8, 5, 1))
+    one = plain._replace(basis=basis)
+    expected = standardise(features, plain.moments) @ basis
+    torch.testing.assert_close(project(features, one), expected)
+    torch.testing.assert_close(project(features.view(8, 5, 3), one), expected.view(8, 5, 1))
     with pytest.raises(ValueError, match="features must have 3 columns"):
-        project(torch.ones(2, 4), half)
+        project(torch.ones(2, 4), one)
 
 
-@needs("mobilenet_v2", "flickr8k")
+def test_principal_components_keep_most_of_the_variance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.tensor([0.1, 5.0, 1.0, 0.2])
+    turn, _ = torch.linalg.qr(torch.randn(4, 4, generator=generator))
+    features = (torch.randn(2000, 4, generator=generator) * spread) @ turn + 3
+    components = project(features, principal_components(features, 2))
+    torch.testing.assert_close(components.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
+    covariance = components.T @ components / len(features)
+    assert abs(float(covariance[0, 1])) < 1e-4  # they do not vary together
+    total = float(spread.square().sum())
+    expected = 2 / total * torch.tensor([25.0, 1.0])
+    torch.testing.assert_close(covariance.diag(), expected, rtol=0.1, atol=0)
+    # Nothing is lost with all of them: distances stay as they are but for the scale.
+    whole = project(features, principal_components(features, 9))
+    assert whole.shape == (2000, 4)
+    scale = torch.cdist(features[:5], features[:5]) / torch.cdist(whole[:5], whole[:5])
+    off_diagonal = scale[~torch.eye(5, dtype=torch.bool)]
+    torch.testing.assert_close(off_diagonal, off_diagonal[:1].expand(20), rtol=1e-3, atol=0)
+
+
+def test_principal_components_refuse() -> None:
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        principal_components(torch.ones(3, 2), 0)
+    with pytest.raises(ValueError, match=r"features must have shape \(N, F\)"):
+        principal_components(torch.ones(0, 2), 1)
+    alike = principal_components(torch.ones(3, 2), 1)  # nothing varies
+    assert project(torch.ones(3, 2), alike).abs().max() == 0
+
+
+@needs("efficientnet_lite1", "flickr8k")
 def test_the_real_network_tells_dogs_from_the_rest() -> None:
     data = load_flickr8k(require("flickr8k"))
 
@@ -131,14 +153,14 @@ def test_the_real_network_tells_dogs_from_the_rest() -> None:
 
     dogs = [name for name in data.captions if mentions(name) == 5][:20]
     rest = [name for name in data.captions if mentions(name) == 0][:20]
-    network = load_torchvision("mobilenet_v2", require("mobilenet_v2"))
-    maps = torch.cat(list(mobilenet_v2_maps(map(data.image, dogs + rest), network)))
+    network = load_efficientnet_lite(require("efficientnet_lite1"), 1)
+    maps = torch.cat(list(feature_maps(map(data.image, dogs + rest), network.features, SIDES[1])))
     features = maps.mean(1)
     assert features.shape == (40, 1280)
     assert features.min() >= 0  # after ReLU6
     assert (features.std(0) > 0).float().mean() > 0.9
     with torch.no_grad():
-        best = network.get_submodule("classifier")(features).argmax(1)
+        best = network.classifier(features).argmax(1)
     is_dog = (best >= 151) & (best <= 268)  # ImageNet's breeds of dog
     assert is_dog[:20].float().mean() >= 0.7
     assert is_dog[20:].float().mean() <= 0.1

@@ -224,8 +224,8 @@ def test_photographs_need_features_once(
     outlook.add(plan)
     assert outlook.seconds([plan]) == pytest.approx(1 + 2 * (10 + 30 * 0.1))
     for count, expected in ((29, 27.0), (30, 21.0)):
-        file = tmp_path / f"mobilenet_v2_maps-{count}.safetensors"
-        safetensors.torch.save_file({"whole": torch.zeros(count, 1)}, file)
+        file = tmp_path / f"efficientnet_lite1-whole-{count}.safetensors"
+        safetensors.torch.save_file({"places": torch.zeros(count, 1)}, file)
         outlook.add(plan)
         assert outlook.seconds([plan]) == pytest.approx(expected)
 

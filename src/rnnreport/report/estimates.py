@@ -357,10 +357,10 @@ def _plain(config: Any) -> Any:
 def _missing_features(request: Request) -> float:
     """Return the usual seconds for the features of photographs that no file holds yet."""
     n_images = request.data.get("n_images", 0)
-    for path in store_folder().glob("mobilenet_v2_maps-*.safetensors"):
+    for path in store_folder().glob("efficientnet_lite1-whole-*.safetensors"):
         try:
             with safetensors.safe_open(path, framework="pt") as file:
-                if file.get_slice("whole").get_shape()[0] == n_images:
+                if file.get_slice("places").get_shape()[0] == n_images:
                     return 0.0
         except (OSError, safetensors.SafetensorError):
             continue

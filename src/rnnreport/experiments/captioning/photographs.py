@@ -48,8 +48,7 @@ LEAST_PHOTOGRAPHS = 18
 _SIDE = SIDES[1]
 _COMPONENTS = 384  # numbers that are kept of the 1,280 of a place
 _SAMPLE = 1000  # training images that decide which
-_VARIANTS = 2
-_LEAST_AREA = 0.5  # of a variant, as a share of the picture
+_LEAST_AREA = 0.5  # of a part, as a share of the picture
 
 
 class Photographs(ImageData):
@@ -130,9 +129,8 @@ class Photographs(ImageData):
         return self._features("whole", tuple(itertools.chain(*self.parts)), names, places)
 
     def variants(self, names: Sequence[str], *, places: bool) -> tuple[Tensor, ...]:
-        """Return features of random parts of training images, stored with losses."""
-        views = [f"part-{number}" for number in range(1, _VARIANTS + 1)]
-        return tuple(self._features(view, self.parts.train, names, places) for view in views)
+        """Return features of a random part of each training image, stored with losses."""
+        return (self._features("part", self.parts.train, names, places),)
 
     def altered(self, names: Sequence[str], *, places: bool) -> Tensor:
         """Return features of test images that were stored at three quarters of their size."""
@@ -178,7 +176,7 @@ class Photographs(ImageData):
         def compute() -> dict[str, Tensor]:
             generator = Generator().manual_seed(zlib.crc32(view.encode()))
             pictures = (
-                _VIEWS[view.partition("-")[0]](self._data.image(name), generator)
+                _VIEWS[view](self._data.image(name), generator)
                 for name in track(stored_names, f"image features, {view}")
             )
             maps = [project(maps, components).half() for maps in photograph_maps(pictures)]

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from rnnreport._checks import check_choice, check_numbers
 from rnnreport.names import CELLS, RESOLVED_PROFILES, CellType, Dataset, ResolvedProfile
 
-__all__ = ["SEEDS", "SETTINGS", "WAYS", "CaptionConfig", "coco_configs", "default_config"]
+__all__ = ["SEEDS", "WAYS", "CaptionConfig", "coco_configs", "default_config"]
 
 SEEDS = (0, 1, 2)
 """The seeds that each network is trained from."""
@@ -68,18 +68,18 @@ class CaptionConfig:
     n_val: int = 100
     n_test: int = 100
     wordvec_dim: int = 256
-    hidden_dim: int = 256
-    feature_dropout: float = 0.0
+    hidden_dim: int = 384
+    feature_dropout: float = 0.3
     dropout: float = 0.4
-    min_count: int = 2
+    min_count: int = 5
     max_words: int = 40
-    epochs: int = 16
-    patience: int = 4
+    epochs: int = 7
+    patience: int = 3
     batch_size: int = 100
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     clip_norm: float = 5.0
     beam: int = 5
-    length_penalty: float = 0.7
+    length_penalty: float = 0.8
     data_seed: int = 0
     seed: int = 0
     device: str = "cpu"
@@ -98,15 +98,14 @@ class CaptionConfig:
         )
 
 
-SETTINGS: Mapping[CellType, Mapping[str, Any]] = {"attention": {"feature_dropout": 0.3}}
-"""The settings of each network that differ from the defaults of :class:`CaptionConfig`."""
-
 _SAMPLE: Mapping[str, Any] = {
     "wordvec_dim": 64,
     "hidden_dim": 128,
+    "feature_dropout": 0.0,
     "dropout": 0.2,
     "min_count": 1,
     "epochs": 8,
+    "patience": 4,
     "learning_rate": 5e-3,
 }
 """The settings that differ for the drawn scenes: few words, features without dropout."""
@@ -116,7 +115,7 @@ def default_config(
     cell_type: CellType, *, profile: ResolvedProfile, seed: int = 0, device: str = "cpu"
 ) -> CaptionConfig:
     """Return the configuration that the report uses for a network."""
-    settings = _SAMPLE if profile == "sample" else SETTINGS.get(cell_type, {})
+    settings = _SAMPLE if profile == "sample" else {}
     return CaptionConfig(cell_type=cell_type, profile=profile, seed=seed, device=device, **settings)
 
 
