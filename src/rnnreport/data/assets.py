@@ -267,7 +267,7 @@ ASSETS: dict[str, Asset] = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "captioning": ("flickr8k", "mobilenet_v2"),
     "text": ("sentiment",),
-    "transfer": ("hymenoptera", "mobilenet_v2"),
+    "transfer": ("hymenoptera", "efficientnet_lite1"),
     "style": ("styles", "vgg19"),
 }
 """The assets that each experiment needs in the profile ``full``."""
