@@ -215,10 +215,10 @@ def test_results_table() -> None:
     assert "p against the source" in element.html
     frozen, best, *_, source, _ = cells(element)
     assert len(cells(element)) == 10  # the source's two rows stand there once
-    assert source[0] == "The source's ResNet-18, frozen, best epoch"
+    assert source[0] == "ResNet-18 of the source, frozen, best epoch"
     assert (frozen[4], source[1], source[4]) == ("–", "0.9542", "–")
     assert best[4].startswith("&lt; 10") or float(best[4]) < 1
-    assert "The source" not in results_table([make_study()]).html
+    assert "of the source" not in results_table([make_study()]).html
 
 
 def test_tables_mark_what_was_chosen() -> None:

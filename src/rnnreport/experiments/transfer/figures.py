@@ -52,7 +52,7 @@ def results_table(studies: Sequence[Study]) -> Table:
     for row in studies[0].rows:
         if row.source is not None and row.source_interval is not None:
             cells = [f"{row.source:.4f}", "–", interval_text(row.source_interval), "–"]
-            lines.append((f"The source's ResNet-18, {NAMES[row.mode].lower()}, best epoch", cells))
+            lines.append((f"ResNet-18 of the source, {NAMES[row.mode].lower()}, best epoch", cells))
     head = ["", "Accuracy", "± of seeds", "95 % interval"]
     head += ["p against the source"] if compared else []
     return table(head, lines, "Accuracy on the validation images")

@@ -94,11 +94,11 @@ class TransferConfig:
     mode: Mode = "frozen"
     profile: ResolvedProfile = "full"
     backbone: BackboneName = "efficientnet_lite1"
-    sizes: tuple[int, ...] = (240, 272, 304)
+    sizes: tuple[int, ...] = (240, 272)
     decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     epochs: int = 25
     learning_rate: float = 0.02
-    cut: int = 13
+    cut: int = 17
     views: int = 8
     view_size: int = 240
     finetune_epochs: int = 8
@@ -123,9 +123,9 @@ class TransferConfig:
 _SETTINGS: dict[tuple[ResolvedProfile, BackboneName], dict[str, Any]] = {
     ("full", "mobilenet_v2"): {"sizes": (224, 256, 288), "cut": 7, "view_size": 224},
     ("sample", "efficientnet_lite1"): {
-        "sizes": (128,),
+        "sizes": (96,),
         "cut": 17,
-        "view_size": 128,
+        "view_size": 96,
         "rates": (1e-3,),
     },
 }
