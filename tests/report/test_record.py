@@ -38,7 +38,8 @@ from rnnreport.show.tables import table
 @pytest.fixture
 def real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all real data seem to be there: to list the configurations, nothing of it is read."""
-    for name in {"glove", *(name for needs in NEEDS.values() for name in needs)}:
+    more = ("glove", "mobilenet_v2", "squeezenet1_1")
+    for name in {*more, *(name for needs in NEEDS.values() for name in needs)}:
         path = tmp_path / "data" / ASSETS[name].candidates[0]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
