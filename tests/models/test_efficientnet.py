@@ -107,3 +107,18 @@ def test_another_variant_is_refused() -> None:
         load_efficientnet_lite(require("efficientnet_lite1"), 0)
     with pytest.raises(ValueError, match="variant must be one of 0, 1, 2, got 4"):
         load_efficientnet_lite(Path("any.pth"), 4)
+
+
+def test_folded_convolutions_give_the_same_maps() -> None:
+    network = EfficientNetLite(0).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for part in network.modules():
+            if isinstance(part, torch.nn.BatchNorm2d):  # as if it had seen images
+                part.running_mean = torch.randn(part.num_features, generator=generator) / 10
+                part.running_var = torch.rand(part.num_features, generator=generator) + 0.5
+                part.bias.copy_(torch.randn(part.num_features, generator=generator) / 10)
+        images = torch.randn(2, 3, 64, 64, generator=generator)
+        maps, folded = network.features(images), network.folded().features(images)
+    assert maps.std() > 0
+    torch.testing.assert_close(folded, maps, rtol=1e-3, atol=1e-4)

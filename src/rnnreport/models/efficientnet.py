@@ -173,7 +173,7 @@ class _Convolution(nn.Module):
             maps, padding = functional.pad(maps, (left, right, top, bottom)), (0, 0)
         groups = conv.groups
         out: Tensor = functional.conv2d(
-            maps, conv.weight, None, conv.stride, padding, groups=groups
+            maps, conv.weight, conv.bias, conv.stride, padding, groups=groups
         )
         out = self.norm(out)
         return functional.relu6(out, inplace=True) if self.bend else out
