@@ -156,14 +156,10 @@ def _own_profile(arguments: argparse.Namespace, name: str | None) -> Profile | N
 
 def _caption(arguments: argparse.Namespace) -> int:
     _check_any_file(arguments.image)
-    from rnnreport.experiments.captioning.trained import TrainedCaptioner, latest
-    from rnnreport.runs.shipped import load_shipped
+    from rnnreport.experiments.captioning.trained import latest, shipped
 
     profile = _own_profile(arguments, arguments.network)
-    if profile is None:
-        captioner = TrainedCaptioner(*load_shipped("captioner"))
-    else:
-        captioner = latest(arguments.network or "attention", profile)
+    captioner = shipped() if profile is None else latest(arguments.network or "attention", profile)
     _introduce(
         captioner.config.cell_type, captioner.result, "drawn scenes only, and sees them everywhere"
     )
@@ -242,15 +238,11 @@ def _classify(arguments: argparse.Namespace) -> None:
     if sys.stdin is None:
         raise MissingDataError("standard input is closed: sentences are read from there")
     from rnnreport.data.sentiment import tokenise_review
-    from rnnreport.experiments.text.trained import TrainedClassifier, latest
-    from rnnreport.runs.shipped import load_shipped
+    from rnnreport.experiments.text.trained import latest, shipped
     from rnnreport.runs.store import one_thread
 
     profile = _own_profile(arguments, arguments.model)
-    if profile is None:
-        classifier = TrainedClassifier(*load_shipped("classifier"))
-    else:
-        classifier = latest(arguments.model or "lstm", profile)
+    classifier = shipped() if profile is None else latest(arguments.model or "lstm", profile)
     _introduce(
         classifier.result.config["model"],
         classifier.result,

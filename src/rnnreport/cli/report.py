@@ -80,10 +80,12 @@ def _record(arguments: argparse.Namespace) -> None:
     parts: Sequence[PartName] = arguments.part or PARTS
     for line in prepare(parts, "full", workers=arguments.workers):
         print(line, flush=True)
-    from rnnreport.report.recording import record
+    from rnnreport.report.recording import record, ship
 
     for part in parts:
         print(f"recorded {write_record(*record(part))}", flush=True)
+        for path in ship(part):
+            print(f"put into the package: {path}", flush=True)
 
 
 def _distil(arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from rnnreport.experiments.captioning import figures as captioning_figures
 from rnnreport.experiments.captioning import study as captioning
+from rnnreport.experiments.captioning.measures import measure
 from rnnreport.experiments.style import figures as style_figures
 from rnnreport.experiments.style import study as style
 from rnnreport.experiments.text import figures as text_figures
@@ -27,11 +28,12 @@ from rnnreport.report.findings import findings
 from rnnreport.report.parts import code_of, runs_of
 from rnnreport.report.record import Painted, Record, Run
 from rnnreport.runs import engine
-from rnnreport.runs.store import load_tensors
+from rnnreport.runs.shipped import write_shipped
+from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.plots import Curves, Line, LinePlot
 from rnnreport.show.tables import Table, share_text, table
 
-__all__ = ["record"]
+__all__ = ["record", "ship"]
 
 _DATA = ("name", "amount", "fingerprint", "vectors", "vectors_dim")
 _WEIGHTS = "text-live-lstm.json"
@@ -93,6 +95,64 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
     )
 
 
+def ship(part: PartName) -> list[Path]:
+    """Put the network of a part that answers from the command line into the package.
+
+    Of the seeds it is the one that does best on the validation images or the dev sentences: the
+    test decides nothing.
+
+    Parameters
+    ----------
+    part
+        One of :data:`~rnnreport.names.PARTS`, recorded before.
+
+    Returns
+    -------
+    list of Path
+        The files that describe what was written; none where a part ships nothing.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    if part == "captioning":
+        captioners = captioning.study("full").results["attention"]
+        best = max(captioners, key=_validation_cider)
+        tensors = load_tensors(best)
+        return [
+            write_shipped("captioner", best, tensors, terms=_TERMS["flickr8k"], details=("words",))
+        ]
+    if part == "text":
+        classifiers = text.study("full").results["lstm"]
+        best = max(classifiers, key=lambda result: result.metrics["dev_accuracy"])
+        tensors = {
+            name: tensor
+            for name, tensor in load_tensors(best).items()
+            if name == "words" or name.startswith("model.")
+        }
+        return [write_shipped("classifier", best, tensors, terms=_TERMS["sentiment"])]
+    return []
+
+
+_TERMS: Mapping[str, str] = {
+    "flickr8k": (
+        "Numbers learned from photographs and captions of Flickr8k, which are for research use; it "
+        "holds none of them."
+    ),
+    "sentiment": (
+        "Numbers learned from sentences of Yelp reviews, which are for research use; it holds none "
+        "of them."
+    ),
+}
+
+
+def _validation_cider(result: Result) -> float:
+    records = result.details["val"]
+    scores = measure([each["beam"] for each in records], [each["truth"] for each in records])
+    return scores.cider
+
+
 @dataclasses.dataclass
 class _Page:
     """The part of a page that its record keeps."""
@@ -107,8 +167,11 @@ class _Page:
 def _captioning() -> _Page:
     study = captioning.study("full")
     tables = [
+        captioning_figures.literature_table(study),
         captioning_figures.results_table(study),
         captioning_figures.differences_table(study),
+        captioning_figures.measures_table(study),
+        captioning_figures.stock_words_table(study),
         captioning_figures.by_heart_table(captioning.by_heart("full")),
         _captions(study),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from rnnreport._files import write_whole
 from rnnreport.data.assets import DataFormatError
 from rnnreport.data.weights import check_finite
-from rnnreport.runs.store import Result, load_tensors
+from rnnreport.runs.store import Result
 
 __all__ = ["NAMES", "load_shipped", "write_shipped"]
 
@@ -65,7 +65,14 @@ def load_shipped(name: str) -> tuple[Result, dict[str, Tensor]]:
     }
 
 
-def write_shipped(name: str, result: Result, *, terms: str, details: Sequence[str] = ()) -> Path:
+def write_shipped(
+    name: str,
+    result: Result,
+    tensors: Mapping[str, Tensor],
+    *,
+    terms: str,
+    details: Sequence[str] = (),
+) -> Path:
     """Write a network into the package.
 
     Parameters
@@ -74,6 +81,8 @@ def write_shipped(name: str, result: Result, *, terms: str, details: Sequence[st
         One of :data:`NAMES`.
     result
         Of the run that trained it.
+    tensors
+        What it consists of.
     terms
         Those of the data that it was trained on.
     details
@@ -91,7 +100,7 @@ def write_shipped(name: str, result: Result, *, terms: str, details: Sequence[st
     """
     half = {
         part: tensor.half() if tensor.is_floating_point() else tensor
-        for part, tensor in load_tensors(result).items()
+        for part, tensor in tensors.items()
     }
     packed = safetensors.torch.save(half)
     described = dataclasses.replace(

@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from rnnreport.data.photographs import PHOTOGRAPHS, load_photograph
 from rnnreport.experiments.captioning.by_heart import images
 from rnnreport.experiments.captioning.gradients import WHEN
 from rnnreport.experiments.captioning.literature import PUBLISHED
 from rnnreport.experiments.captioning.measures import unsupported
 from rnnreport.experiments.captioning.settings import WAYS
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
-from rnnreport.experiments.captioning.trained import TrainedCaptioner
+from rnnreport.experiments.captioning.trained import TrainedCaptioner, shipped
 from rnnreport.models.captioning import Trace
 from rnnreport.names import CellType
 from rnnreport.runs.store import Result
@@ -37,6 +38,8 @@ __all__ = [
     "captions_gallery",
     "cider_figure",
     "differences_table",
+    "free_attention_maps",
+    "free_photographs",
     "gates_figure",
     "gradients_figure",
     "learned_gallery",
@@ -338,28 +341,63 @@ def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "
     )
 
 
+def free_photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> Gallery:
+    """Let the network that the package brings along caption photographs that may be shown."""
+    captioner = shipped()
+    pictures = [load_photograph(name) for name in names]
+    captions = captioner.captions(captioner.features(pictures))
+    about = [PHOTOGRAPHS[name] for name in names]
+    for picture in pictures:
+        picture.thumbnail((240, 240))
+    return gallery(
+        pictures,
+        [
+            {"Attention": " ".join(words), each.title: f"{each.author}, {each.licence}"}
+            for each, words in zip(about, captions, strict=True)
+        ],
+        [f"A photograph: {each.title}" for each in about],
+        label="Photographs that no network here has learned from, with captions",
+        encoding="jpeg",
+    )
+
+
+def free_attention_maps(names: Sequence[str]) -> Html:
+    """Show where the network of the package looks in photographs that may be shown."""
+    captioner = shipped()
+    pictures = [load_photograph(name) for name in names]
+    captions = captioner.captions(captioner.features(pictures))
+    return _maps(captioner, pictures, captions)
+
+
 def attention_maps(study: Study, rows: Sequence[int]) -> Html:
     """Show where the first network with attention looks as it chooses each word."""
     captioner = TrainedCaptioner(study.results["attention"][0])
     written = study.captions("attention", "beam")[0]
+    pictures = [study.data.image(study.names("test")[k]) for k in rows]
+    return _maps(captioner, pictures, [written[k] for k in rows])
+
+
+def _maps(
+    captioner: TrainedCaptioner, pictures: Sequence[Image.Image], captions: Sequence[Sequence[str]]
+) -> Html:
+    """Lay the attention of each word over a picture, picture by picture."""
     blocks = []
-    for k in rows:
-        picture = study.data.image(study.names("test")[k])
-        trace = _read(captioner, picture, written[k])
+    for picture, words in zip(pictures, captions, strict=True):
+        trace = _read(captioner, picture, words)
         if trace.weights is None:
             raise ValueError("study must hold a network with attention, got one without")
         tile = picture.copy()
         tile.thumbnail((_TILE, _TILE))
-        sentence = " ".join(written[k])
-        images, captions, alts = [tile], ["the image"], [f"What the network captions: {sentence}"]
-        for word, weights in zip(written[k], trace.weights[:, 0], strict=False):
+        sentence = " ".join(words)
+        images, under, alts = [tile], ["the image"], [f"What the network captions: {sentence}"]
+        for word, weights in zip(words, trace.weights[:, 0], strict=False):
             images.append(overlay(tile, _on_grid(weights), grey=0.4, tint=0.4))
-            captions.append(f"{word} {float(weights.max()):.2f}")
+            under.append(f"{word} {float(weights.max()):.2f}")
             alts.append(f"“{word}”: {_where(weights)}")
         blocks.append(
             gallery(
                 images,
-                captions,
+                under,
                 alts,
                 label=f"Where the network looks as it says: {sentence}",
                 encoding="jpeg",

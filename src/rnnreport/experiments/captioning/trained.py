@@ -17,9 +17,17 @@ from rnnreport.experiments.captioning.splits import Words
 from rnnreport.models.captioning import CaptioningRNN
 from rnnreport.names import CellType, Profile
 from rnnreport.runs import store
+from rnnreport.runs.shipped import load_shipped
 from rnnreport.runs.store import Result, load_tensors, weights_of
 
-__all__ = ["TrainedCaptioner", "build_network", "latest", "pack_projection", "write_captions"]
+__all__ = [
+    "TrainedCaptioner",
+    "build_network",
+    "latest",
+    "pack_projection",
+    "shipped",
+    "write_captions",
+]
 
 
 class TrainedCaptioner:
@@ -131,6 +139,17 @@ def latest(cell_type: CellType, profile: Profile = "auto") -> TrainedCaptioner:
         dataset="flickr8k",  # only its features can be computed from a picture
     )
     return TrainedCaptioner(result)
+
+
+def shipped() -> TrainedCaptioner:
+    """Return the network with attention that the package brings along.
+
+    Raises
+    ------
+    DataFormatError
+        If its files are damaged.
+    """
+    return TrainedCaptioner(*load_shipped("captioner"))
 
 
 def build_network(

@@ -22,9 +22,10 @@ from rnnreport.models.text import (
 )
 from rnnreport.names import ModelName, Profile
 from rnnreport.runs import store
+from rnnreport.runs.shipped import load_shipped
 from rnnreport.runs.store import Result, load_tensors, weights_of
 
-__all__ = ["TrainedClassifier", "build_model", "latest", "pack_words"]
+__all__ = ["TrainedClassifier", "build_model", "latest", "pack_words", "shipped"]
 
 
 class TrainedClassifier:
@@ -142,6 +143,17 @@ def latest(model: ModelName, profile: Profile = "auto") -> TrainedClassifier:
     return TrainedClassifier(
         store.latest("text", TextConfig, part="text", option="model", profile=profile, model=model)
     )
+
+
+def shipped() -> TrainedClassifier:
+    """Return the LSTM that the package brings along.
+
+    Raises
+    ------
+    DataFormatError
+        If its files are damaged.
+    """
+    return TrainedClassifier(*load_shipped("classifier"))
 
 
 def build_model(
