@@ -29,6 +29,7 @@ from rnnreport.asked import TEXT_ACCURACY
 from rnnreport.cli import apply
 from rnnreport.cli.main import main
 from rnnreport.data.assets import ASSETS, DataFormatError
+from rnnreport.data.photographs import load_photograph
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.captioning import by_heart
 from rnnreport.experiments.captioning import study as captioning_study
@@ -495,14 +496,14 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
     assert f"no trained model '{network}' is stored" in error
     assert f"`rnnreport train captioning --cell {network}` trains it" in error
     assert "in about half a minute, on generated samples" in error
-    assert "`rnnreport data fetch flickr8k mobilenet_v2`" in error
+    assert "`rnnreport data fetch flickr8k`" in error
     captioning_training.run(
         CaptionConfig(
             cell_type=network,
             profile="sample",
             n_train=8,
             n_val=2,
-            evidence_dim=0,
+            n_test=2,
             hidden_dim=8,
             epochs=1,
         )
@@ -523,6 +524,39 @@ def test_caption(tmp_path: Path, capsys: pytest.CaptureFixture[str], network: Ce
     assert "c.png is missing: expected a picture" in capsys.readouterr().err
     assert main(["caption", paths[0], "--network", network, "--profile", "full"]) == 1
     assert "--profile full` trains it" in capsys.readouterr().err
+
+
+def test_the_network_of_the_package_captions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cat.png"
+    load_photograph("cat").save(path)
+    assert main(["caption", str(path)]) == 0
+    out, err = capsys.readouterr()
+    name, _, caption = out.partition(": ")
+    assert name == str(path)
+    assert len(caption.split()) > 3
+    assert err.startswith("rnnreport: attention, trained on photographs of Flickr8k")
+    # What is asked for is never the package's.
+    for arguments in (["--network", "attention"], ["--profile", "auto"]):
+        assert main(["caption", str(path), *arguments]) == 1
+        assert "no trained model 'attention' is stored" in capsys.readouterr().err
+    monkeypatch.setenv("RNNREPORT_PROFILE", "sample")
+    assert main(["caption", str(path)]) == 1
+    assert "--profile sample` trains it" in capsys.readouterr().err
+
+
+def test_the_model_of_the_package_classifies(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(monkeypatch, b"the food was delicious and i loved it !\nthe worst service ever .\n")
+    assert main(["classify"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[1] for line in out.splitlines()] == ["positive", "negative"]
+    assert err.startswith("rnnreport: lstm, trained on ")
+    say(monkeypatch, b"good")
+    assert main(["classify", "--model", "lstm"]) == 1
+    assert "no trained model 'lstm' is stored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -580,7 +614,7 @@ def test_train_trains_one_network(
     config: tuple[str, int],
 ) -> None:
     metrics = {"epochs": 2.0, "best_epoch": 1.0, "test_accuracy": 0.75, "last_accuracy": 0.75}
-    details = {"val": [{"truth": [["a", "dog"]], "greedy": ["a", "dog"], "beam": ["a"]}]}
+    details = {"test": [{"truth": [["a", "dog"]], "greedy": ["a", "dog"], "beam": ["a"]}]}
     asked: list[Any] = []
 
     def run(config: Any) -> Any:
@@ -921,10 +955,10 @@ def test_classify_reads_lines_however_they_end_and_come(
 @pytest.mark.parametrize(
     ("model", "method", "answer", "arguments"),
     [
-        ("captioning", "features", torch.zeros(1, 2), ["caption"]),
-        ("captioning", "captions", [["a", "dog"]], ["caption"]),
+        ("captioning", "features", torch.zeros(1, 2), ["caption", "--network", "attention"]),
+        ("captioning", "captions", [["a", "dog"]], ["caption", "--profile", "auto"]),
         ("transfer", "probabilities", torch.tensor([[0.25, 0.75]]), ["predict", "ants-and-bees"]),
-        ("text", "probabilities", torch.tensor([0.75]), ["classify"]),
+        ("text", "probabilities", torch.tensor([0.75]), ["classify", "--model", "lstm"]),
     ],
 )
 def test_a_network_answers_in_one_thread(

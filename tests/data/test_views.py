@@ -9,7 +9,14 @@ from PIL import Image
 from torch import Generator
 
 from rnnreport._torchvision import torchvision
-from rnnreport.data.views import centre_square, centre_view, random_view, to_tensor
+from rnnreport.data.views import (
+    centre_square,
+    centre_view,
+    encoded_again,
+    random_part,
+    random_view,
+    to_tensor,
+)
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -80,3 +87,29 @@ def test_random_views_follow_the_generator() -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_part_is_of_the_asked_size_and_as_large_as_asked() -> None:
+    across = np.tile(np.linspace(0, 255, 200, dtype=np.uint8)[None, :, None], (150, 1, 3))
+    generator = Generator().manual_seed(0)
+    for least in (0.2, 0.9):
+        spans = []
+        for _ in range(50):
+            part = random_part(Image.fromarray(across), 30, generator, least_area=least)
+            assert part.size == (30, 30)
+            row = np.asarray(part)[0, :, 0].astype(float)
+            spans.append((row.max() - row.min()) / 255)
+        # A part has at most the whole width, and sides of at most 4 : 3.
+        assert min(spans) > np.sqrt(least * 3 / 4) * 150 / 200 - 0.05
+        assert max(spans) > 0.75
+
+
+def test_a_picture_encoded_again_looks_alike_and_is_another() -> None:
+    image = picture(90, 60)
+    again = encoded_again(image, (68, 45), 75)
+    assert (again.size, again.mode) == ((68, 45), "RGB")
+    back = np.asarray(again.resize(image.size, Image.Resampling.BILINEAR), float)
+    difference = np.abs(back - np.asarray(image, float))
+    assert 0 < difference.mean() < 8
+    worse = encoded_again(image, (68, 45), 5)
+    assert np.abs(np.asarray(worse, float) - np.asarray(again, float)).mean() > 2

@@ -97,8 +97,8 @@ ORIGINS: dict[str, Origin] = {
             ),
         ),
         note=(
-            "All of Flickr8k at full size; the recorded results used 900 of these photographs, "
-            "made smaller"
+            "All of Flickr8k at full size; the recorded results used 7,925 of these photographs, "
+            "made smaller, in their official parts"
         ),
     ),
     "coco": Origin(
@@ -258,6 +258,7 @@ CHECKSUMS: dict[str, dict[str, str]] = {
     },
     "hymenoptera_data": {".": "b0e3506710bc375be5996e1c9b29818c80cdfc19bcc324e560091da6690149ec"},
     "flickr8k_900": {".": "9ceeb9cf169d4b95474a0cf1ed9beea002d47032244262effca15e185e3b957b"},
+    "flickr8k": {".": "019fd8431b554b1f58ff2302d37c3c42b82f8c6602f8b7c80b1b43ad7f164f09"},
 }
 """The SHA-256 of what lies in a data folder, by the asset's candidate and the file in it.
 
@@ -267,7 +268,9 @@ and of torchvision's weights.
 """
 
 USUAL: tuple[str, ...] = tuple(
-    dict.fromkeys([*(name for needs in NEEDS.values() for name in needs), "glove"])
+    name
+    for name in dict.fromkeys([*(name for needs in NEEDS.values() for name in needs), "glove"])
+    if not ASSETS[name].packaged
 )
 """The assets that are fetched where none is named: all that the profile ``full`` needs, and the
 word vectors that the source used."""
