@@ -41,12 +41,12 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 def test_named_folder_comes_before_cache(folders: tuple[Path, Path]) -> None:
     named, cache = folders
     assert find("flickr8k") is None
-    (cache / "flickr8k").mkdir(parents=True)
-    assert find("flickr8k") == cache / "flickr8k"
-    (named / "flickr8k").mkdir()
-    assert find("flickr8k") == named / "flickr8k"
-    (named / "flickr8k_900").mkdir()  # the earlier candidate
-    assert find("flickr8k") == require("flickr8k") == named / "flickr8k_900"
+    (cache / "flickr8k_900").mkdir(parents=True)
+    assert find("flickr8k") == cache / "flickr8k_900"
+    (named / "flickr8k_900").mkdir()
+    assert find("flickr8k") == named / "flickr8k_900"
+    (named / "flickr8k").mkdir()  # the earlier candidate
+    assert find("flickr8k") == require("flickr8k") == named / "flickr8k"
 
 
 @pytest.mark.parametrize("value", [None, ""])
