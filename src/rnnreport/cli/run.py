@@ -75,13 +75,17 @@ def _part(part: PartName, profile: Profile, workers: Workers) -> None:
     _SUMMARIES[part](planned.profile)
 
 
-def _by_heart(profile: ResolvedProfile, *cells: str, workers: Workers = 1) -> None:
+def _by_heart(profile: ResolvedProfile, *cells: str, workers: Workers = None) -> None:
     from rnnreport.experiments.captioning import by_heart
-    from rnnreport.runs.engine import results
 
-    configs = [config for cell, config in by_heart.configs(profile).items() if cell in cells]
-    learned = results(by_heart, configs, label="learning captions by heart", workers=workers)
-    for cell, result in zip(cells, learned, strict=True):
+    for cell, config in by_heart.configs(profile).items():
+        if cell not in cells:
+            continue
+        if not isinstance(workers, int | None):
+            from rnnreport.runs.engine import results
+
+            results(by_heart, [config], label=f"by heart, {cell}", workers=workers)
+        result = by_heart.run(config)
         data, metrics = result.data, result.metrics
         print(f"learning captions by heart, {cell}, on {data['name']} (profile {data['profile']})")
         print(f"  features    {data['features']}")

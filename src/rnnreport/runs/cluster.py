@@ -30,6 +30,8 @@ __all__ = ["Cluster", "ClusterError"]
 
 _SECONDS = 5
 """How long the scheduler, and its first worker, may be waited for."""
+_GPU = "GPU"
+"""What workers that have one name it among their resources, after Dask's own example."""
 _TRIES = 3
 """How often a run is begun whose process is ended from outside."""
 
@@ -107,6 +109,13 @@ class Cluster:
         ClusterError
             If one would not; the message says which one and why.
         """
+        if any(map(_needs_gpu, jobs)):
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            if not any(worker["resources"].get(_GPU) for worker in workers):
+                raise ClusterError(
+                    f"no worker offers a GPU, which runs need: `dask worker {self._address} "
+                    f"--resources {_GPU}=1` starts one that does"
+                )
         asked: dict[Future[Any], list[Job]] = {}
         for worker in self._client.nthreads():
             new = [job for job in jobs if (worker, job) not in self._checked]
@@ -180,8 +189,8 @@ class Cluster:
         compute: bool,
         **options: Any,
     ) -> Future[Any]:
-        if any(getattr(job.config, "device", "cpu") != "cpu" for job in jobs) and compute:
-            options["resources"] = {"GPU": 1}  # what needs a GPU has it for itself
+        if compute and any(map(_needs_gpu, jobs)):
+            options["resources"] = {_GPU: 1}  # what needs a GPU has it for itself
         task = {
             "compute": compute,
             "versions": remote.versions(),
@@ -235,6 +244,10 @@ class Cluster:
             }
             self._jobs[job] = _Known(request, words)
         return self._jobs[job]
+
+
+def _needs_gpu(job: Job) -> bool:
+    return bool(getattr(job.config, "device", "cpu") != "cpu")
 
 
 def _sentence(report: remote.Report) -> str:
