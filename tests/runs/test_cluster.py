@@ -32,11 +32,7 @@ from rnnreport.runs.cluster import Cluster, ClusterError
 from rnnreport.runs.engine import Job
 from rnnreport.runs.store import Packed, Result, load_tensors
 
-# Dask's own: sockets of a client are closed by its thread, some after a test has ended.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    pytest.mark.usefixtures("store"),
-]
+pytestmark = pytest.mark.usefixtures("store")
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = Path(rnnreport.__file__).parent
@@ -381,11 +377,26 @@ def test_ctrl_c_ends_all(machine: Machine) -> None:
     wait_until(lambda: not machine.computing())
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "nonsense", "http://x", "tcp://"])
-def test_a_scheduler_that_is_not_there(address: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))  # bound, and listening to nobody
-        address = address.format(port=free.getsockname()[1])
+@pytest.mark.parametrize(
+    ("address", "listens"),
+    [
+        ("tcp://127.0.0.1:{port}", False),
+        ("tcp://127.0.0.1:{port}", True),
+        ("nonsense", False),
+        ("http://x", False),
+        ("tls://127.0.0.1:1", False),
+        ("tcp://", False),
+    ],
+)
+def test_a_scheduler_that_is_not_there(
+    address: str, listens: bool, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rnnreport.runs.cluster._SECONDS", 1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if listens:  # to whoever comes, and says nothing
+            other.listen()
+        address = address.format(port=other.getsockname()[1])
         begin = time.monotonic()
         assert main(["prepare", "--cluster", address]) == 1
     assert time.monotonic() - begin < 30

@@ -9,6 +9,7 @@ travel: they are gigabytes, and a worker computes them once for its store.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import textwrap
@@ -19,7 +20,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import dask
-from distributed import Client, Future, KilledWorker, as_completed
+from distributed import Client, Future, KilledWorker, Security, as_completed
+from distributed.comm import connect
 
 from rnnreport.progress import track
 from rnnreport.runs import remote, store
@@ -66,10 +68,12 @@ class Cluster:
         self._jobs: dict[Job, _Known] = {}
         self._checked: set[tuple[str, Job]] = set()
         try:
+            asyncio.run(_greet(address))
             self._client = Client(address, timeout=_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # the last of tls without keys
+            reason = str(error).partition("\n")[0] or f"nothing in {_SECONDS} s"
             raise ClusterError(
-                f"no Dask scheduler answers at {address!r} ({_first_line(error)}): expected an "
+                f"no Dask scheduler answers at {address!r} ({reason}): expected an "
                 "address such as tcp://10.0.0.1:8786, which `dask scheduler` prints"
             ) from error
         try:
@@ -263,5 +267,8 @@ def _raise_error(report: remote.Report) -> None:
         raise ClusterError(_sentence(report))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+async def _greet(address: str) -> None:
+    """Connect to Dask, since a client would wait forever for another server's greeting."""
+    options = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=_SECONDS, **options), _SECONDS + 1)
+    await comm.close()
