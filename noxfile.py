@@ -130,7 +130,7 @@ def install(session: nox.Session) -> Path:
         run(session, sys.executable, "-m", "virtualenv", "--quiet", str(folder))
     itself = f"nox{nox.needs_version}"  # mypy reads this file too
     # Most of what is installed is never imported: what is, Python compiles then (see run()).
-    how = ("--no-compile", "--editable", f"{ROOT}[fast,report]")
+    how = ("--no-compile", "--editable", f"{ROOT}[cluster,fast,report]")
     run(session, python, "-m", "pip", "install", *how, *packages, itself)
     stamp.write_text(wanted, "utf-8")
     return python

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rnnreport._files import check_writable
 from rnnreport.names import PROFILES
+
+if TYPE_CHECKING:
+    from rnnreport.runs.engine import Workers
 
 __all__ = [
     "LARGEST_SIDE",
@@ -25,6 +29,7 @@ __all__ = [
     "seed",
     "side",
     "weight",
+    "workers_of",
 ]
 
 LARGEST_SIDE = 2048
@@ -39,13 +44,32 @@ def add_profile(parser: argparse.ArgumentParser, description: str) -> None:
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add the option ``--workers``."""
-    parser.add_argument(
+    """Add the options ``--workers`` and ``--cluster``, of which one may be given."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--workers",
         type=count,
         metavar="N",
         help="how many runs go side by side (default: as many as there are cores)",
     )
+    group.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="of the scheduler of a Dask cluster that does the runs, such as tcp://10.0.0.1:8786",
+    )
+
+
+@contextlib.contextmanager
+def workers_of(arguments: argparse.Namespace) -> Iterator[Workers]:
+    """Open what the options of :func:`add_workers` ask for."""
+    if arguments.cluster is None:
+        yield arguments.workers
+        return
+    # Imported here: torch takes seconds, and Dask need not be there.
+    from rnnreport.runs.cluster import Cluster
+
+    with Cluster(arguments.cluster) as cluster:
+        yield cluster
 
 
 def in_words(error: OSError) -> str:

@@ -18,6 +18,7 @@ from rnnreport.data.assets import DataFormatError, SettingError
 
 __all__ = ["main"]
 
+_OF_A_CLUSTER = ("dask", "distributed")
 _UNREAD = 128 + 13  # as a shell counts what writes into a pipe that nobody reads
 
 
@@ -56,12 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rnnreport: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        missing = _missing_packages()
+        extra, missing = "report", _missing_packages()
+        if not missing and error.name in _OF_A_CLUSTER:
+            extra, missing = "cluster", [error.name]
         if not missing or str(error.name).startswith("rnnreport"):
             raise
         print(
             "rnnreport: this command needs packages that are not installed "
-            f"({', '.join(missing)}): pip install 'rnnreport[report]'",
+            f"({', '.join(missing)}): pip install 'rnnreport[{extra}]'",
             file=sys.stderr,
         )
         return 1

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rnnreport.cli.arguments import Commands, add_profile, add_workers, file_ending_with, one_of
+from rnnreport.cli.arguments import (
+    Commands,
+    add_profile,
+    add_workers,
+    file_ending_with,
+    one_of,
+    workers_of,
+)
 from rnnreport.names import ALL_PAGES, PARTS, PartName, parts_of
 from rnnreport.report.prepare import prepare
 
@@ -68,8 +75,9 @@ def add_commands(commands: Commands) -> None:
 
 def _prepare(arguments: argparse.Namespace) -> None:
     parts = PARTS if arguments.pages is None else parts_of(arguments.pages)
-    for line in prepare(parts, arguments.profile, workers=arguments.workers):
-        print(line, flush=True)
+    with workers_of(arguments) as workers:
+        for line in prepare(parts, arguments.profile, workers=workers):
+            print(line, flush=True)
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -78,8 +86,9 @@ def _record(arguments: argparse.Namespace) -> None:
 
     check_record_folder()
     parts: Sequence[PartName] = arguments.part or PARTS
-    for line in prepare(parts, "full", workers=arguments.workers):
-        print(line, flush=True)
+    with workers_of(arguments) as workers:
+        for line in prepare(parts, "full", workers=workers):
+            print(line, flush=True)
     from rnnreport.report.recording import record, ship
 
     for part in parts:

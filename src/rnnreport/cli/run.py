@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from rnnreport.cli.arguments import Commands, add_profile, add_workers, print_left_out
+from rnnreport.cli.arguments import Commands, add_profile, add_workers, print_left_out, workers_of
 from rnnreport.data.assets import NEEDS, resolve
-from rnnreport.names import CELLS, PARTS, PartName, ResolvedProfile
+from rnnreport.names import CELLS, PARTS, PartName, Profile, ResolvedProfile
+
+if TYPE_CHECKING:
+    from rnnreport.runs.engine import Workers
 
 __all__ = ["add_commands"]
 
@@ -47,35 +51,40 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.parser.error("--cell is for learning by heart, which takes no --dataset coco")
     if arguments.dataset == "coco" and arguments.profile == "sample":
         arguments.parser.error("--dataset coco is real data, which --profile sample rules out")
-    for part in PARTS:
-        if arguments.part not in (None, part):
-            continue
-        if part == "captioning" and arguments.dataset == "coco":
-            _coco(arguments.workers)
-        elif part == "captioning" and arguments.cell != "all":
-            _by_heart(resolve(arguments.profile, *NEEDS[part]), arguments.cell)
-        else:
-            _part(part, arguments)
+    with workers_of(arguments) as workers:
+        for part in PARTS:
+            if arguments.part not in (None, part):
+                continue
+            if part == "captioning" and arguments.dataset == "coco":
+                _coco(workers)
+            elif part == "captioning" and arguments.cell != "all":
+                _by_heart(resolve(arguments.profile, *NEEDS[part]), arguments.cell, workers=workers)
+            else:
+                _part(part, arguments.profile, workers)
 
 
-def _part(part: PartName, arguments: argparse.Namespace) -> None:
+def _part(part: PartName, profile: Profile, workers: Workers) -> None:
     # Imported here: torch takes seconds, and the other commands do not need it.
     from rnnreport.report.parts import plan
     from rnnreport.report.prepare import complete
 
-    planned = plan(part, arguments.profile)
+    planned = plan(part, profile)
     if planned.n_missing:
-        for line in complete([planned], workers=arguments.workers):
+        for line in complete([planned], workers=workers):
             print(line, file=sys.stderr, flush=True)
     _SUMMARIES[part](planned.profile)
 
 
-def _by_heart(profile: ResolvedProfile, *cells: str) -> None:
+def _by_heart(profile: ResolvedProfile, *cells: str, workers: Workers = None) -> None:
     from rnnreport.experiments.captioning import by_heart
 
     for cell, config in by_heart.configs(profile).items():
         if cell not in cells:
             continue
+        if not isinstance(workers, int | None):
+            from rnnreport.runs.engine import results
+
+            results(by_heart, [config], label=f"by heart, {cell}", workers=workers)
         result = by_heart.run(config)
         data, metrics = result.data, result.metrics
         print(f"learning captions by heart, {cell}, on {data['name']} (profile {data['profile']})")
@@ -175,7 +184,7 @@ _SUMMARIES: Mapping[PartName, Callable[[ResolvedProfile], None]] = {
 }
 
 
-def _coco(workers: int | None) -> None:
+def _coco(workers: Workers) -> None:
     from rnnreport.experiments.captioning.study import WAY_NAMES, coco
 
     for result, scores in coco(workers):

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
-import joblib
 import safetensors
 import torch
 
@@ -38,6 +37,7 @@ from rnnreport.experiments.transfer.training import TransferConfig
 from rnnreport.names import BackboneName, ResolvedProfile
 from rnnreport.report.parts import Plan, Runs
 from rnnreport.runs import store
+from rnnreport.runs.engine import Workers, count
 from rnnreport.runs.store import Request, one_thread, store_folder
 
 __all__ = ["Outlook", "makespan", "usual_seconds"]
@@ -243,11 +243,11 @@ class Outlook:
     Parameters
     ----------
     workers
-        How many processes; as many as there are cores if not given.
+        Who does them. Other machines are taken to be as fast as this one.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers or joblib.cpu_count()
+    def __init__(self, workers: Workers = None) -> None:
+        self._workers = count(workers)
         self._runs: dict[tuple[str, str], list[_Run]] = {}
         self._features = 0.0
 

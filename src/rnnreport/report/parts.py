@@ -25,7 +25,7 @@ from rnnreport.experiments.transfer import training as transfer_training
 from rnnreport.names import PARTS, PartName, Profile, ResolvedProfile
 from rnnreport.runs import store
 from rnnreport.runs.definitions import code_fingerprint, hash_of
-from rnnreport.runs.engine import Chain, Experiment, Job, run_chains
+from rnnreport.runs.engine import Chain, Experiment, Job, Workers, run_chains
 from rnnreport.runs.store import Request
 
 __all__ = ["Plan", "Runs", "code_of", "do", "plan", "runs_of"]
@@ -60,6 +60,11 @@ class Runs:
     def requests(self) -> list[Request]:
         """The request of each run."""
         return [self.experiment.request(config) for config in self.configs]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What is to be done for each run."""
+        return [Job(self.experiment.run, config) for config in self.configs]
 
     def missing(self) -> Runs:
         """Return those of the runs that have no result yet."""
@@ -142,7 +147,7 @@ def plan(part: PartName, profile: Profile = "auto") -> Plan:
     return Plan(part, resolved, runs, missing)
 
 
-def do(plans: Sequence[Plan], *, workers: int | None = None) -> Iterator[str]:
+def do(plans: Sequence[Plan], *, workers: Workers = None) -> Iterator[str]:
     """Do the missing runs, stage by stage; the runs of a stage go side by side.
 
     Parameters
@@ -150,7 +155,7 @@ def do(plans: Sequence[Plan], *, workers: int | None = None) -> Iterator[str]:
     plans
         From :func:`plan`.
     workers
-        How many processes; as many as there are cores if not given.
+        Who does them; other machines are checked before the first run.
 
     Yields
     ------
@@ -162,6 +167,8 @@ def do(plans: Sequence[Plan], *, workers: int | None = None) -> Iterator[str]:
     Exception
         What a run raises. All that was stored before is kept.
     """
+    if not isinstance(workers, int | None):
+        workers.check([job for each in plans for runs in each.missing for job in runs.jobs])
     for stage in sorted({runs.stage for each in plans for runs in each.missing}):
         chains: list[list[Job]] = []
         kinds: list[list[Chain]] = []
@@ -172,11 +179,10 @@ def do(plans: Sequence[Plan], *, workers: int | None = None) -> Iterator[str]:
                 if runs.stage != stage:
                     continue
                 labels.append(runs.label)
-                jobs = [Job(runs.experiment.run, config) for config in runs.configs]
                 if runs.chained:
-                    chain += jobs
+                    chain += runs.jobs
                 else:
-                    kinds.append([[job] for job in jobs])
+                    kinds.append([[job] for job in runs.jobs])
             chains.append(chain)
         # The longest first. Runs of one kind wait for the same data: begin with one of each.
         mixed = filter(None, itertools.chain.from_iterable(itertools.zip_longest(*kinds)))

@@ -19,6 +19,7 @@ from rnnreport.runs.definitions import definitions_of_code, hash_of
 if TYPE_CHECKING:
     from rnnreport.names import PartName
     from rnnreport.report.parts import Plan
+    from rnnreport.runs.engine import Workers
 
 __all__ = ["complete", "prepare"]
 
@@ -26,7 +27,7 @@ _WORDS = {"full": "real data", "sample": "generated sample"}
 
 
 def prepare(
-    parts: Sequence[PartName], profile: Profile = "auto", *, workers: int | None = None
+    parts: Sequence[PartName], profile: Profile = "auto", *, workers: Workers = None
 ) -> Iterator[str]:
     """Say what there is to run, run it, and say how long it took.
 
@@ -40,7 +41,7 @@ def prepare(
     profile
         On which data.
     workers
-        How many processes; as many as there are cores if not given.
+        Who does the runs.
 
     Yields
     ------
@@ -77,7 +78,7 @@ def prepare(
         write_whole(note, json.dumps(state).encode())
 
 
-def complete(planned: Iterable[Plan], *, workers: int | None = None) -> Iterator[str]:
+def complete(planned: Iterable[Plan], *, workers: Workers = None) -> Iterator[str]:
     """Say what is missing and about how long it takes, run it, and say how long it took.
 
     Parameters
@@ -85,7 +86,7 @@ def complete(planned: Iterable[Plan], *, workers: int | None = None) -> Iterator
     planned
         From :func:`rnnreport.report.parts.plan`.
     workers
-        How many processes; as many as there are cores if not given.
+        Who does the runs.
 
     Yields
     ------

@@ -1,8 +1,8 @@
 """The engine: runs side by side, each in a process of its own on one core.
 
 joblib starts the processes, hands out the runs and ends them all at the first failure or at
-Ctrl-C; what was stored by then is kept. Where other machines shall help, :func:`_pool` is the one
-place that says so.
+Ctrl-C; what was stored by then is kept. Other machines do the same where they are given in place
+of a number of processes: :class:`rnnreport.runs.cluster.Cluster`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import joblib
 
@@ -21,7 +21,7 @@ from rnnreport.progress import track
 from rnnreport.runs import store
 from rnnreport.runs.store import Request, Result, one_thread
 
-__all__ = ["Chain", "Experiment", "Job", "results", "run_chains"]
+__all__ = ["Chain", "Experiment", "Job", "Machines", "Workers", "count", "results", "run_chains"]
 
 
 class Experiment(Protocol):
@@ -57,8 +57,33 @@ Chain = Sequence[Job]
 """Runs that follow each other in one process, which remembers what they share."""
 
 
+class Machines(Protocol):
+    """Other machines that do runs."""
+
+    @property
+    def count(self) -> int:
+        """How many runs they do at a time."""
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """Raise an ``OSError`` unless they would give the same results as this machine."""
+
+    def run(self, chains: Sequence[Chain], *, label: str) -> None:
+        """Do runs and store their results here."""
+
+
+Workers: TypeAlias = int | Machines | None
+"""Who does runs: so many processes of this machine, as many as it has cores, or other machines."""
+
+
+def count(workers: Workers) -> int:
+    """Return how many runs are done at a time."""
+    if workers is None:
+        return int(joblib.cpu_count())
+    return workers if isinstance(workers, int) else workers.count
+
+
 def results(
-    experiment: Experiment, configs: Sequence[Any], *, label: str, workers: int | None = None
+    experiment: Experiment, configs: Sequence[Any], *, label: str, workers: Workers = None
 ) -> list[Result]:
     """Do the runs that have no result yet, and return all results.
 
@@ -71,7 +96,7 @@ def results(
     label
         What stands before the progress bar.
     workers
-        How many processes; as many as there are cores if not given.
+        Who does them.
 
     Returns
     -------
@@ -91,7 +116,7 @@ def results(
     ]
 
 
-def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = None) -> None:
+def run_chains(chains: Sequence[Chain], *, label: str, workers: Workers = None) -> None:
     """Do runs side by side. Each computes in one thread, so that their number changes no bit.
 
     Parameters
@@ -101,7 +126,7 @@ def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = Non
     label
         What stands before the progress bar.
     workers
-        How many processes; as many as there are cores if not given.
+        Who does them.
 
     Raises
     ------
@@ -109,8 +134,11 @@ def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = Non
         What the first run raises that fails; the others end then.
     """
     jobs = [job for chain in chains for job in chain]
+    if not isinstance(workers, int | None):
+        workers.run(chains, label=label)
+        return
     on_cpu = all(getattr(job.config, "device", "cpu") == "cpu" for job in jobs)
-    workers = min(workers or joblib.cpu_count(), len(chains)) if on_cpu else 1
+    workers = min(count(workers), len(chains)) if on_cpu else 1
     if workers <= 1:
         with one_thread():
             for job in jobs:
@@ -127,7 +155,7 @@ def run_chains(chains: Sequence[Chain], *, label: str, workers: int | None = Non
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[joblib.Parallel]:
-    """Open processes on this machine; a cluster would be another backend of joblib."""
+    """Open processes on this machine."""
     threads = {"inner_max_num_threads": 1} if _BACKEND == "loky" else {}
     with warnings.catch_warnings(), joblib.parallel_config(_BACKEND, **threads):
         # A process that holds much memory after a run is replaced by a fresh one: no harm in that.

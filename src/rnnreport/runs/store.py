@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import safetensors.torch
 import torch
@@ -38,22 +39,29 @@ from rnnreport.runs.definitions import definitions, hash_of
 
 __all__ = [
     "Outcome",
+    "Packed",
     "Request",
     "Result",
     "all_results",
+    "basis",
     "describe_device",
     "get",
     "get_or_compute",
+    "keep",
     "latest",
     "load_tensors",
     "locked",
     "mean_history",
     "one_thread",
+    "pack",
     "store_folder",
+    "versions",
     "weights_of",
 ]
 
 Json = Any  # what json.loads returns
+
+_REMEDY = "results are kept there; RNNREPORT_STORE names another folder"
 
 _LIBRARIES = ("h5py", "numpy", "pillow", "pycocoevalcap", "rnnreport", "torch", "torchvision")
 
@@ -204,6 +212,13 @@ class Result:
         return cls(**values)
 
 
+class Packed(NamedTuple):
+    """A stored result as it travels to another store: the bytes of its files."""
+
+    text: bytes
+    tensors: bytes
+
+
 def get(request: Request) -> Result | None:
     """Return the stored result that is asked for; None where there is none that is still valid.
 
@@ -241,7 +256,7 @@ def get_or_compute(request: Request, compute: Callable[[], Outcome]) -> Result:
     result = get(request)
     if result is not None:
         return result
-    check_writable(store_folder(), "results are kept there; RNNREPORT_STORE names another folder")
+    check_writable(store_folder(), _REMEDY)
     with locked(request.path):
         # While this process waited, another one may have computed it.
         return get(request) or _computed(request, compute)
@@ -333,6 +348,63 @@ def _outlook(part: str, profile: str) -> str:
     )
 
 
+def basis(request: Request) -> list[Result]:
+    """Return the stored results that a request rests on, and those that they rest on.
+
+    Parameters
+    ----------
+    request
+        What is asked for; its data holds the keys of such results.
+    """
+    found: dict[str, Result] = {}
+    pending = list(request.data.values())
+    while pending:
+        key = pending.pop()
+        if not isinstance(key, str) or key in found or not re.fullmatch("[0-9a-f]{64}", key):
+            continue
+        for path in store_folder().glob(f"*-{key[:20]}.json"):
+            result = _read(path)
+            if result is not None and result.key == key and _has_tensors(result, path):
+                found[key] = result
+                pending += result.data.values()
+    return list(found.values())
+
+
+def pack(result: Result) -> Packed:
+    """Read the files of a result that is stored.
+
+    Raises
+    ------
+    OSError
+        If a file is gone.
+    """
+    path = _path(result.experiment, result.key)
+    return Packed(path.read_bytes(), _tensors(path).read_bytes() if result.tensors else b"")
+
+
+def keep(packed: Packed) -> Result:
+    """Write a result of another store into this one, unless it is there; return it.
+
+    Raises
+    ------
+    ValueError
+        If it is not a result, or the tensors are not its own.
+    OSError
+        If it cannot be written.
+    """
+    result = Result.from_json(packed.text.decode())
+    if _mark(packed.tensors) != result.tensors:
+        raise ValueError(f"the tensors of {result.experiment} are not those of its result")
+    path = _path(result.experiment, result.key)
+    check_writable(store_folder(), _REMEDY)
+    with locked(path):
+        stored = _read(path)
+        if stored is not None and _has_tensors(stored, path):
+            return stored
+        _write(path, packed)
+    return result
+
+
 def load_tensors(result: Result) -> dict[str, Tensor]:
     """Read the tensors of a result, such as the weights of a trained model.
 
@@ -359,7 +431,7 @@ def load_tensors(result: Result) -> dict[str, Tensor]:
         return {}
     path = _tensors(_path(result.experiment, result.key))
     packed = path.read_bytes()
-    if hashlib.sha256(packed).hexdigest() != result.tensors:
+    if _mark(packed) != result.tensors:
         raise ValueError(f"{path} has changed since its result was stored: delete it and run again")
     tensors = safetensors.torch.load(packed)
     check_finite(tensors, str(path))
@@ -397,23 +469,31 @@ def _computed(request: Request, compute: Callable[[], Outcome]) -> Result:
         key=request.key,
         config=_as_dict(request.config),
         data=dict(request.data),
-        versions={"python": platform.python_version()}
-        | {library: metadata.version(library) for library in _LIBRARIES},
+        versions=versions(),
         device=request.device,
         seeds=dict(request.seeds),
         history=outcome.history,
         metrics=outcome.metrics,
         details=outcome.details,
-        tensors=hashlib.sha256(packed).hexdigest() if packed else "",
+        tensors=_mark(packed),
         wall_time=round(time.perf_counter() - start, 3),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _check_finite(outcome, request.experiment)
     text = result.to_json()
-    if packed:
-        write_whole(_tensors(path), packed)
-    write_whole(path, text.encode())  # last: a result without its tensors is none
+    _write(path, Packed(text.encode(), packed))
     return Result.from_json(text)  # tuples are lists now, as they are when the result is read
+
+
+def _write(path: Path, packed: Packed) -> None:
+    if packed.tensors:
+        write_whole(_tensors(path), packed.tensors)
+    write_whole(path, packed.text)  # last: a result without its tensors is none
+
+
+def _mark(tensors: bytes) -> str:
+    """Return what a result says of the file of its tensors; empty where there is none."""
+    return hashlib.sha256(tensors).hexdigest() if tensors else ""
 
 
 def _check_finite(outcome: Outcome, experiment: str) -> None:
@@ -457,6 +537,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a result names."""
+    return {"python": platform.python_version()} | {
+        library: metadata.version(library) for library in _LIBRARIES
+    }
 
 
 def describe_device(device: torch.device | str) -> str:
@@ -503,7 +590,7 @@ def _has_tensors(result: Result, path: Path) -> bool:
     if not result.tensors:
         return True
     try:
-        return hashlib.sha256(_tensors(path).read_bytes()).hexdigest() == result.tensors
+        return _mark(_tensors(path).read_bytes()) == result.tensors
     except OSError:
         return False
 

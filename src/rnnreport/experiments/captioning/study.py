@@ -37,7 +37,7 @@ from rnnreport.experiments.captioning.splits import ImageData, Words
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.study import results_by
 from rnnreport.names import CELLS, CellType, Profile, ResolvedProfile
-from rnnreport.runs.engine import results
+from rnnreport.runs.engine import Workers, results
 from rnnreport.runs.store import Result
 
 __all__ = [
@@ -270,7 +270,7 @@ def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None =
     return Study(load, results_by("cell_type", training, chosen, label="captions"))
 
 
-def coco(workers: int | None = None) -> Iterator[tuple[Result, dict[str, Scores]]]:
+def coco(workers: Workers = None) -> Iterator[tuple[Result, dict[str, Scores]]]:
     """Train RNN and LSTM on COCO's features, about an hour on two cores, and score what they write.
 
     Yields each result with its scores in each way of writing.
