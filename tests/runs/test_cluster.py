@@ -168,7 +168,6 @@ def test_the_same_bits_as_here(
         "sample",
         n_train=12,
         n_val=6,
-        evidence_dim=0,
         wordvec_dim=8,
         hidden_dim=10,
         min_count=1,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 
 import dask
 from distributed import Client, Future, KilledWorker, Security, as_completed
-from distributed.comm import connect
+from distributed.comm.core import connect
 
 from rnnreport.progress import track
 from rnnreport.runs import remote, store
