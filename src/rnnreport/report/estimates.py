@@ -26,6 +26,7 @@ from rnnreport.experiments.captioning.by_heart import ByHeartConfig
 from rnnreport.experiments.captioning.data import image_data
 from rnnreport.experiments.captioning.gradients import GradientsConfig
 from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.experiments.captioning.together import TogetherConfig
 from rnnreport.experiments.style.painting import StyleConfig
 from rnnreport.experiments.text.data import text_data
 from rnnreport.experiments.text.live import LiveConfig
@@ -59,6 +60,9 @@ _BY_HEART = {
     "sample": {"rnn": 9.0, "lstm": 1.6, "attention": 18.0},
 }
 _GRADIENTS = {"full": {"rnn": 3.0, "lstm": 7.2}, "sample": {"rnn": 1.0, "lstm": 2.0}}
+
+_TOGETHER = {"full": 20.0, "sample": 1.0}
+"""Seconds in which one of the networks that write together captions the test images."""
 
 # Seconds for each sentence and epoch, with vectors of 25 numbers on real data and 50 on the sample.
 _SENTENCES = {
@@ -153,6 +157,10 @@ def _gradients(config: GradientsConfig) -> float:
     return _GRADIENTS[config.training.profile][config.training.cell_type]
 
 
+def _together(config: TogetherConfig) -> float:
+    return len(config.trainings) * _TOGETHER[config.trainings[0].profile]
+
+
 def _sentences(profile: ResolvedProfile, data_seed: int) -> int:
     return len(text_data(profile, data_seed).train)
 
@@ -220,6 +228,7 @@ _RULES: Mapping[type, Callable[[Any], float | None]] = {
     CaptionConfig: _captions,
     ByHeartConfig: _by_heart,
     GradientsConfig: _gradients,
+    TogetherConfig: _together,
     TextConfig: _text,
     WordVectorsConfig: _word_vectors,
     LiveConfig: _live,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from rnnreport._checks import check_choice
 from rnnreport.data.assets import NEEDS, resolve
-from rnnreport.experiments.captioning import by_heart, gradients
+from rnnreport.experiments.captioning import by_heart, gradients, together
 from rnnreport.experiments.captioning import settings as captioning_settings
 from rnnreport.experiments.captioning import study as captioning_study
 from rnnreport.experiments.captioning import training as captioning_training
@@ -203,10 +203,12 @@ def _captioning(profile: ResolvedProfile) -> tuple[Runs, ...]:
         gradients.GradientsConfig(captioning_settings.default_config(cell, profile=profile))
         for cell in gradients.CELLS
     )
+    shared = captioning_study.together_config(profile)
     return (
         Runs("learning captions by heart", by_heart, tuple(by_heart.configs(profile).values())),
         Runs("captions", captioning_training, tuple(captioning_study.configs(profile)), stage=1),
         Runs("the gradient over time", gradients, measured, stage=2),
+        Runs("captions written together", together, (shared,), stage=2),
     )
 
 

@@ -165,10 +165,10 @@ class _Page:
 
 
 def _captioning() -> _Page:
-    study = captioning.study("full")
+    study, together = captioning.study("full"), captioning.together("full")
     tables = [
-        captioning_figures.literature_table(study),
-        captioning_figures.results_table(study),
+        captioning_figures.literature_table(study, together),
+        captioning_figures.results_table(study, together),
         captioning_figures.differences_table(study),
         captioning_figures.measures_table(study),
         captioning_figures.stock_words_table(study),

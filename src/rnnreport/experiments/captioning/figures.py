@@ -18,7 +18,7 @@ from rnnreport.experiments.captioning.gradients import WHEN
 from rnnreport.experiments.captioning.literature import PUBLISHED
 from rnnreport.experiments.captioning.measures import unsupported
 from rnnreport.experiments.captioning.settings import WAYS
-from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Study
+from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Row, Study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner, shipped
 from rnnreport.models.captioning import Trace
 from rnnreport.names import CellType
@@ -57,7 +57,7 @@ _TILE = 150  # side of a picture with attention over it, in pixels
 _SHORT: Mapping[CellType, str] = {**NAMES, "attention": "Attention"}  # where a phone has no room
 
 
-def literature_table(study: Study) -> Table:
+def literature_table(study: Study, together: Row | None = None) -> Table:
     """Lay out BLEU of published networks and of each network, all on the official test images."""
     lines = [
         (each.name, ["–" if value is None else f"{value:.3f}" for value in each.bleu])
@@ -68,7 +68,7 @@ def literature_table(study: Study) -> Table:
             f"{_SHORT[row.cell]}, {WAY_NAMES[row.way].lower()}",
             [f"{value:.3f}" for value in row.scores.bleu],
         )
-        for row in study.rows
+        for row in _rows(study, together)
     ]
     return table(
         ["", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"],
@@ -78,7 +78,11 @@ def literature_table(study: Study) -> Table:
     )
 
 
-def results_table(study: Study) -> Table:
+def _rows(study: Study, together: Row | None) -> list[Row]:
+    return [*study.rows, *([together] if together else [])]
+
+
+def results_table(study: Study, together: Row | None = None) -> Table:
     """Lay out the CIDEr and the BLEU-4 of each network and way of writing."""
     lines = [
         (
@@ -88,10 +92,10 @@ def results_table(study: Study) -> Table:
                 interval_text(row.intervals["cider"], 3),
                 f"{row.scores.bleu_4:.3f}",
                 interval_text(row.intervals["bleu_4"], 3),
-                ", ".join(f"{value:.3f}" for value in row.ciders),
+                "–" if row is together else ", ".join(f"{value:.3f}" for value in row.ciders),
             ],
         )
-        for row in study.rows
+        for row in _rows(study, together)
     ]
     head = ["", "CIDEr", "95 % interval", "BLEU-4", "95 % interval", "CIDEr of each seed"]
     return table(head, lines, "CIDEr and BLEU-4 on the test images")

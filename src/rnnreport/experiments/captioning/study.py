@@ -14,6 +14,7 @@ from torch import Generator
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.captioning import by_heart as learning
+from rnnreport.experiments.captioning import together as writing
 from rnnreport.experiments.captioning import training
 from rnnreport.experiments.captioning.measures import (
     MEASURES,
@@ -34,6 +35,7 @@ from rnnreport.experiments.captioning.settings import (
     default_config,
 )
 from rnnreport.experiments.captioning.splits import ImageData, Words
+from rnnreport.experiments.captioning.together import TogetherConfig
 from rnnreport.experiments.captioning.training import images_of
 from rnnreport.experiments.study import results_by
 from rnnreport.names import CELLS, CellType, Profile, ResolvedProfile
@@ -50,6 +52,8 @@ __all__ = [
     "coco",
     "configs",
     "study",
+    "together",
+    "together_config",
 ]
 
 NAMES: Mapping[CellType, str] = {
@@ -59,8 +63,8 @@ NAMES: Mapping[CellType, str] = {
 }
 """Names of the networks on the pages."""
 
-WAY_NAMES: Mapping[str, str] = {"greedy": "Greedy", "beam": "Beam"}
-"""Names of the ways of writing a caption."""
+WAY_NAMES: Mapping[str, str] = {"greedy": "Greedy", "beam": "Beam", "together": "Together"}
+"""Names of the ways of writing a caption; the last is that of all seeds, with one beam."""
 
 _PAIRS: tuple[tuple[CellType, CellType], ...] = (("lstm", "rnn"), ("attention", "lstm"))
 
@@ -193,7 +197,18 @@ class Study(study_of_runs.Study[ImageData, CellType]):
         return [words for captions in self.data.pools().train.values() for words in captions]
 
     def _row(self, cell: CellType, way: str) -> Row:
-        captions, references = self.captions(cell, way), self.references("test")
+        unchanged = self._unchanged(cell) if way == "beam" else None
+        return self.scored(cell, way, self.captions(cell, way), unchanged)
+
+    def scored(
+        self,
+        cell: CellType,
+        way: str,
+        captions: Sequence[Sequence[Words]],
+        unchanged: float | None = None,
+    ) -> Row:
+        """Score captions of the test images, for each seed one per image."""
+        references = self.references("test")
         scores = [measure(of_seed, references) for of_seed in captions]
         return Row(
             cell=cell,
@@ -207,7 +222,7 @@ class Study(study_of_runs.Study[ImageData, CellType]):
             ),
             exact=statistics.fmean(exact_matches(each, references) for each in captions),
             unsupported=statistics.fmean(unsupported(each, references).share for each in captions),
-            unchanged=self._unchanged(cell) if way == "beam" else None,
+            unchanged=unchanged,
         )
 
     def _unchanged(self, cell: CellType) -> float | None:
@@ -268,6 +283,19 @@ def study(profile: Profile = "auto", *, chosen: Sequence[CaptionConfig] | None =
         return images
 
     return Study(load, results_by("cell_type", training, chosen, label="captions"))
+
+
+def together_config(profile: ResolvedProfile) -> TogetherConfig:
+    """Return the run in which the networks with attention of all seeds write together."""
+    return TogetherConfig(tuple(c for c in configs(profile) if c.cell_type == "attention"))
+
+
+def together(profile: Profile = "auto") -> Row:
+    """Let the networks with attention write together, or take the stored captions; score them."""
+    resolved = resolve(profile, *NEEDS["captioning"])
+    (result,) = results(writing, [together_config(resolved)], label="captions written together")
+    captions = [tuple(words) for words in result.details["captions"]]
+    return study(resolved).scored("attention", "together", [captions])
 
 
 def coco(workers: Workers = None) -> Iterator[tuple[Result, dict[str, Scores]]]:
