@@ -103,7 +103,7 @@ def test_training_is_repeatable_and_seeds_count(
     again = run(TINY)
     assert (again.history, again.details) == (first.history, first.details)
     assert all(torch.equal(tensors[name], value) for name, value in load_tensors(again).items())
-    monkeypatch.setattr(captioning_training, "_learn_and_write", None)  # stored: not called again
+    monkeypatch.setattr(captioning_training, "learn_and_write", None)  # stored: not called again
     assert run(TINY) == again
 
 

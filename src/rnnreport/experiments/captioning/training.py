@@ -8,9 +8,9 @@ test images are captioned, greedily and with a beam: they decide nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -31,7 +31,7 @@ from rnnreport.progress import track
 from rnnreport.runs.checkpoints import read_checkpoint, write_checkpoint
 from rnnreport.runs.store import Outcome, Request, Result, describe_device, get_or_compute
 
-__all__ = ["images_of", "request", "run"]
+__all__ = ["Learner", "images_of", "learn_and_write", "request", "run"]
 
 
 def request(config: CaptionConfig) -> Request:
@@ -95,7 +95,7 @@ def run(config: CaptionConfig) -> Result:
     """
     wanted = request(config)
     checkpoint = wanted.path.with_suffix(".part")
-    result = get_or_compute(wanted, lambda: _learn_and_write(config, checkpoint))
+    result = get_or_compute(wanted, lambda: learn_and_write(config, checkpoint))
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -133,7 +133,36 @@ def _splits(config: CaptionConfig, images: CaptionData, vocabulary: CaptionVocab
     return splits
 
 
-def _learn_and_write(config: CaptionConfig, checkpoint: Path) -> Outcome:
+class Learner(Protocol):
+    """What is trained: a network, or what stands for it in several processes."""
+
+    @property
+    def params(self) -> Mapping[str, Tensor]:
+        """The parameters by name, which training changes in place."""
+
+    def loss(
+        self, features: Tensor, captions: Tensor, generator: Generator | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of captions and its gradients, as a network does."""
+
+
+def learn_and_write(
+    config: CaptionConfig,
+    checkpoint: Path,
+    learner: Callable[[CaptioningRNN], Learner] = lambda model: model,
+) -> Outcome:
+    """Train a network and let it caption images.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    checkpoint
+        The file that keeps the state of training.
+    learner
+        Returns what computes losses and gradients in place of the network, whose parameters it
+        shares.
+    """
     images = images_of(config)
     vocabulary = images.vocabulary(config.min_count)
     train, val, test = _splits(config, images, vocabulary)
@@ -141,7 +170,7 @@ def _learn_and_write(config: CaptionConfig, checkpoint: Path) -> Outcome:
     projection = images.projection(places=places)
     generator = Generator().manual_seed(config.seed)
     model = build_network(config, vocabulary, train.features.shape[-1], generator)
-    state = _train(config, model, train, val, generator, checkpoint)
+    state = _train(config, learner(model), train, val, generator, checkpoint)
     best: dict[str, Tensor] = state["best"]
     model.params = {name: tensor.to(config.device) for name, tensor in best.items()}
 
@@ -184,7 +213,7 @@ def _learn_and_write(config: CaptionConfig, checkpoint: Path) -> Outcome:
 
 def _train(
     config: CaptionConfig,
-    model: CaptioningRNN,
+    model: Learner,
     train: Split,
     val: Split,
     generator: Generator,
@@ -255,7 +284,7 @@ def _take(
     return features.float().to(device), captions.to(device)
 
 
-def _loss(model: CaptioningRNN, split: Split, config: CaptionConfig) -> float:
+def _loss(model: Learner, split: Split, config: CaptionConfig) -> float:
     """Mean loss of a split's captions, without dropout."""
     batches = torch.split(split.lengths.argsort(stable=True), config.batch_size)
     return _mean(
