@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from rnnreport.bench import captioning, layers, proof, scaling, style, text, transfer
+from rnnreport.bench import captioning, layers, parallel, proof, scaling, style, text, transfer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,6 +31,7 @@ _SUBJECTS = {
     "scaling": scaling,
     "proof": proof,
     "captioning": captioning,
+    "parallel": parallel,
     "text": text,
     "transfer": transfer,
     "style": style,

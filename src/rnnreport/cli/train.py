@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from typing import TYPE_CHECKING
 
 from rnnreport.cli.arguments import Commands, add_profile, print_left_out, seed
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.names import CELLS, MODELS, MODES, ResolvedProfile
+
+if TYPE_CHECKING:
+    from rnnreport.experiments.captioning.settings import CaptionConfig
+    from rnnreport.runs.store import Result
 
 __all__ = ["add_commands"]
 
@@ -65,7 +71,9 @@ def _captioning(cell: str, profile: ResolvedProfile, seed: int) -> None:
     from rnnreport.experiments.captioning.study import WAY_NAMES
 
     config = default_config(cell, profile=profile, seed=seed)  # type: ignore[arg-type]
-    result = training.run(config)
+    result = _alone_or_together(config)
+    if result is None:
+        return
     metrics, records = result.metrics, result.details["test"]
     print(f"captions, {cell}, seed {seed}, on {result.data['name']}: {result.data['amount']}")
     print_left_out(training.images_of(config).left_out)
@@ -77,6 +85,17 @@ def _captioning(cell: str, profile: ResolvedProfile, seed: int) -> None:
         scores = measure([each[way] for each in records], [each["truth"] for each in records])
         print(f"  {WAY_NAMES[way]:<11} CIDEr {scores.cider:.3f}, BLEU-4 {scores.bleu_4:.3f}")
     print(f"Ask it: rnnreport caption PICTURE … --network {cell}")
+
+
+def _alone_or_together(config: CaptionConfig) -> Result | None:
+    """Train in this process, or in all that torchrun has started, of which the first answers."""
+    from rnnreport.experiments.captioning import parallel, training
+
+    if parallel.processes() == 1:
+        return training.run(config)
+    if os.environ["RANK"] != "0":
+        os.environ["RNNREPORT_PROGRESS"] = os.devnull  # the first process alone draws a bar
+    return parallel.run(config)
 
 
 def _text(model: str, profile: ResolvedProfile, seed: int) -> None:
