@@ -95,7 +95,7 @@ class TransferConfig:
     profile: ResolvedProfile = "full"
     backbone: BackboneName = "efficientnet_lite1"
     sizes: tuple[int, ...] = (240, 272)
-    decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    decays: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     epochs: int = 25
     learning_rate: float = 0.02
     cut: int = 17
