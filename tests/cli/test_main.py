@@ -202,7 +202,6 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     modes: tuple[Mode, ...] = ("frozen", "finetuned")
     rows = [
         transfer_study.Row(
-            backbone="efficientnet_lite1",
             mode=mode,
             last=(0.95, 0.97),
             best=(0.97, 0.98),
@@ -217,18 +216,16 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         for mode in modes
     ]
 
-    def pretend(profile: Profile) -> list[object]:
+    def pretend(profile: Profile) -> object:
         asked.append(profile)
         run = SimpleNamespace(wall_time=20.0, data={"amount": "7 pictures"})
-        study = SimpleNamespace(
+        return SimpleNamespace(
             data=SimpleNamespace(name="pretended ants", profile="full", left_out=("x.gif",)),
-            first=run,
             results={mode: [run, run] for mode in modes},
             rows=rows,
         )
-        return [study]
 
-    monkeypatch.setattr(transfer_study, "studies", pretend)
+    monkeypatch.setattr(transfer_study, "study", pretend)
     return asked
 
 

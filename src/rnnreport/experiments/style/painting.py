@@ -88,10 +88,8 @@ class StyleConfig:
         check_numbers(self, filled="levels")
 
 
-def default_config(
-    painting: str, *, profile: ResolvedProfile, network: NetworkName | None = None
-) -> StyleConfig:
-    """Return the configuration that the report uses, with the profile's network if none is named.
+def default_config(painting: str, *, profile: ResolvedProfile) -> StyleConfig:
+    """Return the configuration that the report uses.
 
     Raises
     ------
@@ -104,7 +102,7 @@ def default_config(
         settings=SETTINGS[painting],
         levels=LEVELS[profile],
         profile=profile,
-        network=network or ("vgg19" if profile == "full" else "embedded"),
+        network="vgg19" if profile == "full" else "embedded",
         snapshots=_SNAPSHOTS[profile],
     )
 

@@ -21,35 +21,24 @@ from rnnreport.experiments.transfer import training
 from rnnreport.experiments.transfer.data import TransferData, transfer_data
 from rnnreport.experiments.transfer.training import (
     TransferConfig,
-    backbones_of,
     default_config,
     rate_config,
     seeds_of,
 )
-from rnnreport.names import MODES, BackboneName, Mode, Profile, ResolvedProfile
+from rnnreport.names import MODES, Mode, Profile, ResolvedProfile
 from rnnreport.runs.store import Result
 
 __all__ = [
     "NAMES",
-    "NETWORKS",
     "Row",
     "Study",
     "configs",
     "least_difference",
-    "studies",
     "study",
 ]
 
 NAMES: Mapping[Mode, str] = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 """Names of the two ways on the pages."""
-
-NETWORKS: Mapping[BackboneName, str] = {
-    "efficientnet_lite1": "EfficientNet-Lite1",
-    "mobilenet_v2": "MobileNetV2",
-    "resnet18": "ResNet-18",
-    "embedded": "Embedded network",
-}
-"""Names of the networks on the pages."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +47,6 @@ class Row:
 
     Attributes
     ----------
-    backbone : str
-        The network.
     mode : str
         One of :data:`~rnnreport.names.MODES`.
     last, best : tuple of float
@@ -77,7 +64,6 @@ class Row:
         Fisher's exact test of `best_mean` against it: numbers of the same kind.
     """
 
-    backbone: BackboneName
     mode: Mode
     last: tuple[float, ...]
     best: tuple[float, ...]
@@ -92,7 +78,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Study(study_of_runs.Study[TransferData, Mode]):
-    """The runs of each way, with one network.
+    """The runs of each way.
 
     Attributes
     ----------
@@ -102,12 +88,6 @@ class Study(study_of_runs.Study[TransferData, Mode]):
 
     choice: Result
     rate: Result
-
-    @property
-    def backbone(self) -> BackboneName:
-        """The network."""
-        backbone: BackboneName = self.first.config["backbone"]
-        return backbone
 
     @property
     def labels(self) -> Tensor:
@@ -161,7 +141,6 @@ class Study(study_of_runs.Study[TransferData, Mode]):
         comparable = self.profile == "full" and n == VAL_IMAGES
         source = VAL_HITS[mode] if comparable else None
         return Row(
-            backbone=self.backbone,
             mode=mode,
             last=last,
             best=best,
@@ -175,27 +154,19 @@ class Study(study_of_runs.Study[TransferData, Mode]):
         )
 
 
-def configs(
-    profile: ResolvedProfile, backbone: BackboneName = "efficientnet_lite1"
-) -> list[TransferConfig]:
-    """Return the runs of the study of a network, way by way."""
+def configs(profile: ResolvedProfile) -> list[TransferConfig]:
+    """Return the runs of the study, way by way."""
     return [
-        default_config(mode, profile=profile, seed=seed, backbone=backbone)
+        default_config(mode, profile=profile, seed=seed)
         for mode in MODES
         for seed in seeds_of(default_config(mode, profile=profile))
     ]
 
 
-def studies(profile: Profile = "auto") -> tuple[Study, ...]:
-    """Return the study of each network, beginning with the one of the pages."""
-    resolved = resolve(profile, *NEEDS["transfer"])
-    return tuple(study(resolved, backbone) for backbone in backbones_of(resolved))
-
-
-def study(profile: Profile = "auto", backbone: BackboneName = "efficientnet_lite1") -> Study:
+def study(profile: Profile = "auto") -> Study:
     """Train and validate both ways from several seeds, or return the stored results."""
     resolved = resolve(profile, *NEEDS["transfer"])
-    planned = configs(resolved, backbone)
+    planned = configs(resolved)
     rates = rate_config(planned[0])
     choice, rate = transfer_choice.run(rates.choice), transfer_rate.run(rates)
     return Study(
