@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rnnreport.cli.arguments import Commands, one_of
-from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, find, resolve, search_folders
+from rnnreport.data.assets import (
+    ASSETS,
+    NEEDS,
+    DataFormatError,
+    find,
+    find_all,
+    resolve,
+    search_folders,
+)
 from rnnreport.data.origins import (
     CHECKSUMS,
     ORIGINS,
@@ -49,21 +57,21 @@ def listing() -> Iterator[str]:
     for asset in ASSETS.values():
         origin = ORIGINS[asset.name]
         try:
-            path = find(asset.name)
+            paths = find_all(asset.name)
         except DataFormatError as error:  # the list goes on
             yield f"\n{asset.name}: unusable"
             yield from _field("why", str(error))
             continue
-        yield f"\n{asset.name}: {'present' if path else 'absent'}"
+        yield f"\n{asset.name}: {'present' if paths else 'absent'}"
         yield from _field("what", asset.description)
-        if path is None:
+        if not paths:
             yield from _field("where", f"as {' or '.join(asset.candidates)}")
             for download in origin.downloads:
                 yield from _field("download", f"{_size_of(download)}: {download.url}")
                 yield from _field("checksum", _written(download.checksum))
             if origin.note:
                 yield from _field("note", f"{origin.note}.")
-        else:
+        for path in paths:
             yield from _field("where", str(path))
             yield from _field("size", _size(path))
             for line in _checksums_of(_candidate(asset.candidates, path)):
@@ -99,27 +107,27 @@ def verification() -> Iterator[str]:
     differing = []
     for asset in ASSETS.values():
         try:
-            path = find(asset.name)
+            paths = find_all(asset.name)
         except DataFormatError as error:
             differing.append(asset.name)
             yield f"{asset.name}: unusable: {error}"
             continue
-        if path is None:
+        if not paths:
             yield f"{asset.name}: absent"
-            continue
-        checksums = CHECKSUMS.get(_candidate(asset.candidates, path), {})
-        if not checksums:
-            yield f"{asset.name}: nothing to compare with is known"
-        for name, expected in checksums.items():
-            actual = _checksum(path, name)
-            place = path / name
-            if actual == expected:
-                yield f"{asset.name}: as expected: {place}"
-                continue
-            differing.append(asset.name)
-            yield f"{asset.name}: differs: {place}"
-            yield from _field("expected", expected)
-            yield from _field("found", actual or "no file that can be read")
+        for path in paths:
+            checksums = CHECKSUMS.get(_candidate(asset.candidates, path), {})
+            if not checksums:
+                yield f"{asset.name}: nothing to compare with is known: {path}"
+            for name, expected in checksums.items():
+                actual = _checksum(path, name)
+                place = path / name
+                if actual == expected:
+                    yield f"{asset.name}: as expected: {place}"
+                    continue
+                differing.append(asset.name)
+                yield f"{asset.name}: differs: {place}"
+                yield from _field("expected", expected)
+                yield from _field("found", actual or "no file that can be read")
     if differing:
         names = ", ".join(dict.fromkeys(differing))
         raise DataFormatError(
@@ -202,8 +210,9 @@ def _field(label: str, text: str) -> list[str]:
 
 
 def _candidate(candidates: Sequence[str], path: Path) -> str:
-    """Return which of an asset's candidates was found."""
-    return next(one for one in candidates if path.as_posix().endswith(f"/{one}"))
+    """Return the place in a data folder of what was found of an asset."""
+    depth = next(len(Path(one).parts) for one in candidates if path.match(one))
+    return "/".join(path.parts[-depth:])
 
 
 def _checksums_of(candidate: str) -> Iterator[str]:
