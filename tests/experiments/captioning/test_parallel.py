@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from rnnreport.cli.main import main
+from rnnreport.experiments.captioning import parallel
 from rnnreport.experiments.captioning.parallel import request
-from rnnreport.experiments.captioning.settings import CaptionConfig
-from rnnreport.experiments.captioning.trained import latest
+from rnnreport.experiments.captioning.settings import CaptionConfig, default_config
 from rnnreport.experiments.captioning.training import run
-from rnnreport.names import CELLS, CellType
+from rnnreport.names import CELLS
 from rnnreport.runs import store as results
 from rnnreport.runs.store import load_tensors
 
@@ -84,12 +85,20 @@ def test_the_losses_are_those_of_one_process(store: Path, tmp_path: Path) -> Non
     assert not list(store.glob("*.part"))
 
 
-@pytest.mark.parametrize("cell", ["lstm"])
-def test_the_command_line_trains_in_all_processes(cell: CellType, tmp_path: Path) -> None:
-    arguments = ("-m", "rnnreport", "train", "captioning", "--cell", cell, "--profile", "sample")
-    ended = together(tmp_path, *arguments)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("Ask it: rnnreport caption") == 1  # one process answers
-    result = latest(cell, "sample").result
-    assert result.data["processes"] == 2
-    assert together(tmp_path, *arguments).stdout == ended.stdout  # stored: not trained again
+def test_the_command_line_trains_in_all_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[CaptionConfig] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("RNNREPORT_PROGRESS", "")
+    monkeypatch.setattr(parallel, "run", ran.append)
+    assert main(["train", "captioning", "--cell", "lstm", "--profile", "sample"]) == 0
+    assert ran == [default_config("lstm", profile="sample")]
+    assert capsys.readouterr().out == ""  # the first process answers
+    assert os.environ["RNNREPORT_PROGRESS"] == os.devnull  # and draws the bar
+
+
+def test_other_devices_are_refused() -> None:
+    with pytest.raises(ValueError, match="device must be 'cpu' with several processes"):
+        parallel.run(replace(TINY, device="cuda"))

@@ -9,6 +9,7 @@ the same step. ``torchrun`` starts the processes and tells them where they meet:
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import os
@@ -128,23 +129,21 @@ def run(config: CaptionConfig) -> Result | None:
     """
     if config.device != "cpu":
         raise ValueError(f"device must be 'cpu' with several processes, got {config.device!r}")
-    dist.init_process_group("gloo")
-    try:
-        first = dist.get_rank() == 0
-        wanted = request(config, dist.get_world_size())
-        stored = [store.get(wanted) is not None]
-        dist.broadcast_object_list(stored)  # the first process decides
-        with _checkpoint(wanted.path.with_suffix(".part")) as checkpoint:
-            if first:
-                result = get_or_compute(wanted, lambda: learn_and_write(config, checkpoint, Shared))
-                checkpoint.unlink(missing_ok=True)
-                return result
-            if not stored[0]:
-                with one_thread():
-                    learn_and_write(config, checkpoint, Shared)
-            return None
-    finally:
-        dist.destroy_process_group()
+    if not dist.is_initialized():  # once in a process: a second meeting would wait forever
+        dist.init_process_group("gloo")
+        atexit.register(dist.destroy_process_group)
+    wanted = request(config, dist.get_world_size())
+    stored = [store.get(wanted) is not None]
+    dist.broadcast_object_list(stored)  # the first process decides
+    with _checkpoint(wanted.path.with_suffix(".part")) as checkpoint:
+        if dist.get_rank() == 0:
+            result = get_or_compute(wanted, lambda: learn_and_write(config, checkpoint, Shared))
+            checkpoint.unlink(missing_ok=True)
+            return result
+        if not stored[0]:
+            with one_thread():
+                learn_and_write(config, checkpoint, Shared)
+        return None
 
 
 @contextlib.contextmanager
