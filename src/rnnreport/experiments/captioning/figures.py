@@ -16,7 +16,7 @@ from rnnreport.data.photographs import PHOTOGRAPHS, load_photograph
 from rnnreport.experiments.captioning.by_heart import images
 from rnnreport.experiments.captioning.gradients import WHEN
 from rnnreport.experiments.captioning.literature import PUBLISHED
-from rnnreport.experiments.captioning.measures import unsupported
+from rnnreport.experiments.captioning.measures import measure, unsupported
 from rnnreport.experiments.captioning.settings import WAYS
 from rnnreport.experiments.captioning.study import NAMES, WAY_NAMES, Row, Study
 from rnnreport.experiments.captioning.trained import TrainedCaptioner, shipped
@@ -116,6 +116,12 @@ def measures_table(study: Study) -> Table:
         )
         for row in study.rows
     ]
+    references = study.references("test")
+    first, others = [each[0] for each in references], [each[1:] for each in references]
+    if all(others):  # what one person writes, held against what the others do
+        people = unsupported(first, others).share
+        rouge = measure(first, others).rouge_l
+        lines.append(("People", [f"{rouge:.3f}", "–", "–", _percent(people), "–"]))
     head = ["", "ROUGE-L", "In training", "Exact", "Unsupported", "Unchanged"]
     return table(head, lines, "The other measures on the test images")
 
