@@ -362,7 +362,10 @@ def free_photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> Gallery:
     return gallery(
         pictures,
         [
-            {"Attention": " ".join(words), each.title: f"{each.author}, {each.licence}"}
+            {
+                "Attention": " ".join(words),
+                "Photo": f"{each.title}; {each.author}, {each.licence}",
+            }
             for each, words in zip(about, captions, strict=True)
         ],
         [f"A photograph: {each.title}" for each in about],
