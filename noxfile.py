@@ -222,7 +222,7 @@ def run(
         if os.environ.get(name)
     }
     # Dozens of processes import the same modules: the first one's bytecode serves all of them.
-    bytecode = str(session.cache_dir.parent / "bytecode")
+    bytecode = str((session.cache_dir.parent / "bytecode").resolve())
     usual = {
         "MPLBACKEND": "Agg",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",

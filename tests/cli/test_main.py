@@ -1037,7 +1037,7 @@ def test_classify_refuses_other_encodings(
 @pytest.mark.parametrize(
     ("arguments", "model", "hint"),
     [
-        ([], "lstm", "`rnnreport train text --model lstm`"),
+        (["--profile", "auto"], "lstm", "`rnnreport train text --model lstm`"),
         (["--model", "rnn"], "rnn", "`rnnreport train text --model rnn`"),
         (
             ["--model", "bag", "--profile", "full"],

@@ -98,7 +98,7 @@ def test_more_work_takes_longer(counts: dict[str, tuple[int, int]]) -> None:
     counts["full"] = 8000, 1610
     assert usual_seconds(config) == pytest.approx(2 * one)
     counts["full"] = 4000, 3220
-    assert usual_seconds(config) == pytest.approx(one + 64_000 * 1.61 * 26e-5)
+    assert usual_seconds(config) == pytest.approx(one + 4_000 * config.epochs * 1.61 * 26e-5)
     text = TextConfig(model="lstm", profile="full", vectors="file")
     shorter = replace(text, epochs=1)
     assert usual_seconds(text) == pytest.approx((usual_seconds(shorter) or 0) * text.epochs)

@@ -158,7 +158,7 @@ def test_what_is_not_there() -> None:
 def test_the_real_package() -> None:
     digests = definitions("rnnreport.experiments.captioning.by_heart", "run")
     assert modules_of(digests) >= {
-        "rnnreport._torchvision",
+        "rnnreport.models.efficientnet",
         "rnnreport.samples.scenes",
         "rnnreport.layers._lstm",
         "rnnreport.layers._rnn",

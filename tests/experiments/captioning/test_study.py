@@ -99,7 +99,7 @@ def make_study(*cells: CellType) -> Study:
 
 def test_names_are_those_of_all_networks_and_ways() -> None:
     assert set(NAMES) == set(CELLS)
-    assert set(WAY_NAMES) == set(WAYS)
+    assert set(WAY_NAMES) == {*WAYS, "together"}
 
 
 def test_references() -> None:
