@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tiny import CAPTIONS
 
 from rnnreport.experiments.captioning import study as captioning_study
 from rnnreport.experiments.captioning.data import image_data
-from rnnreport.experiments.captioning.settings import SEEDS, CaptionConfig
+from rnnreport.experiments.captioning.settings import SEEDS
 from rnnreport.experiments.captioning.together import TogetherConfig, request, run
 from rnnreport.experiments.captioning.trained import TrainedCaptioner
 from rnnreport.experiments.captioning.training import run as train
@@ -17,20 +18,7 @@ from rnnreport.runs.store import basis
 
 pytestmark = pytest.mark.usefixtures("one_thread", "store")
 
-TINY = CaptionConfig(
-    cell_type="attention",
-    profile="sample",
-    n_train=12,
-    n_val=4,
-    n_test=5,
-    wordvec_dim=8,
-    hidden_dim=16,
-    feature_dropout=0.0,
-    min_count=1,
-    epochs=2,
-    batch_size=16,
-    learning_rate=1e-2,
-)
+TINY = replace(CAPTIONS, cell_type="attention", epochs=2)
 
 
 def test_one_network_writes_what_it_wrote_alone() -> None:

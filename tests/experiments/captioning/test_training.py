@@ -19,33 +19,18 @@ import pytest
 import torch
 from PIL import Image
 from real_data import needs
+from tiny import CAPTIONS as TINY
 
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.flickr8k import split_by_name
 from rnnreport.experiments.captioning import photographs as captioning_photographs
 from rnnreport.experiments.captioning import training as captioning_training
 from rnnreport.experiments.captioning.data import image_data
-from rnnreport.experiments.captioning.settings import WAYS, CaptionConfig, default_config
+from rnnreport.experiments.captioning.settings import WAYS, default_config
 from rnnreport.experiments.captioning.trained import TrainedCaptioner, latest
 from rnnreport.experiments.captioning.training import images_of, run
 from rnnreport.names import CELLS, CellType
 from rnnreport.runs.store import load_tensors
-
-TINY = CaptionConfig(
-    profile="sample",
-    n_train=12,
-    n_val=4,
-    n_test=5,
-    wordvec_dim=8,
-    hidden_dim=16,
-    feature_dropout=0.1,
-    dropout=0.1,
-    min_count=1,
-    epochs=3,
-    batch_size=16,
-    learning_rate=1e-2,
-)
-
 
 pytestmark = pytest.mark.usefixtures("one_thread", "store")
 
