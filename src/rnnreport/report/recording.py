@@ -165,7 +165,8 @@ class _Page:
 
 
 def _captioning() -> _Page:
-    study, together = captioning.study("full"), captioning.together("full")
+    study = captioning.study("full")
+    together = captioning.together(study)
     tables = [
         captioning_figures.literature_table(study, together),
         captioning_figures.results_table(study, together),

@@ -16,19 +16,16 @@ class Published(NamedTuple):
         Of the network.
     bleu : tuple of float or None
         BLEU-1 to BLEU-4, 0 to 1; None where none is given.
-    key : str
-        Of the paper, in the references.
     """
 
     name: str
     bleu: tuple[float | None, ...]
-    key: str
 
 
 PUBLISHED: tuple[Published, ...] = (
-    Published("Google NIC", (0.63, 0.41, 0.27, None), "vinyals2015"),
-    Published("Log-bilinear", (0.656, 0.424, 0.277, 0.177), "kiros2014"),
-    Published("Soft attention", (0.67, 0.448, 0.299, 0.195), "xu2015"),
-    Published("Hard attention", (0.67, 0.457, 0.314, 0.213), "xu2015"),
+    Published("Google NIC", (0.63, 0.41, 0.27, None)),
+    Published("Log-bilinear", (0.656, 0.424, 0.277, 0.177)),
+    Published("Soft attention", (0.67, 0.448, 0.299, 0.195)),
+    Published("Hard attention", (0.67, 0.457, 0.314, 0.213)),
 )
 """Networks of 2014 and 2015, the lower BLEU-3 first."""

@@ -78,10 +78,11 @@ class Shared:
         if generator is not None and model.dropout:
             seed = int(torch.randint(2**62, (), generator=generator))
             own = Generator().manual_seed(seed + self._rank)
-        parts = [torch.zeros(()), *map(torch.zeros_like, model.params.values())]
         if share:
             loss, grads = model.loss(features[rows], captions[rows], own)
             parts = [loss, *(grads[name] for name in model.params)]
+        else:  # a last mini-batch may have fewer captions than there are processes
+            parts = [torch.zeros(()), *map(torch.zeros_like, model.params.values())]
         together = torch.cat([part.flatten() for part in parts]) * share
         dist.all_reduce(together)  # one message: each has a price of its own
         pieces = torch.split(together, [part.numel() for part in parts])

@@ -290,12 +290,12 @@ def together_config(profile: ResolvedProfile) -> TogetherConfig:
     return TogetherConfig(tuple(c for c in configs(profile) if c.cell_type == "attention"))
 
 
-def together(profile: Profile = "auto") -> Row:
+def together(summary: Study) -> Row:
     """Let the networks with attention write together, or take the stored captions; score them."""
-    resolved = resolve(profile, *NEEDS["captioning"])
-    (result,) = results(writing, [together_config(resolved)], label="captions written together")
+    planned = [together_config(summary.profile)]
+    (result,) = results(writing, planned, label="captions written together")
     captions = [tuple(words) for words in result.details["captions"]]
-    return study(resolved).scored("attention", "together", [captions])
+    return summary.scored("attention", "together", [captions])
 
 
 def coco(workers: Workers = None) -> Iterator[tuple[Result, dict[str, Scores]]]:
