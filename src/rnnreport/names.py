@@ -52,7 +52,7 @@ Mode = Literal["frozen", "finetuned"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 """The two ways of transfer learning."""
 
-BackboneName = Literal["resnet18", "mobilenet_v2", "embedded"]
+BackboneName = Literal["resnet18", "mobilenet_v2", "efficientnet_lite1", "embedded"]
 BACKBONES: tuple[BackboneName, ...] = get_args(BackboneName)
 """The networks of transfer learning."""
 

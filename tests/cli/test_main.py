@@ -202,6 +202,7 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
     modes: tuple[Mode, ...] = ("frozen", "finetuned")
     rows = [
         transfer_study.Row(
+            backbone="efficientnet_lite1",
             mode=mode,
             last=(0.95, 0.97),
             best=(0.97, 0.98),
@@ -216,16 +217,18 @@ def transfers(monkeypatch: pytest.MonkeyPatch) -> list[Profile]:
         for mode in modes
     ]
 
-    def pretend(profile: Profile) -> object:
+    def pretend(profile: Profile) -> list[object]:
         asked.append(profile)
         run = SimpleNamespace(wall_time=20.0, data={"amount": "7 pictures"})
-        return SimpleNamespace(
+        study = SimpleNamespace(
             data=SimpleNamespace(name="pretended ants", profile="full", left_out=("x.gif",)),
+            first=run,
             results={mode: [run, run] for mode in modes},
             rows=rows,
         )
+        return [study]
 
-    monkeypatch.setattr(transfer_study, "study", pretend)
+    monkeypatch.setattr(transfer_study, "studies", pretend)
     return asked
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from rnnreport.data.assets import find, resolve
+from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.data.views import centre_view
 from rnnreport.experiments.transfer.choice import fixed_views, pass_through
 from rnnreport.experiments.transfer.data import TransferData, backbone, transfer_data
@@ -98,7 +98,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of :func:`run` to a parser."""
     parser.add_argument("--epochs", type=int, default=25, help="of training (default: 25)")
     parser.add_argument(
-        "--size", type=int, help="side of the views (default: 224, drawn insects 96)"
+        "--size", type=int, help="side of the views (default: 240, drawn insects 128)"
     )
 
 
@@ -106,9 +106,9 @@ def run(options: argparse.Namespace) -> None:
     """Measure and print."""
     if options.epochs < 1:
         raise SystemExit("--epochs must be at least 1")
-    profile = resolve("auto", "hymenoptera")
-    name: BackboneName = "mobilenet_v2" if find("mobilenet_v2") else "embedded"
-    size = options.size or (224 if profile == "full" else 96)
+    profile = resolve("auto", *NEEDS["transfer"])
+    name: BackboneName = "efficientnet_lite1"
+    size = options.size or (240 if profile == "full" else 128)
     data = transfer_data(profile)
     print(
         f"Frozen training on {data.name}, {name} at {size} px, {options.epochs} epochs of "

@@ -140,23 +140,23 @@ def _text(profile: ResolvedProfile) -> None:
 
 
 def _transfer(profile: ResolvedProfile) -> None:
-    from rnnreport.experiments.transfer.study import NAMES, study
+    from rnnreport.experiments.transfer.study import NAMES, studies
 
-    summary = study(profile)
-    first = summary.results["frozen"][0]
-    data = summary.data
-    print(f"transfer, on {data.name} (profile {data.profile}): {first.data['amount']}")
-    print_left_out(data.left_out)
-    print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")
-    for row in summary.rows:
-        low, high = row.last_interval
-        source = "" if row.source is None else f"{row.source:.4f}"
-        seconds = sum(result.wall_time for result in summary.results[row.mode])
-        print(
-            f"  {NAMES[row.mode]:<12}{row.last_mean:8.4f}{f'{low:.4f} {high:.4f}':>16}"
-            f"{row.best_mean:8.4f}{source:>8}{seconds:7.0f}"
-        )
-    print()
+    for summary in studies(profile):
+        data = summary.data
+        amount = summary.first.data["amount"]
+        print(f"transfer, on {data.name} (profile {data.profile}): {amount}")
+        print_left_out(data.left_out)
+        print(f"  {'':<12}{'last':>8}{'95 % interval':>16}{'best':>8}{'source':>8}{'s':>7}")
+        for row in summary.rows:
+            low, high = row.last_interval
+            source = "" if row.source is None else f"{row.source:.4f}"
+            seconds = sum(result.wall_time for result in summary.results[row.mode])
+            print(
+                f"  {NAMES[row.mode]:<12}{row.last_mean:8.4f}{f'{low:.4f} {high:.4f}':>16}"
+                f"{row.best_mean:8.4f}{source:>8}{seconds:7.0f}"
+            )
+        print()
 
 
 def _style(profile: ResolvedProfile) -> None:

@@ -268,7 +268,7 @@ ASSETS: dict[str, Asset] = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "captioning": ("flickr8k", "efficientnet_lite1"),
     "text": ("sentiment",),
-    "transfer": ("hymenoptera", "mobilenet_v2"),
+    "transfer": ("hymenoptera", "efficientnet_lite1"),
     "style": ("styles", "vgg19"),
 }
 """The assets that each experiment needs in the profile ``full``."""

@@ -19,6 +19,7 @@ from torch.nn import functional
 from rnnreport._checks import check_choice, check_loss
 from rnnreport.data.features import statistics
 from rnnreport.data.weights import load_torchvision
+from rnnreport.models.efficientnet import load_efficientnet_lite
 from rnnreport.models.embedded import load_embedded
 from rnnreport.names import BACKBONES, BackboneName
 
@@ -85,8 +86,8 @@ def load_backbone(name: BackboneName, weights: Path | None = None) -> Backbone:
         One of :data:`BACKBONES`.
     weights
         For ``resnet18`` and ``mobilenet_v2`` the file of their weights under torchvision's names,
-        last layer included, as :func:`~rnnreport.data.weights.read_weights` reads it. The embedded
-        network brings its own.
+        last layer included, for ``efficientnet_lite1`` that of its package; as
+        :func:`~rnnreport.data.weights.read_weights` reads it. The embedded network brings its own.
 
     Returns
     -------
@@ -107,6 +108,8 @@ def load_backbone(name: BackboneName, weights: Path | None = None) -> Backbone:
         raise ValueError(f"weights must be {'None' if weights else 'a file'} for {name}")
     if weights is None:
         return _embedded()
+    if name == "efficientnet_lite1":
+        return Backbone(name, load_efficientnet_lite(weights, 1).features, 1280)
     network = load_torchvision(name, weights)
     if name == "mobilenet_v2":
         blocks, feature_dim = list(network.get_submodule("features").children()), 1280

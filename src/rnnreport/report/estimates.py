@@ -35,7 +35,7 @@ from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.experiments.transfer.choice import ChoiceConfig
 from rnnreport.experiments.transfer.rate import RateConfig
 from rnnreport.experiments.transfer.training import TransferConfig
-from rnnreport.names import ResolvedProfile
+from rnnreport.names import BackboneName, ResolvedProfile
 from rnnreport.report.parts import Plan, Runs
 from rnnreport.runs import store
 from rnnreport.runs.engine import Workers, count
@@ -89,7 +89,11 @@ _WORD_VECTORS = {"full": 16e-6, "sample": 3.3e-6}
 _LIVE = 24e-6
 
 # Seconds for each photograph: the choice of the new layer, that of the rate, a fine-tuning.
-_TRANSFER = {"full": (0.171, 0.894, 0.133), "sample": (0.063, 0.001, 0.035)}
+_TRANSFER = {
+    ("full", "efficientnet_lite1"): (0.4, 0.9, 0.15),
+    ("full", "mobilenet_v2"): (0.171, 0.894, 0.133),
+    ("sample", "efficientnet_lite1"): (0.05, 0.001, 0.1),
+}
 _FROZEN = 0.5
 
 # Seconds for each pixel of a square picture and step.
@@ -196,19 +200,23 @@ def _photographs(profile: ResolvedProfile) -> int:
     return len(data.train) + len(data.val)
 
 
-def _choice(config: ChoiceConfig) -> float:
-    return _photographs(config.profile) * _TRANSFER[config.profile][0]
+def _choice(config: ChoiceConfig) -> float | None:
+    return _of_photographs(config.profile, config.backbone, 0)
 
 
-def _rate(config: RateConfig) -> float:
-    profile = config.choice.profile
-    return _photographs(profile) * _TRANSFER[profile][1]
+def _rate(config: RateConfig) -> float | None:
+    return _of_photographs(config.choice.profile, config.choice.backbone, 1)
 
 
-def _transfer(config: TransferConfig) -> float:
+def _transfer(config: TransferConfig) -> float | None:
     if config.mode == "frozen":
         return _FROZEN
-    return _photographs(config.profile) * _TRANSFER[config.profile][2]
+    return _of_photographs(config.profile, config.backbone, 2)
+
+
+def _of_photographs(profile: ResolvedProfile, backbone: BackboneName, place: int) -> float | None:
+    each = _TRANSFER.get((profile, backbone))
+    return None if each is None else _photographs(profile) * each[place]
 
 
 def _painting(config: StyleConfig) -> float:

@@ -74,7 +74,11 @@ def _text(profile: Profile) -> _Answer:
 def _transfer(profile: Profile) -> _Answer:
     study = transfer.study(profile)
     return study, {
-        row.mode: Finding(f"{row.best_mean:.4f}", _95(row.best_interval), len(row.best))
+        row.mode: Finding(
+            f"{row.best_mean:.4f}",
+            f"{_95(row.best_interval)}, {transfer.NETWORKS[row.backbone]}",
+            len(row.best),
+        )
         for row in study.rows
     }
 

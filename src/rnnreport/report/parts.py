@@ -231,24 +231,25 @@ def _text(profile: ResolvedProfile) -> tuple[Runs, ...]:
 
 
 def _transfer(profile: ResolvedProfile) -> tuple[Runs, ...]:
-    finetuning = transfer_training.default_config("finetuned", profile=profile)
-    rates = transfer_training.rate_config(finetuning)
-    return (
-        Runs("settings of the new layer", choice, (rates.choice,), chained=True),
-        Runs("settings of fine-tuning", rate, (rates,), chained=True),
-        Runs(
-            "ants and bees",
-            transfer_training,
-            tuple(transfer_study.configs(profile)),
-            chained=True,
-        ),
-    )
+    runs: list[Runs] = []
+    for backbone in transfer_training.backbones_of(profile):
+        planned = tuple(transfer_study.configs(profile, backbone))
+        rates = transfer_training.rate_config(planned[0])
+        name = transfer_study.NETWORKS[backbone]
+        runs += [
+            Runs(f"settings of the new layer, {name}", choice, (rates.choice,), chained=True),
+            Runs(f"settings of fine-tuning, {name}", rate, (rates,), chained=True),
+            Runs(f"ants and bees, {name}", transfer_training, planned, chained=True),
+        ]
+    return tuple(runs)
 
 
 def _style(profile: ResolvedProfile) -> tuple[Runs, ...]:
+    squeezenet = style_study.squeezenet_configs(profile)
     return (
         Runs("paintings", painting, tuple(style_study.configs(profile))),
         Runs("content against style", painting, style_study.weight_configs(profile)),
+        *((Runs("paintings, SqueezeNet", painting, squeezenet),) if squeezenet else ()),
     )
 
 

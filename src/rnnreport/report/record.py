@@ -64,11 +64,14 @@ class Painted:
         Its name in the folder of records.
     caption, alt : str
         The words below it, and its content in words.
+    front : bool
+        Whether the front page shows it.
     """
 
     file: str
     caption: str
     alt: str
+    front: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from rnnreport.data.assets import DataFormatError
 from rnnreport.experiments.text.live_figure import LiveLSTM
 from rnnreport.names import PartName
 from rnnreport.report.parts import code_of
-from rnnreport.report.record import Record, load_record, record_folder
+from rnnreport.report.record import Painted, Record, load_record, record_folder
 from rnnreport.runs.store import Result
 from rnnreport.show.figures import gallery
 from rnnreport.show.html import Html, Markup, joined, tag
@@ -39,7 +41,7 @@ def recorded_run(part: PartName, profile: str, *, only: str | None = None) -> Ht
     if only is None:
         pieces += [Markup(curves.plot()._repr_html_()) for curves in record.curves]
         if record.paintings:
-            pieces.append(joined(recorded_paintings(record)))
+            pieces.append(joined(_gallery(record.paintings)))
     title = f"Recorded run on real data: {record.data['name']}, {record.date[:10]}"
     box = tag(
         "details", tag("summary", title), *pieces, class_="recorded", open=profile == "sample"
@@ -48,12 +50,16 @@ def recorded_run(part: PartName, profile: str, *, only: str | None = None) -> Ht
 
 
 def recorded_paintings(record: Record | None = None) -> Html:
-    """Show the pictures that were painted in the recorded run of style transfer."""
+    """Show the pictures of the recorded run of style transfer that stand on the front page."""
     record = record or load_record("style")
+    return _gallery([painted for painted in record.paintings if painted.front])
+
+
+def _gallery(paintings: Sequence[Painted]) -> Html:
     pictures = gallery(
-        [Image.open(record_folder() / painted.file) for painted in record.paintings],
-        [painted.caption for painted in record.paintings],
-        [painted.alt for painted in record.paintings],
+        [Image.open(record_folder() / painted.file) for painted in paintings],
+        [painted.caption for painted in paintings],
+        [painted.alt for painted in paintings],
         label="Paintings of the recorded run",
         encoding="jpeg",
         max_side=None,

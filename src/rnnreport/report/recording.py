@@ -206,17 +206,23 @@ def _text() -> _Page:
 
 
 def _transfer() -> _Page:
-    study = transfer.study("full")
-    return _Page([transfer_figures.results_table(study)], [transfer_figures.learning_curves(study)])
+    studies = transfer.studies("full")
+    tables = [transfer_figures.results_table(studies), transfer_figures.settings_table(studies)]
+    return _Page(tables, [transfer_figures.learning_curves(studies)])
 
 
 def _style() -> _Page:
     study = style.study("full")
     paintings, files = [], {}
-    for name, (result,) in study.results.items():
+    painted = [(name, result, "") for name, (result,) in study.results.items()]
+    # One picture says how the two networks differ.
+    painted += [(name, each, "squeezenet") for name, each in list(study.squeezenet.items())[-1:]]
+    for name, result, network in painted:
         painting = study.data.paintings[name]
-        left = share_text(result.metrics["style_left"])
-        file = f"style-{name.replace('_', '-')}.jpg"
+        left = f"{share_text(result.metrics['style_left'])} of the style loss left"
+        if network:
+            left = f"painted with SqueezeNet, {share_text(study.judged(result))} left by VGG-19"
+        file = f"{'-'.join(filter(None, ('style', name.replace('_', '-'), network)))}.jpg"
         buffer = io.BytesIO()
         picture = Image.fromarray(load_tensors(result)["image"].numpy())
         picture.save(buffer, "JPEG", quality=85, optimize=True)
@@ -224,12 +230,15 @@ def _style() -> _Page:
         paintings.append(
             Painted(
                 file,
-                f"After {painting.title} ({painting.origin}): {left} of the style loss left",
+                f"After {painting.title} ({painting.origin}): {left}",
                 f"{study.data.content_title} painted after {painting.title} by {painting.origin}.",
+                front=not network,
             )
         )
-    tables, plots = [style_figures.results_table(study)], [style_figures.loss_figure(study)]
-    return _Page(tables, plots, paintings, files=files)
+    tables = [style_figures.results_table(study)]
+    if study.squeezenet:
+        tables.append(style_figures.networks_table(study))
+    return _Page(tables, [style_figures.loss_figure(study)], paintings, files=files)
 
 
 _PAGES: Mapping[PartName, Callable[[], _Page]] = {

@@ -237,6 +237,32 @@ def test_a_study_and_its_figures(study: style_study.Study) -> None:
     assert figure.svg("light").startswith("<?xml")
 
 
+@pytest.mark.usefixtures("files")
+def test_a_second_network_paints_where_its_weights_are(
+    study: style_study.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert style_study.squeezenet_configs("full") == ()
+    monkeypatch.setattr(style_study, "find", lambda _: Path("weights.pth"))
+    assert style_study.squeezenet_configs("sample") == ()
+    configs = style_study.squeezenet_configs("full")
+    assert [(config.painting, config.network) for config in configs] == [
+        (name, "squeezenet1_1") for name in REAL
+    ]
+
+    # One network judges both, whichever it is.
+    monkeypatch.setattr(
+        style_study, "feature_network", lambda _: paintings.feature_network("embedded")
+    )
+    both = replace(study, squeezenet={name: study.results[name][0] for name in DRAWN})
+    assert len(both.all_results) == len(study.all_results) + 3
+    left = [both.judged(result) for (result,) in study.results.values()]
+    assert all(0 < share < 1 for share in left)
+    table = style_figures.networks_table(both).html
+    assert table.count("<tr>") == 7
+    assert "Swirling night, SqueezeNet" in table
+    assert style_figures.networks_gallery(both).html.count("<figure>") == 2
+
+
 def test_the_image_grows_where_the_figure_says_so(study: style_study.Study) -> None:
     assert style_figures._growth(study.results["waving_sky"][0]) == [3]
 

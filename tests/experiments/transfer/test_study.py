@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,8 +31,8 @@ from rnnreport.experiments.transfer.figures import (
     settings_table,
 )
 from rnnreport.experiments.transfer.study import Study, least_difference
-from rnnreport.experiments.transfer.training import TransferConfig
-from rnnreport.names import Mode, ResolvedProfile
+from rnnreport.experiments.transfer.training import TransferConfig, backbones_of
+from rnnreport.names import BackboneName, Mode, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.figures import overlay
 from rnnreport.show.html import Html
@@ -49,6 +50,7 @@ def make_result(
     best: float,
     labels: Sequence[int],
     profile: ResolvedProfile = "sample",
+    backbone: BackboneName = "efficientnet_lite1",
 ) -> Result:
     """Store a run that gets some images wrong; its certainty grows from 0.6 with their place."""
     count = len(labels)
@@ -62,7 +64,7 @@ def make_result(
     heat[:, 0, 2] = 1.0
     return store_result(
         "rnnreport.experiments.transfer.training",
-        TransferConfig(mode=mode, seed=seed, profile="sample"),
+        TransferConfig(mode=mode, seed=seed, profile="sample", backbone=backbone),
         data={
             "profile": profile,
             "fingerprint": "x",
@@ -93,10 +95,11 @@ def make_study(
     labels: Sequence[int] = LABELS,
     profile: ResolvedProfile = "sample",
     rates: bool = True,
+    backbone: BackboneName = "efficientnet_lite1",
 ) -> Study:
     def runs(mode: Mode, wrong: Sequence[Sequence[int]]) -> tuple[Result, ...]:
         return tuple(
-            make_result(mode, k, w, 1 - len(w) / 2 / len(labels), labels, profile)
+            make_result(mode, k, w, 1 - len(w) / 2 / len(labels), labels, profile, backbone)
             for k, w in enumerate(wrong)
         )
 
@@ -198,33 +201,41 @@ def test_the_two_numbers_of_the_source_cannot_be_told_apart() -> None:
 
 
 def test_results_table() -> None:
-    rows = cells(results_table(make_study()))
+    rows = cells(results_table([make_study(), make_study(backbone="mobilenet_v2")]))
     assert [row[0] for row in rows] == [
-        "Frozen, last epoch",
-        "Frozen, best epoch",
-        "Fine-tuned, last epoch",
-        "Fine-tuned, best epoch",
+        f"{network}, {way}, {rule} epoch"
+        for network in ("EfficientNet-Lite1", "MobileNetV2")
+        for way in ("frozen", "fine-tuned")
+        for rule in ("last", "best")
     ]
     assert rows[0][1:] == ["0.7500", "0.0707", "0.4902 – 0.9433"]
     labels = (0,) * 70 + (1,) * 83
     study = make_study([range(8)], [range(9)], labels=labels, profile="full")
-    element = results_table(study)
+    element = results_table([study, study])
     assert "p against the source" in element.html
-    frozen, best, source, *_ = cells(element)
+    frozen, best, *_, source, _ = cells(element)
+    assert len(cells(element)) == 10  # the source's two rows stand there once
+    assert source[0] == "ResNet-18 of the source, frozen, best epoch"
     assert (frozen[4], source[1], source[4]) == ("–", "0.9542", "–")
     assert best[4].startswith("&lt; 10") or float(best[4]) < 1
-    assert "The source" not in results_table(make_study()).html
+    assert "of the source" not in results_table([make_study()]).html
 
 
 def test_tables_mark_what_was_chosen() -> None:
     study = make_study()
-    assert cells(choice_table(study)) == [
-        ["32 px, 0.1", "0.5000", "0.8000"],
-        ["32 px, 0.01 – chosen", "0.4000", "0.9000"],
+    assert cells(choice_table([study])) == [
+        ["EfficientNet-Lite1, 32 px, 0.1", "0.5000", "0.8000"],
+        ["EfficientNet-Lite1, 32 px, 0.01 – chosen", "0.4000", "0.9000"],
     ]
-    assert [row[0] for row in cells(rate_table(study))] == ["0.01 – chosen", "0.001"]
-    assert "0.01 here, without a choice" in rate_table(make_study(rates=False)).html
-    assert cells(settings_table(study))[1][:5] == ["Fine-tuned", "1,234", "2", "1, 1, 1", "3"]
+    names = [f"EfficientNet-Lite1, {rate}" for rate in ("0.01 – chosen", "0.001")]
+    assert [row[0] for row in cells(rate_table([study]))] == names
+    assert "0.01 here, without a choice" in rate_table([make_study(rates=False)]).html
+    assert cells(settings_table([study]))[1][:5] == [
+        "EfficientNet-Lite1, fine-tuned", "1,234", "2", "1, 1, 1", "3",
+    ]  # fmt: skip
+    both = [study, make_study(backbone="mobilenet_v2")]
+    for make, count in ((choice_table, 4), (rate_table, 4), (settings_table, 4)):
+        assert len(cells(make(both))) == count
     assert cells(confusion_table(study))[0] == ["Frozen: ants", "3.0", "2.0"]
     assert cells(confusion_table(study))[3] == ["Fine-tuned: bees", "0.3", "4.7"]
 
@@ -233,11 +244,11 @@ def test_tables_mark_what_was_chosen() -> None:
 def test_figures_are_drawn_and_told(profile: ResolvedProfile) -> None:
     labels = (0,) * 70 + (1,) * 83 if profile == "full" else LABELS
     study = make_study(labels=labels, profile=profile)
-    accuracy = accuracy_figure(study.rows)
-    assert ("the source 95.4 (90.9 to 97.8)" in accuracy.alt) == (profile == "full")
-    assert "Frozen, last epoch 7" in accuracy.alt or profile == "full"
-    curves = learning_curves(study)
-    assert "in 2 epochs" in curves.alt
+    accuracy = accuracy_figure([study])
+    assert ("The source, frozen 95.4 (90.9 to 97.8)" in accuracy.alt) == (profile == "full")
+    assert "Lite1, frozen, last epoch 7" in accuracy.alt or profile == "full"
+    curves = learning_curves([study, make_study(backbone="mobilenet_v2")])
+    assert curves.alt.count("in 2 epochs") == 4
     for figure in (accuracy, curves):
         for style in ("light", "dark"):
             assert figure.svg(style).startswith("<?xml")
@@ -306,3 +317,16 @@ def test_a_study_runs_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     study = transfer_study.study(profile="sample")
     assert asked == [("frozen", k) for k in range(5)] + [("finetuned", k) for k in range(3)]
     assert [len(results) for results in study.results.values()] == [5, 3]
+
+
+@pytest.mark.parametrize("weights", [None, Path("weights.pth")])
+def test_a_second_network_is_studied_where_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, weights: Path | None
+) -> None:
+    monkeypatch.setattr("rnnreport.experiments.transfer.training.find", lambda _: weights)
+    assert backbones_of("sample") == ("efficientnet_lite1",)
+    more = () if weights is None else ("mobilenet_v2",)
+    assert backbones_of("full") == ("efficientnet_lite1", *more)
+    monkeypatch.setattr(transfer_study, "resolve", lambda *_: "full")
+    monkeypatch.setattr(transfer_study, "study", lambda _, backbone: make_study(backbone=backbone))
+    assert tuple(each.backbone for each in transfer_study.studies("full")) == backbones_of("full")

@@ -281,7 +281,7 @@ def test_default_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path))
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
     sample = default_config("finetuned", profile="sample", seed=3)
-    assert (sample.profile, sample.seed, sample.sizes) == ("sample", 3, (96,))
+    assert (sample.profile, sample.seed, sample.backbone) == ("sample", 3, "efficientnet_lite1")
     assert seeds_of(sample) == (0, 1, 2)
     assert seeds_of(default_config("frozen", profile="sample")) == (0, 1, 2, 3, 4)
     with pytest.raises(MissingDataError, match="'hymenoptera' is missing"):
@@ -353,7 +353,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("files")
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet18", "embedded"])
+@pytest.mark.parametrize("backbone", ["efficientnet_lite1", "mobilenet_v2", "resnet18", "embedded"])
 def test_photographs_and_other_networks(backbone: Any) -> None:
     config = tiny("finetuned", profile="full", backbone=backbone, finetune_epochs=1)
     result = run(config)
@@ -361,6 +361,9 @@ def test_photographs_and_other_networks(backbone: Any) -> None:
     assert result.config["backbone"] == backbone
     assert result.data["name"] == "photographs of ants and bees"
     networks = {
+        "efficientnet_lite1": (
+            "EfficientNet-Lite1, trained on ImageNet (efficientnet-lite1-77cc7160.pth)"
+        ),
         "mobilenet_v2": "MobileNetV2, trained on ImageNet (mobilenet_v2-b0353104.pth)",
         "resnet18": "ResNet-18, trained on ImageNet (resnet18-f37072fd.pth)",
         "embedded": "the small network that the package brings along",
@@ -443,5 +446,11 @@ def test_the_logarithm_of_probability_0_is_finite() -> None:
 
 @needs("hymenoptera", "mobilenet_v2")
 def test_the_real_photographs_are_told_apart() -> None:
-    config = TransferConfig(profile="full", sizes=(192,), decays=(1e-3,))
+    config = TransferConfig(profile="full", backbone="mobilenet_v2", sizes=(192,), decays=(1e-3,))
     assert run(config).metrics["last_accuracy"] > 0.88
+
+
+@needs("hymenoptera")
+def test_the_network_that_pip_installs_tells_the_photographs_apart() -> None:
+    config = TransferConfig(profile="full", sizes=(240,), decays=(1e-3,))
+    assert run(config).metrics["last_accuracy"] >= 0.96

@@ -15,6 +15,8 @@ from rnnreport.show.tables import Table, share_text, table
 
 __all__ = [
     "loss_figure",
+    "networks_gallery",
+    "networks_table",
     "paintings_gallery",
     "results_table",
     "settings_table",
@@ -36,6 +38,31 @@ def results_table(study: Study) -> Table:
         lines.append((study.data.paintings[name].title, cells))
     head = ["", "Style left", "Content", "Style", "Variation", "Steps", "Time", "Peak memory"]
     return table(head, lines, "What is left of the losses, and what it took")
+
+
+def networks_table(study: Study) -> Table:
+    """Lay out what two networks leave of the style, each by itself and both by VGG-19."""
+    lines = []
+    for name, squeezenet in study.squeezenet.items():
+        for network, result in (("VGG-19", study.results[name][0]), ("SqueezeNet", squeezenet)):
+            cells = [share_text(result.metrics["style_left"]), share_text(study.judged(result))]
+            cells += [f"{result.wall_time:.0f} s", _memory(result)]
+            lines.append((f"{study.data.paintings[name].title}, {network}", cells))
+    head = ["", "Style left, by itself", "Style left, by VGG-19", "Time", "Peak memory"]
+    return table(head, lines, "Two networks paint")
+
+
+def networks_gallery(study: Study) -> Html:
+    """Show the last painting's style as both networks paint it."""
+    name, squeezenet = list(study.squeezenet.items())[-1]
+    title = study.data.paintings[name].title
+    images, captions, alts = [], [], []
+    for network, result in (("VGG-19", study.results[name][0]), ("SqueezeNet", squeezenet)):
+        left = share_text(study.judged(result))
+        images.append(_picture(result, "image"))
+        captions.append(f"{network}: {left} of the style loss left, by VGG-19")
+        alts.append(f"The content in the style of {title}, painted with {network}.")
+    return _wide(gallery(images, captions, alts, label="The same with two networks", **_ENCODED))
 
 
 def settings_table(study: Study) -> Html:

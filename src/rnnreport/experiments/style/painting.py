@@ -88,8 +88,10 @@ class StyleConfig:
         check_numbers(self, filled="levels")
 
 
-def default_config(painting: str, *, profile: ResolvedProfile) -> StyleConfig:
-    """Return the configuration that the report uses.
+def default_config(
+    painting: str, *, profile: ResolvedProfile, network: NetworkName | None = None
+) -> StyleConfig:
+    """Return the configuration that the report uses, with the profile's network if none is named.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def default_config(painting: str, *, profile: ResolvedProfile) -> StyleConfig:
         settings=SETTINGS[painting],
         levels=LEVELS[profile],
         profile=profile,
-        network="vgg19" if profile == "full" else "embedded",
+        network=network or ("vgg19" if profile == "full" else "embedded"),
         snapshots=_SNAPSHOTS[profile],
     )
 

@@ -33,6 +33,7 @@ _NAMES: dict[ResolvedProfile, str] = {
 _NETWORKS: dict[BackboneName, str] = {
     "resnet18": "ResNet-18, trained on ImageNet",
     "mobilenet_v2": "MobileNetV2, trained on ImageNet",
+    "efficientnet_lite1": "EfficientNet-Lite1, trained on ImageNet",
     "embedded": "the small network that the package brings along",
 }
 

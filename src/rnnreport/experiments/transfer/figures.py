@@ -9,7 +9,8 @@ from PIL import Image
 
 from rnnreport.data.views import centre_square
 from rnnreport.experiments.transfer.data import CLASSES
-from rnnreport.experiments.transfer.study import NAMES, Row, Study
+from rnnreport.experiments.transfer.study import NAMES, NETWORKS, Row, Study
+from rnnreport.names import BackboneName, Mode
 from rnnreport.show.figures import Figure, Gallery, gallery, overlay
 from rnnreport.show.html import Html, tag
 from rnnreport.show.plots import Interval, LinePlot, interval_plot, line_plot
@@ -33,11 +34,11 @@ _ONE = tuple(name.removesuffix("s") for name in CLASSES)  # "ant", "bee"
 _A = ("an ant", "a bee")
 
 
-def results_table(study: Study) -> Table:
+def results_table(studies: Sequence[Study]) -> Table:
     """Lay out each way's accuracy by both rules, and the source's numbers where they compare."""
-    compared = study.profile == "full"
+    compared = studies[0].profile == "full"
     lines = []
-    for row in study.rows:
+    for row in _rows(studies):
         for rule, mean, interval, seeds in (
             ("last epoch", row.last_mean, row.last_interval, row.last),
             ("best epoch", row.best_mean, row.best_interval, row.best),
@@ -47,38 +48,38 @@ def results_table(study: Study) -> Table:
             if compared:
                 comparable = rule == "best epoch" and row.p_source is not None
                 cells.append(p_text(row.p_source or 0.0) if comparable else "–")
-            lines.append((f"{NAMES[row.mode]}, {rule}", cells))
+            lines.append((f"{_title(row.backbone, row.mode)}, {rule}", cells))
+    for row in studies[0].rows:
         if row.source is not None and row.source_interval is not None:
             cells = [f"{row.source:.4f}", "–", interval_text(row.source_interval), "–"]
-            lines.append((f"{NAMES[row.mode]}, the source (best epoch)", cells))
+            lines.append((f"ResNet-18 of the source, {NAMES[row.mode].lower()}, best epoch", cells))
     head = ["", "Accuracy", "± of seeds", "95 % interval"]
     head += ["p against the source"] if compared else []
     return table(head, lines, "Accuracy on the validation images")
 
 
-def accuracy_figure(rows: Sequence[Row]) -> Figure:
+def accuracy_figure(studies: Sequence[Study]) -> Figure:
     """Plot both accuracies of both ways with their intervals, and the source's."""
     lines: list[Interval] = []
-    for row in rows:
-        name = NAMES[row.mode]
+    for row in _rows(studies):
+        name = _title(row.backbone, row.mode)
         for rule, mean, interval, seeds, colour, marker in (
             ("last epoch", row.last_mean, row.last_interval, row.last, "C0", "o"),
             ("best epoch", row.best_mean, row.best_interval, row.best, "C2", "s"),
-            ("the source", row.source, row.source_interval, (), "C1", "D"),
         ):
-            if mean is not None and interval is not None:
-                low, high = (100 * end for end in interval)
-                points = [100 * seed for seed in seeds]
-                lines.append(
-                    Interval(
-                        f"{name}, {rule}",
-                        100 * mean,
-                        (low, high),
-                        points,
-                        colour=colour,
-                        marker=marker,
-                    )
-                )
+            low, high = (100 * end for end in interval)
+            points = [100 * seed for seed in seeds]
+            title = f"{name}, {rule}"
+            lines.append(
+                Interval(title, 100 * mean, (low, high), points, colour=colour, marker=marker)
+            )
+    for row in studies[0].rows:
+        if row.source is not None and row.source_interval is not None:
+            low, high = (100 * end for end in row.source_interval)
+            title = f"The source, {NAMES[row.mode].lower()}"
+            lines.append(
+                Interval(title, 100 * row.source, (low, high), (), colour="C1", marker="D")
+            )
     numbers = "; ".join(
         f"{line.name} {line.value:.1f} ({line.interval[0]:.1f} to {line.interval[1]:.1f})"
         for line in lines
@@ -90,10 +91,12 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
     )
 
 
-def learning_curves(study: Study) -> LinePlot:
+def learning_curves(studies: Sequence[Study]) -> LinePlot:
     """Plot the accuracy on the validation images after each epoch, the mean of the seeds."""
     curves = {
-        NAMES[mode]: study.mean_curve(mode, "val_accuracy", factor=100) for mode in study.results
+        _title(study.backbone, mode): study.mean_curve(mode, "val_accuracy", factor=100)
+        for study in studies
+        for mode in study.results
     }
     numbers = "; ".join(
         f"{name} from {values[0]:.1f} to {values[-1]:.1f} in {len(values)} epochs"
@@ -107,49 +110,44 @@ def learning_curves(study: Study) -> LinePlot:
     )
 
 
-def choice_table(study: Study) -> Html:
+def choice_table(studies: Sequence[Study]) -> Html:
     """Lay out the loss in cross-validation for each size of the views and each weight decay."""
-    chosen = study.choice.metrics
-    lines = [
-        (
-            f"{row['size']} px, {row['decay']:g}"
-            + (
-                " – chosen"
-                if (row["size"], row["decay"]) == (chosen["size"], chosen["decay"])
-                else ""
-            ),
-            [f"{row['loss']:.4f}", f"{row['accuracy']:.4f}"],
-        )
-        for row in study.choice.details["table"]
-    ]
-    return table(
-        ["Size, weight decay", "Loss", "Accuracy"], lines, "Cross-validation of the new layer"
-    )
+    lines = []
+    for study in studies:
+        chosen = study.choice.metrics
+        for row in study.choice.details["table"]:
+            best = (row["size"], row["decay"]) == (chosen["size"], chosen["decay"])
+            name = f"{NETWORKS[study.backbone]}, {row['size']} px, {row['decay']:g}"
+            cells = [f"{row['loss']:.4f}", f"{row['accuracy']:.4f}"]
+            lines.append((name + best * " – chosen", cells))
+    head = ["Network, size, weight decay", "Loss", "Accuracy"]
+    return table(head, lines, "Cross-validation of the new layer")
 
 
-def rate_table(study: Study) -> Html:
+def rate_table(studies: Sequence[Study]) -> Html:
     """Lay out the loss in cross-validation for each learning rate; a sentence without a choice."""
-    rows, chosen = study.rate.details["table"], study.rate.metrics["rate"]
-    if not rows:
+    lines = []
+    for study in studies:
+        chosen = study.rate.metrics["rate"]
+        for row in study.rate.details["table"]:
+            name = f"{NETWORKS[study.backbone]}, {row['rate']:g}"
+            cells = [f"{row['loss']:.4f}", f"{row['accuracy']:.4f}"]
+            lines.append((name + (row["rate"] == chosen) * " – chosen", cells))
+    if not lines:
         text = (
             f"The learning rate of fine-tuning is {chosen:g} here, without a choice: on the sample "
             "that would take longer than all the rest."
         )
         return Html(tag("p", text), text)
-    lines = [
-        (
-            f"{row['rate']:g}" + (" – chosen" if row["rate"] == chosen else ""),
-            [f"{row['loss']:.4f}", f"{row['accuracy']:.4f}"],
-        )
-        for row in rows
-    ]
-    return table(["Learning rate", "Loss", "Accuracy"], lines, "Cross-validation of fine-tuning")
+    head = ["Network, learning rate", "Loss", "Accuracy"]
+    return table(head, lines, "Cross-validation of fine-tuning")
 
 
-def settings_table(study: Study) -> Html:
+def settings_table(studies: Sequence[Study]) -> Table:
     """Lay out how much is trained in each way, for how long, and how long that takes."""
     lines = []
-    for mode, results in study.results.items():
+    runs = [(study, *item) for study in studies for item in study.results.items()]
+    for study, mode, results in runs:
         epochs = len(results[0].history["val_accuracy"])
         best = sorted(int(result.metrics["best_epoch"]) for result in results)
         seconds = sum(result.wall_time for result in results)
@@ -160,7 +158,7 @@ def settings_table(study: Study) -> Html:
             f"{len(results)}",
             f"{seconds:.0f} s",
         ]
-        lines.append((NAMES[mode], cells))
+        lines.append((_title(study.backbone, mode), cells))
     head = ["", "Parameters trained", "Epochs", "Best epochs", "Seeds", "Time of all seeds"]
     return table(head, lines, "Size and training of both ways")
 
@@ -260,6 +258,14 @@ def _gallery(study: Study, rows: Sequence[int], label: str, *, seeds: bool = Fal
     real = study.profile == "full"
     pictures = [study.data.val[k] for k in rows]
     return gallery(pictures, captions, alts, label=label, encoding="jpeg" if real else "png")
+
+
+def _rows(studies: Sequence[Study]) -> list[Row]:
+    return [row for study in studies for row in study.rows]
+
+
+def _title(backbone: BackboneName, mode: Mode) -> str:
+    return f"{NETWORKS[backbone]}, {NAMES[mode].lower()}"
 
 
 def _kind(study: Study) -> str:

@@ -21,24 +21,35 @@ from rnnreport.experiments.transfer import training
 from rnnreport.experiments.transfer.data import TransferData, transfer_data
 from rnnreport.experiments.transfer.training import (
     TransferConfig,
+    backbones_of,
     default_config,
     rate_config,
     seeds_of,
 )
-from rnnreport.names import MODES, Mode, Profile, ResolvedProfile
+from rnnreport.names import MODES, BackboneName, Mode, Profile, ResolvedProfile
 from rnnreport.runs.store import Result
 
 __all__ = [
     "NAMES",
+    "NETWORKS",
     "Row",
     "Study",
     "configs",
     "least_difference",
+    "studies",
     "study",
 ]
 
 NAMES: Mapping[Mode, str] = {"frozen": "Frozen", "finetuned": "Fine-tuned"}
 """Names of the two ways on the pages."""
+
+NETWORKS: Mapping[BackboneName, str] = {
+    "efficientnet_lite1": "EfficientNet-Lite1",
+    "mobilenet_v2": "MobileNetV2",
+    "resnet18": "ResNet-18",
+    "embedded": "Embedded network",
+}
+"""Names of the networks on the pages."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,8 @@ class Row:
 
     Attributes
     ----------
+    backbone : str
+        The network.
     mode : str
         One of :data:`~rnnreport.names.MODES`.
     last, best : tuple of float
@@ -64,6 +77,7 @@ class Row:
         Fisher's exact test of `best_mean` against it: numbers of the same kind.
     """
 
+    backbone: BackboneName
     mode: Mode
     last: tuple[float, ...]
     best: tuple[float, ...]
@@ -78,7 +92,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Study(study_of_runs.Study[TransferData, Mode]):
-    """The runs of each way.
+    """The runs of each way, with one network.
 
     Attributes
     ----------
@@ -88,6 +102,12 @@ class Study(study_of_runs.Study[TransferData, Mode]):
 
     choice: Result
     rate: Result
+
+    @property
+    def backbone(self) -> BackboneName:
+        """The network."""
+        backbone: BackboneName = self.first.config["backbone"]
+        return backbone
 
     @property
     def labels(self) -> Tensor:
@@ -141,6 +161,7 @@ class Study(study_of_runs.Study[TransferData, Mode]):
         comparable = self.profile == "full" and n == VAL_IMAGES
         source = VAL_HITS[mode] if comparable else None
         return Row(
+            backbone=self.backbone,
             mode=mode,
             last=last,
             best=best,
@@ -154,19 +175,27 @@ class Study(study_of_runs.Study[TransferData, Mode]):
         )
 
 
-def configs(profile: ResolvedProfile) -> list[TransferConfig]:
-    """Return the runs of the study, way by way."""
+def configs(
+    profile: ResolvedProfile, backbone: BackboneName = "efficientnet_lite1"
+) -> list[TransferConfig]:
+    """Return the runs of the study of a network, way by way."""
     return [
-        default_config(mode, profile=profile, seed=seed)
+        default_config(mode, profile=profile, seed=seed, backbone=backbone)
         for mode in MODES
         for seed in seeds_of(default_config(mode, profile=profile))
     ]
 
 
-def study(profile: Profile = "auto") -> Study:
+def studies(profile: Profile = "auto") -> tuple[Study, ...]:
+    """Return the study of each network, beginning with the one of the pages."""
+    resolved = resolve(profile, *NEEDS["transfer"])
+    return tuple(study(resolved, backbone) for backbone in backbones_of(resolved))
+
+
+def study(profile: Profile = "auto", backbone: BackboneName = "efficientnet_lite1") -> Study:
     """Train and validate both ways from several seeds, or return the stored results."""
     resolved = resolve(profile, *NEEDS["transfer"])
-    planned = configs(resolved)
+    planned = configs(resolved, backbone)
     rates = rate_config(planned[0])
     choice, rate = transfer_choice.run(rates.choice), transfer_rate.run(rates)
     return Study(

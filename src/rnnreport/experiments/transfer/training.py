@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from rnnreport._checks import check_choice, check_numbers
+from rnnreport.data.assets import find
 from rnnreport.experiments.transfer import choice as transfer_choice
 from rnnreport.experiments.transfer import rate as transfer_rate
 from rnnreport.experiments.transfer.choice import (
@@ -47,6 +48,7 @@ from rnnreport.runs.store import (
 
 __all__ = [
     "TransferConfig",
+    "backbones_of",
     "default_config",
     "rate_config",
     "request",
@@ -91,14 +93,14 @@ class TransferConfig:
 
     mode: Mode = "frozen"
     profile: ResolvedProfile = "full"
-    backbone: BackboneName = "mobilenet_v2"
-    sizes: tuple[int, ...] = (224, 256, 288)
-    decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    backbone: BackboneName = "efficientnet_lite1"
+    sizes: tuple[int, ...] = (240, 272)
+    decays: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     epochs: int = 25
     learning_rate: float = 0.02
-    cut: int = 7
+    cut: int = 17
     views: int = 8
-    view_size: int = 224
+    view_size: int = 240
     finetune_epochs: int = 8
     head_learning_rate: float = 5e-3
     rates: tuple[float, ...] = (1e-3, 3e-4, 1e-4)
@@ -118,21 +120,37 @@ class TransferConfig:
         )
 
 
-_SAMPLE: dict[str, Any] = {
-    "backbone": "embedded",
-    "sizes": (96,),
-    "cut": 5,
-    "views": 8,
-    "view_size": 96,
-    "finetune_epochs": 12,
-    "rates": (5e-3,),
+_SETTINGS: dict[tuple[ResolvedProfile, BackboneName], dict[str, Any]] = {
+    ("full", "mobilenet_v2"): {"sizes": (224, 256, 288), "cut": 7, "view_size": 224},
+    ("sample", "efficientnet_lite1"): {
+        "sizes": (96,),
+        "cut": 17,
+        "view_size": 96,
+        "rates": (1e-3,),
+    },
 }
 
 
-def default_config(mode: Mode, *, profile: ResolvedProfile, seed: int = 0) -> TransferConfig:
+def default_config(
+    mode: Mode,
+    *,
+    profile: ResolvedProfile,
+    seed: int = 0,
+    backbone: BackboneName = "efficientnet_lite1",
+) -> TransferConfig:
     """Return the configuration that the report uses."""
-    settings = _SAMPLE if profile == "sample" else {}
-    return TransferConfig(mode=mode, profile=profile, seed=seed, **settings)
+    settings = _SETTINGS.get((profile, backbone), {})
+    return TransferConfig(mode=mode, profile=profile, backbone=backbone, seed=seed, **settings)
+
+
+def backbones_of(profile: ResolvedProfile) -> tuple[BackboneName, ...]:
+    """Return the networks that the report trains, beginning with the one of its pages.
+
+    That one pip installs everywhere. Beside photographs, a second is compared with it where its
+    weights are there; no result of the first depends on that.
+    """
+    second = profile == "full" and find("mobilenet_v2") is not None
+    return ("efficientnet_lite1", "mobilenet_v2") if second else ("efficientnet_lite1",)
 
 
 def seeds_of(config: TransferConfig) -> tuple[int, ...]:
