@@ -19,6 +19,7 @@ from rnnreport.data.assets import (
     check_file,
     check_folder,
     find,
+    find_all,
     fingerprint,
     require,
     resolve,
@@ -47,6 +48,41 @@ def test_named_folder_comes_before_cache(folders: tuple[Path, Path]) -> None:
     assert find("flickr8k") == named / "flickr8k_900"
     (named / "flickr8k").mkdir()  # the earlier candidate
     assert find("flickr8k") == require("flickr8k") == named / "flickr8k"
+
+
+def test_word_vectors_may_be_several_files(folders: tuple[Path, Path]) -> None:
+    assert find_all("glove") == []
+    assert find("glove") is None
+    named, cache = (folder / "glove" for folder in folders)
+    for folder, names in (
+        (named, ["glove.twitter.27B.25d.common.txt", "glove.6B.50d.txt", "glove.840B.300d.txt"]),
+        (cache, ["glove.6B.300d.part.txt", "glove.6B.300d.txt", "glove.6B.50d.txt"]),
+    ):
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).touch()
+    (cache / "glove.6B.200d.txt").symlink_to("nowhere.txt")
+    best_first = [  # most numbers a word, whole before a part; of one name the named folder's
+        cache / "glove.6B.300d.txt",
+        cache / "glove.6B.300d.part.txt",
+        named / "glove.6B.50d.txt",
+        named / "glove.twitter.27B.25d.common.txt",
+    ]
+    assert find_all("glove") == best_first
+    assert find("glove") == require("glove") == best_first[0]
+    assert [place for place, _, _ in stamp("glove")] == list(map(str, best_first))
+    (named / "glove.6B.100d.txt").mkdir()
+    with pytest.raises(DataFormatError, match=r"100d\.txt is a folder: expected the asset 'glove'"):
+        find_all("glove")
+
+
+def test_one_place_counts_where_an_asset_is_not_several(folders: tuple[Path, Path]) -> None:
+    paths = [folders[0] / one for one in assets.ASSETS["mobilenet_v2"].candidates]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.touch()
+    assert find_all("mobilenet_v2") == [find("mobilenet_v2")] == [paths[0]]
+    assert [place for place, _, _ in stamp("mobilenet_v2")] == [str(paths[0])]
 
 
 @pytest.mark.parametrize("value", [None, ""])

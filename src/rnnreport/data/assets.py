@@ -40,6 +40,7 @@ __all__ = [
     "check_folder",
     "chosen_profile",
     "find",
+    "find_all",
     "fingerprint",
     "require",
     "resolve",
@@ -96,7 +97,8 @@ class Asset:
     name
         Its name in the code and in messages.
     candidates
-        Where it may lie, relative to a data folder; the first that exists is used.
+        Where it may lie, relative to a data folder; the first that exists is used. Where ``*``
+        stands for any characters, all files that exist count.
     description
         What it is, in which layout.
     origin
@@ -118,6 +120,11 @@ class Asset:
     def is_folder(self) -> bool:
         """Whether it is a folder and not a file; only files have a suffix."""
         return not Path(self.candidates[0]).suffix
+
+    @property
+    def several(self) -> bool:
+        """Whether it may be several files that complement each other."""
+        return any("*" in candidate for candidate in self.candidates)
 
 
 ASSETS: dict[str, Asset] = {
@@ -189,15 +196,19 @@ ASSETS: dict[str, Asset] = {
         Asset(
             name="glove",
             candidates=(
-                "glove/glove.6B.300d.txt",
-                "glove/glove.6B.200d.txt",
-                "glove/glove.6B.100d.txt",
-                "glove/glove.6B.50d.txt",
-                "glove/glove.twitter.27B.25d.common11925.txt",
+                "glove/glove.6B.300d*.txt",
+                "glove/glove.6B.200d*.txt",
+                "glove/glove.twitter.27B.200d*.txt",
+                "glove/glove.6B.100d*.txt",
+                "glove/glove.twitter.27B.100d*.txt",
+                "glove/glove.6B.50d*.txt",
+                "glove/glove.twitter.27B.50d*.txt",
+                "glove/glove.twitter.27B.25d*.txt",
             ),
             description=(
-                "GloVe word vectors in their text format: a word and its numbers on a line. "
-                "Without them the report trains vectors of its own"
+                "GloVe word vectors in their text format: a word and its numbers on a line. One "
+                "file or several, whole or a part. Without them the report trains vectors of its "
+                "own"
             ),
             origin="https://nlp.stanford.edu/projects/glove/",
             terms="PDDL",
@@ -313,8 +324,8 @@ def find(name: str) -> Path | None:
     Returns
     -------
     Path or None
-        The first candidate that exists, in the order of :func:`search_folders`; then the file of
-        the package.
+        The first candidate that exists, in the order of :func:`search_folders`, then the file of
+        the package; of an asset that may be several files, the first of :func:`find_all`.
 
     Raises
     ------
@@ -325,11 +336,34 @@ def find(name: str) -> Path | None:
     DataFormatError
         If it is a folder where a file should be, or the other way round.
     """
-    path = _place(name)
-    if path is not None:
-        check = check_folder if ASSETS[name].is_folder else check_file
+    return next(iter(find_all(name)), None)
+
+
+def find_all(name: str) -> list[Path]:
+    """Return all that is there of an asset: one path, or several files.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`ASSETS`.
+
+    Returns
+    -------
+    list of Path
+        What :func:`find` returns; of an asset that may be several files, all of them in the order
+        of its candidates, wherever they lie. Of files of one name the first counts, in the order of
+        :func:`search_folders`.
+
+    Raises
+    ------
+    Exception
+        What :func:`find` raises.
+    """
+    paths = _all(name)
+    check = check_folder if ASSETS[name].is_folder else check_file
+    for path in paths:
         check(path, f"the asset {name!r}")
-    return path
+    return paths
 
 
 def require(name: str) -> Path:
@@ -405,10 +439,11 @@ def stamp(name: str) -> list[tuple[str, int, int]]:
     ValueError
         If no asset is called so.
     """
-    path = _place(name)
-    if path is None:
-        return []
-    return [_state(each) for each in (all_below(path) if path.is_dir() else [path])]
+    return [
+        _state(each)
+        for path in _all(name)
+        for each in (all_below(path) if path.is_dir() else [path])
+    ]
 
 
 def all_below(folder: Path) -> Iterator[Path]:
@@ -626,15 +661,29 @@ def _kind(path: Path) -> int | None:
         raise
 
 
-def _place(name: str) -> Path | None:
-    """Return the first place of an asset where something is, whatever it is."""
-    asset = _asset(name)
-    for folder in search_folders():
-        for candidate in asset.candidates:
-            if (folder / candidate).exists():
-                return folder / candidate
-    packaged = asset.packaged
-    return packaged_file(packaged.import_name, packaged.path) if packaged else None
+def _all(name: str) -> list[Path]:
+    """Return what :func:`find_all` returns, whatever it is."""
+    asset, folders = _asset(name), search_folders()
+    if not asset.several:
+        places = (folder / one for folder in folders for one in asset.candidates)
+        found = [place for place in places if place.exists()][:1]
+        packaged = asset.packaged
+        if not found and packaged:
+            path = packaged_file(packaged.import_name, packaged.path)
+            return [path] if path else []
+        return found
+    files: dict[str, Path] = {}
+    for candidate in asset.candidates:
+        for folder in folders:
+            for path in _matching(folder, candidate):
+                files.setdefault(path.name, path)
+    return list(files.values())
+
+
+def _matching(folder: Path, candidate: str) -> list[Path]:
+    """Return the files of a data folder that fit, those with the shortest names first."""
+    found = (path for path in folder.glob(candidate) if path.exists())
+    return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
 def _asset(name: str) -> Asset:

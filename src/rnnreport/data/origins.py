@@ -61,7 +61,7 @@ class Origin:
     Attributes
     ----------
     target
-        Where it goes in a data folder; one of the asset's candidates.
+        Where it goes in a data folder; a place that one of the asset's candidates names.
     downloads
         The files that it is made from; none for what only a package holds.
     note
@@ -243,6 +243,12 @@ CHECKSUMS: dict[str, dict[str, str]] = {
     "weights/vgg19_conv1_1-conv3_4.safetensors": {
         "": "9e6e3d627bc496a7a99ed58367ba5387277e5843a6e2881042f9925c7e9b07fc"
     },
+    "glove/glove.6B.100d.top30000_and_sentiment.txt": {
+        "": "14f2a5c382f8c3f966e82fe16a8a7ac18ca14314ab6462e25bcd3f4e8ee69006"
+    },
+    "glove/glove.6B.50d.top30000_and_sentiment.txt": {
+        "": "b6937ef5fa70565d03d8e47a6e80807ee3976a6d41147a740e766886f24a06c1"
+    },
     "glove/glove.twitter.27B.25d.common11925.txt": {
         "": "bec4b94e97bd5dce096f020987211bfa2bd3690952689a11aecf55c25fac36cc"
     },
@@ -260,7 +266,7 @@ CHECKSUMS: dict[str, dict[str, str]] = {
     "flickr8k_900": {".": "9ceeb9cf169d4b95474a0cf1ed9beea002d47032244262effca15e185e3b957b"},
     "flickr8k": {".": "019fd8431b554b1f58ff2302d37c3c42b82f8c6602f8b7c80b1b43ad7f164f09"},
 }
-"""The SHA-256 of what lies in a data folder, by the asset's candidate and the file in it.
+"""The SHA-256 of what lies in a data folder, by its place there and the file in it.
 
 The file is empty where the candidate is a file itself, and ``.`` stands for the whole folder
 (:func:`folder_checksum`). They are those of the files that the recorded results were computed from,
