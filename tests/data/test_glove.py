@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rnnreport.data import glove
 from rnnreport.data.assets import DataFormatError, MissingDataError, require
-from rnnreport.data.glove import WordVectors, load_glove
+from rnnreport.data.glove import WordVectors, fill_gaps, load_glove
 
 SMALL = "the 0.1 0.2\ncat -1 2e-3\n. . 5 6\ncafé 7 8\n"
 
@@ -90,6 +90,45 @@ def test_a_bar_for_a_large_file(
     monkeypatch.setattr(glove, "_LARGE", path.stat().st_size - large)
     assert load_glove(path, ["cat"]).vectors.tolist() == torch.tensor([[-1, 2e-3]]).tolist()
     assert bar.exists() == large
+
+
+# Gaps
+
+
+def test_gaps_are_filled_by_an_affine_map_of_another_file() -> None:
+    generator = torch.Generator().manual_seed(0)
+    other = torch.randn(40, 3, generator=generator)
+    full = other @ torch.randn(3, 5, generator=generator) + torch.randn(5, generator=generator)
+    in_first, in_other = torch.arange(40) % 4 != 0, torch.arange(40) % 8 != 4
+    first = WordVectors(torch.where(in_first[:, None], full, 0), in_first)
+    filled = fill_gaps(first, WordVectors(torch.where(in_other[:, None], other, 0), in_other))
+    assert torch.equal(filled.has_vector, in_first | in_other)
+    assert torch.equal(filled.vectors[in_first], first.vectors[in_first])
+    gaps = in_other & ~in_first
+    torch.testing.assert_close(filled.vectors[gaps], full[gaps], rtol=1e-4, atol=1e-5)
+    assert not filled.vectors[~(in_first | in_other)].any()
+    assert filled.vectors.dtype == torch.float32
+
+
+def test_the_map_is_that_of_least_squares() -> None:
+    x, y = torch.tensor([0.0, 1, 2, 5]), torch.tensor([0.0, 2, 1, 0])
+    known = torch.tensor([True, True, True, False])
+    filled = fill_gaps(WordVectors(y[:, None], known), WordVectors(x[:, None], ~known | known))
+    assert float(filled.vectors[3]) == pytest.approx(0.5 + 0.5 * 5)  # the line through three points
+
+
+@pytest.mark.parametrize("held", [[False, False], [True, True]])
+def test_there_may_be_nothing_to_fill_or_nothing_to_fill_from(held: list[bool]) -> None:
+    vectors = WordVectors(torch.tensor([[1.0], [0.0]]), torch.tensor([True, False]))
+    if all(held):
+        vectors = WordVectors(torch.tensor([[1.0], [2.0]]), torch.tensor(held))
+    assert fill_gaps(vectors, WordVectors(torch.zeros(2, 3), torch.tensor(held))) is vectors
+
+
+def test_files_of_other_words_do_not_fill_gaps() -> None:
+    one, two = (WordVectors(torch.ones(n, 1), torch.ones(n).bool()) for n in (1, 2))
+    with pytest.raises(ValueError, match="other must have vectors of 1 words, got 2"):
+        fill_gaps(one, two)
 
 
 # What is refused

@@ -150,10 +150,16 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
 def test_a_plot_comes_back_as_the_page_shows_it(tmp_path: Path) -> None:
     lines = {"style": ([0.0, 1.0], [3.0, 0.5]), "content": ([0.0, 1.0], [1.0, 2.0])}
     panel = Panel(lines, "A", rings={"best": ([1.0], [0.5])}, marks=(1.0,), limits=(0.1, None))
-    curves = Curves("step", "loss", "It falls.", (panel, panel), log=True)
-    write_record(made(curves=[curves]), FILES, tmp_path)
-    (recorded,) = load_record("style", tmp_path).curves
-    assert recorded.plot()._repr_html_() == curves.plot()._repr_html_()
+    below = Panel({"A": ([1.0, 4.0], [0.5, 0.9])}, bars={"A": ([0.4, 0.8], [0.6, 0.95])})
+    curves = [
+        Curves("step", "loss", "It falls.", (panel, panel), log=True),
+        Curves("size", "share", "It rises.", (below,), doublings=True),
+    ]
+    write_record(made(curves=curves), FILES, tmp_path)
+    recorded = load_record("style", tmp_path).curves
+    assert [each.plot()._repr_html_() for each in recorded] == [
+        each.plot()._repr_html_() for each in curves
+    ]
 
 
 def test_old_files_go_and_others_stay(tmp_path: Path) -> None:

@@ -121,6 +121,20 @@ def test_a_plot_of_lines_keeps_them() -> None:
     assert loss_curves({"a": [3.0, 1.0]}, alt="falls").curves.log
 
 
+def test_bars_and_doublings() -> None:
+    lines = {"6B": ([50, 100], [0.8, 0.9]), "own": ([100, 300], [0.85, 0.95])}
+    bars = {"6B": ([0.7, 0.8], [0.9, 0.95])}
+    curves = Curves("size", "%", "it rises", [Panel(lines, bars=bars)], doublings=True)
+    ax = axes_of(curves.plot())
+    assert ax.get_xscale() == "log"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["50", "100", "300"]
+    (drawn,) = ax.collections
+    assert [path.vertices.tolist() for path in drawn.get_paths()] == [
+        [[50, 0.7], [50, 0.9]],
+        [[100, 0.8], [100, 0.95]],
+    ]
+
+
 def test_panels_share_an_axis_and_a_legend() -> None:
     panels = [
         Panel(

@@ -6,6 +6,7 @@ format will do, of any D.
 """
 
 import codecs
+import functools
 import hashlib
 import json
 import math
@@ -23,7 +24,7 @@ from rnnreport.data.assets import DataFormatError
 from rnnreport.data.foreign import check_content
 from rnnreport.progress import track
 
-__all__ = ["WordVectors", "load_glove"]
+__all__ = ["WordVectors", "fill_gaps", "load_glove", "side_by_side"]
 
 _LARGE = 50_000_000
 """Bytes from which reading takes long enough for a progress bar."""
@@ -98,6 +99,80 @@ def load_glove(path: Path, words: Sequence[str], *, cache: Path | None = None) -
         tensors = {"vectors": result.vectors, "has_vector": result.has_vector}
         write_whole(copy, safetensors.torch.save(tensors))
     return result
+
+
+def fill_gaps(vectors: WordVectors, other: WordVectors) -> WordVectors:
+    r"""Give words that have no vector one that another file's vector foretells.
+
+    The map from the other file's vectors v to these is affine, :math:`v W + b`, and fits the words
+    that both files hold in least squares, in float64; where they are few, W is the smallest such.
+
+    Parameters
+    ----------
+    vectors : WordVectors, (V, D)
+        Kept as they are where there are any.
+    other : WordVectors, (V, E)
+        Of the same V words.
+
+    Returns
+    -------
+    WordVectors, (V, D)
+        Still zero are words that neither file holds; all that had none where no word is in both.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of words differ.
+    """
+    if len(vectors.vectors) != len(other.vectors):
+        raise ValueError(
+            f"other must have vectors of {len(vectors.vectors)} words, got {len(other.vectors)}"
+        )
+    both = vectors.has_vector & other.has_vector
+    gaps = other.has_vector & ~vectors.has_vector
+    if not both.any() or not gaps.any():
+        return vectors
+    x = torch.nn.functional.pad(other.vectors.double(), (0, 1), value=1.0)  # the last one times b
+    y = vectors.vectors[both].double()
+    affine = torch.linalg.lstsq(x[both], y, driver="gelsd").solution
+    filled = vectors.vectors.clone()
+    filled[gaps] = (x[gaps] @ affine).to(filled.dtype)
+    return WordVectors(filled, vectors.has_vector | gaps)
+
+
+def side_by_side(files: Sequence[WordVectors], others: Sequence[WordVectors] = ()) -> WordVectors:
+    """Join the vectors of several files, each with its gaps filled from all others.
+
+    Parameters
+    ----------
+    files : sequence of WordVectors, (V, D) each
+        Of the same V words, the best first; at least one. They may differ in D.
+    others : sequence of WordVectors
+        Such as fill gaps that all of these leave.
+
+    Returns
+    -------
+    WordVectors, (V, sum of D)
+        The numbers of each file, divided by their standard deviation.
+
+    Raises
+    ------
+    ValueError
+        If there is no file, or the numbers of words differ.
+    """
+    if not files:
+        raise ValueError("files must hold at least one, got none")
+    everything = (*files, *others)
+    filled = [
+        functools.reduce(fill_gaps, (other for other in everything if other is not file), file)
+        for file in files
+    ]
+    scaled = [
+        part.vectors / file.vectors[file.has_vector].std()
+        for part, file in zip(filled, files, strict=True)
+    ]
+    has_vector = torch.stack([part.has_vector for part in filled]).any(0)
+    return WordVectors(torch.cat(scaled, dim=1), has_vector)
 
 
 def _read(path: Path, words: Sequence[str]) -> WordVectors:

@@ -215,16 +215,18 @@ def _captioning(profile: ResolvedProfile) -> tuple[Runs, ...]:
 def _text(profile: ResolvedProfile) -> tuple[Runs, ...]:
     classifiers = tuple(text_study.configs(profile))
     order = text_study.order_configs()
+    sizes = [each for each in text_study.size_configs(profile) if each not in classifiers]
     vectors = [word_vectors.WordVectorsConfig(profile=profile)]
     vectors += [
         text_training.own_vectors(config)
-        for config in (*classifiers, *order)
+        for config in (*classifiers, *sizes, *order)
         if config.vectors == "own"
     ]
     more = tuple(config for config in order if config not in classifiers)
     return (
         Runs("word vectors", word_vectors, tuple(dict.fromkeys(vectors))),
         Runs("the LSTM inside the page", live, (live.default_config(profile),)),
+        Runs("word vectors of several sizes", text_training, tuple(sizes), stage=1),
         Runs("text classifiers", text_training, classifiers, stage=1),
         *((Runs("the order of words", text_training, more, stage=1),) if more else ()),
     )

@@ -199,9 +199,10 @@ def _captions(study: captioning.Study) -> Table:
 def _text() -> _Page:
     study = text.study("full")
     vectors = text_figures.neighbours_table(text.own_vectors("full"))
-    tables = [text_figures.results_table(study), vectors]
+    sizes = text.size_study("full")
+    tables = [text_figures.results_table(study), text_figures.sizes_table(sizes), vectors]
     weights = LiveLSTM.of(text.small_lstm("full")).to_json().encode()
-    plots = [text_figures.learning_curves(study)]
+    plots = [text_figures.learning_curves(study), text_figures.sizes_figure(sizes)]
     return _Page(tables, plots, weights=_WEIGHTS, files={_WEIGHTS: weights})
 
 
@@ -259,6 +260,7 @@ def _rounded(curves: Curves, digits: int = 5) -> Curves:
         dataclasses.replace(
             panel,
             lines={name: line(each) for name, each in panel.lines.items()},
+            bars={name: line(each) for name, each in panel.bars.items()},
             rings={name: line(each) for name, each in panel.rings.items()},
         )
         for panel in curves.panels

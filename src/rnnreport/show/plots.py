@@ -47,6 +47,8 @@ class Panel:
         By name.
     title
         What stands above them.
+    bars
+        How far the values of lines may be off: the lower ends and the upper ones, by line.
     rings
         Single points, by what they are.
     marks
@@ -57,6 +59,7 @@ class Panel:
 
     lines: Mapping[str, Line]
     title: str = ""
+    bars: Mapping[str, Line] = field(default_factory=dict)
     rings: Mapping[str, Line] = field(default_factory=dict)
     marks: Sequence[float] = ()
     limits: Sequence[float | None] = (None, None)
@@ -79,6 +82,9 @@ class Curves:
         Whether the y-axis is logarithmic.
     markers
         Whether each point is marked.
+    doublings
+        Whether each doubling along the x-axis is as wide as any other; its ticks are the places of
+        the points.
     """
 
     xlabel: str
@@ -87,6 +93,7 @@ class Curves:
     panels: Sequence[Panel]
     log: bool = False
     markers: bool = False
+    doublings: bool = False
 
     def plot(self) -> LinePlot:
         """Return the plot of the lines."""
@@ -106,9 +113,17 @@ class Curves:
             finite = np.flatnonzero(np.isfinite(values))
             marker = "o" if self.markers or len(finite) == 1 else ""
             ax.plot(places, values, color=f"C{i}", marker=marker, ms=5)
+            if name in self.panels[0].bars:
+                lower, upper = self.panels[0].bars[name]
+                ax.vlines(places, lower, upper, color=f"C{i}", lw=1.5)
             ends[name] = (float(places[finite[-1]]), float(values[finite[-1]]), f"C{i}")
         if self.log:
             ax.set_yscale("log")
+        if self.doublings:
+            ticks = sorted({place for line in self.panels[0].lines.values() for place in line[0]})
+            ax.set_xscale("log", base=2)
+            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            ax.set_xticks([], minor=True)
         ax.set_xlabel(self.xlabel)
         ax.set_ylabel(self.ylabel)
         ax.margins(x=0.02)

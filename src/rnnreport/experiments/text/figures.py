@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rnnreport.asked import VECTORS_DIM
 from rnnreport.experiments.text.data import text_data
-from rnnreport.experiments.text.study import NAMES, Row, Study
+from rnnreport.experiments.text.study import (
+    NAMES,
+    SOURCE_CORPUS,
+    Row,
+    SizeRow,
+    Sizes,
+    Study,
+    source_fixed,
+)
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.names import ModelName
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Figure
 from rnnreport.show.html import Html, joined, tag
-from rnnreport.show.plots import Interval, LinePlot, interval_plot, line_plot
+from rnnreport.show.plots import (
+    Curves,
+    Interval,
+    Line,
+    LinePlot,
+    Panel,
+    interval_plot,
+    line_plot,
+)
 from rnnreport.show.tables import Table, framed, interval_text, p_text, span_text, table
 
 if TYPE_CHECKING:
@@ -31,6 +50,9 @@ __all__ = [
     "neighbours_table",
     "results_table",
     "settings_table",
+    "sizes_figure",
+    "sizes_table",
+    "sizes_verdict",
     "strips",
     "verdict",
     "word_weights",
@@ -177,6 +199,93 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
         row_height=0.52,
         logit=True,
     )
+
+
+def sizes_figure(sizes: Sizes) -> LinePlot:
+    """Plot the test accuracy of fixed word vectors, averaged, over their size."""
+    rows = [(row.corpus, row.size, row.mean, row.interval) for row in sizes.rows]
+    if sizes.profile == "full":
+        rows.append(("The source", VECTORS_DIM, *source_fixed(len(sizes.data.test))))
+    lines: dict[str, Line] = {}
+    bars: dict[str, Line] = {}
+    for corpus in dict.fromkeys(corpus for corpus, *_ in rows):
+        of_corpus = [row[1:] for row in rows if row[0] == corpus]
+        places, values, intervals = zip(*of_corpus, strict=True)
+        lines[corpus] = places, [100 * value for value in values]
+        bars[corpus] = tuple([100 * end for end in ends] for ends in zip(*intervals, strict=True))
+    told = "; ".join(
+        f"{corpus}: "
+        + ", ".join(f"{value:.1f} with {place}" for place, value in zip(*line, strict=True))
+        for corpus, line in lines.items()
+    )
+    return Curves(
+        xlabel="numbers a word (each doubling as wide)",
+        ylabel="test accuracy, %",
+        alt="Test accuracy of fixed word vectors, averaged, in per cent by how many numbers a word "
+        f"has, with 95 % intervals. {told}.",
+        panels=[Panel(lines, bars=bars)],
+        markers=True,
+        doublings=True,
+    ).plot()
+
+
+def sizes_table(sizes: Sizes) -> Table:
+    """Lay out the test accuracy of fixed word vectors, and how many words have one."""
+    head = [
+        "Numbers a word",
+        "Test accuracy",
+        "95 % interval",
+        "Words with a vector",
+        "as they occur",
+    ]
+    lines = [
+        (
+            row.corpus,
+            [
+                str(row.size),
+                f"{row.mean:.4f}",
+                interval_text(row.interval),
+                f"{100 * row.words:.1f} %",
+                f"{100 * row.tokens:.1f} %",
+            ],
+        )
+        for row in sizes.rows
+    ]
+    if sizes.profile == "full":
+        accuracy, interval = source_fixed(len(sizes.data.test))
+        cells = [str(VECTORS_DIM), f"{accuracy:.3f}", interval_text(interval), "–", "–"]
+        lines.append(("The source", cells))
+    return table(["", *head], lines, "Fixed word vectors, averaged")
+
+
+def sizes_verdict(sizes: Sizes) -> Html:
+    """Say in words what more numbers a word bring."""
+    by_corpus = {corpus: list(rows) for corpus, rows in groupby(sizes.rows, lambda row: row.corpus)}
+    sentences = []
+    for corpus, rows in by_corpus.items():
+        gains = [_gain(*pair) for pair in pairwise(rows)]
+        if gains:
+            points = " and ".join(f"{100 * gain:+.1f}".replace("-", "−") for gain in gains)
+            steps = ", ".join(str(row.size) for row in rows)
+            sentences.append(
+                f"{corpus}, {steps} numbers: each doubling brings {points} points of accuracy."
+            )
+    official = by_corpus.get(SOURCE_CORPUS, [])
+    if sizes.profile == "full" and len(official) > 1 and official[-1].size < VECTORS_DIM:
+        last, (found, _) = official[-1], source_fixed(len(sizes.data.test))
+        doublings = math.log2(VECTORS_DIM / last.size)
+        ahead = last.mean + doublings * _gain(*official[-2:])
+        sentences.append(
+            f"Were the next doublings to bring as much as the last one, {VECTORS_DIM} numbers of "
+            f"the same corpus would reach {ahead:.3f}. The source has {found:.3f} with them."
+        )
+    text = " ".join(sentences)
+    return Html(tag("p", text), text)
+
+
+def _gain(smaller: SizeRow, larger: SizeRow) -> float:
+    """Return what a doubling of the size brings from one row to the next."""
+    return (larger.mean - smaller.mean) / math.log2(larger.size / smaller.size)
 
 
 def learning_curves(study: Study, models: Sequence[ModelName] = _SHORT_LIST) -> LinePlot:

@@ -30,8 +30,13 @@ class TextConfig:
     profile
         ``"full"``: the source's sentences; ``"sample"``: generated ones.
     vectors
-        What the word vectors begin with. ``"file"``: a file of GloVe vectors; ``"own"``: GloVe
-        vectors trained on the training sentences; ``"none"``: small random numbers.
+        What the word vectors begin with. ``"file"``: one file of GloVe vectors; ``"files"``: all
+        files at hand (:func:`~rnnreport.data.glove.side_by_side`); ``"own"``: GloVe vectors trained
+        on the training sentences; ``"none"``: small random numbers.
+    file
+        With ``"file"``, the name of the file.
+    own_dim
+        With ``"own"``, the size of the vectors that are trained.
     wordvec_dim
         Least size of a word vector. Where the GloVe vectors are smaller, the rest begins at random;
         where they are larger, their size counts.
@@ -54,7 +59,9 @@ class TextConfig:
 
     model: ModelName = "lstm"
     profile: ResolvedProfile = "full"
-    vectors: Literal["file", "own", "none"] = "own"
+    vectors: Literal["file", "files", "own", "none"] = "own"
+    file: str = ""
+    own_dim: int = 100
     wordvec_dim: int = 0
     hidden_dim: int = 128
     embedding_dropout: float = 0.3
@@ -70,10 +77,15 @@ class TextConfig:
     def __post_init__(self) -> None:
         check_choice("model", self.model, MODELS)
         check_choice("profile", self.profile, RESOLVED_PROFILES)
-        check_choice("vectors", self.vectors, ("file", "own", "none"))
+        check_choice("vectors", self.vectors, ("file", "files", "own", "none"))
+        if (self.vectors == "file") != bool(self.file):
+            raise ValueError(
+                "file must name a file of vectors where vectors is 'file', and be empty elsewhere, "
+                f"got {self.file!r} with {self.vectors!r}"
+            )
         check_numbers(
             self,
-            at_least_1="hidden_dim epochs batch_size",
+            at_least_1="own_dim hidden_dim epochs batch_size",
             share="embedding_dropout dropout word_dropout",
             positive="learning_rate",
         )
@@ -95,28 +107,37 @@ SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
         "learning_rate": 3e-3,
         "epochs": 6,
     },
-    "glove-fixed": {"dropout": 0.0, "learning_rate": 1e-2, "epochs": 10},
+    "glove-fixed": {"dropout": 0.0, "batch_size": 256, "learning_rate": 0.1, "epochs": 10},
     "glove": {"dropout": 0.5, "learning_rate": 3e-3, "epochs": 8},
-    "rnn": {"wordvec_dim": 100},
-    "lstm": {"wordvec_dim": 100, "epochs": 6},
-    "bilstm": {"wordvec_dim": 100, "epochs": 6},
+    "rnn": {"wordvec_dim": 100, "embedding_dropout": 0.5},
+    "lstm": {"wordvec_dim": 100, "embedding_dropout": 0.5, "epochs": 6},
+    "bilstm": {"wordvec_dim": 100, "embedding_dropout": 0.5, "epochs": 6},
 }
 """The settings of each model that differ from the defaults of :class:`TextConfig`."""
+
+_SAMPLE_LSTM: Mapping[str, Any] = {
+    "batch_size": 32,
+    "wordvec_dim": 50,
+    "hidden_dim": 64,
+    "embedding_dropout": 0.3,
+    "learning_rate": 1e-2,
+}
 
 _SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {
     "bag": {"batch_size": 32, "learning_rate": 1e-2},
     "average": {"batch_size": 32, "wordvec_dim": 50},
-    "glove-fixed": {"batch_size": 32},
+    "glove-fixed": {"batch_size": 32, "learning_rate": 1e-2},
     "glove": {"batch_size": 32},
     "rnn": {
         "batch_size": 32,
         "wordvec_dim": 50,
         "hidden_dim": 64,
+        "embedding_dropout": 0.3,
         "learning_rate": 3e-3,
         "epochs": 16,
     },
-    "lstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
-    "bilstm": {"batch_size": 32, "wordvec_dim": 50, "hidden_dim": 64, "learning_rate": 1e-2},
+    "lstm": _SAMPLE_LSTM,
+    "bilstm": _SAMPLE_LSTM,
 }
 """What else is different for the sample, a tenth of the sentences."""
 
@@ -126,12 +147,14 @@ def default_config(
 ) -> TextConfig:
     """Return the configuration that the report uses for a model.
 
-    GloVe vectors come from a file where real data and a file are there; they are trained on the
-    training sentences elsewhere.
+    GloVe vectors come from files where real data and a file are there, and the fixed ones from the
+    best file alone; they are trained on the training sentences elsewhere.
     """
     settings: dict[str, Any] = {"vectors": "own"} | dict(SETTINGS.get(model, {}))
+    best = find("glove")
     if profile == "sample":
-        settings |= _SAMPLE.get(model, {})
-    elif settings["vectors"] == "own" and find("glove") is not None:
-        settings["vectors"] = "file"
+        settings |= {"own_dim": 50} | dict(_SAMPLE.get(model, {}))
+    elif settings["vectors"] == "own" and best is not None:
+        fixed = model == "glove-fixed"
+        settings |= {"vectors": "file", "file": best.name} if fixed else {"vectors": "files"}
     return TextConfig(model=model, profile=profile, seed=seed, device=device, **settings)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from rnnreport.asked import TEXT_ACCURACY
-from rnnreport.data.assets import NEEDS, resolve
+from rnnreport.data.assets import NEEDS, find_all, resolve
+from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.study import results_by
@@ -19,18 +21,25 @@ from rnnreport.experiments.text import live, training, word_vectors
 from rnnreport.experiments.text.data import TextData, text_data
 from rnnreport.experiments.text.settings import SEEDS, TextConfig, default_config
 from rnnreport.names import MODELS, ModelName, Profile, ResolvedProfile
+from rnnreport.runs.engine import results
 from rnnreport.runs.store import Result
 
 __all__ = [
     "NAMES",
     "ORDER_MODELS",
+    "SOURCE_CORPUS",
     "Row",
+    "SizeRow",
+    "Sizes",
     "Study",
     "configs",
     "order_configs",
     "order_study",
     "own_vectors",
+    "size_configs",
+    "size_study",
     "small_lstm",
+    "source_fixed",
     "study",
 ]
 
@@ -47,6 +56,19 @@ NAMES: Mapping[ModelName, str] = {
 
 ORDER_MODELS: tuple[ModelName, ...] = ("bag", "rnn", "lstm")
 """The models that are compared where the order of words decides."""
+
+
+SOURCE_CORPUS = "GloVe 6B"
+"""The corpus of the source's vectors."""
+
+OWN = "GloVe, trained here"
+"""Word vectors trained on the training sentences."""
+
+OWN_SIZES: Mapping[ResolvedProfile, tuple[int, ...]] = {
+    "full": (25, 50, 100, 300),
+    "sample": (12, 25, 50),
+}
+"""How many numbers GloVe vectors of the training sentences have where their size is compared."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +173,76 @@ class Study(study_of_runs.Study[TextData, ModelName]):
         )
 
 
+@dataclass(frozen=True)
+class SizeRow:
+    """The accuracy of fixed word vectors of one origin and size, averaged.
+
+    Attributes
+    ----------
+    corpus : str
+        What the vectors were trained on.
+    size : int
+        How many numbers a word has.
+    accuracies : tuple of float
+        On the test sentences, one for each seed.
+    mean : float
+        Their mean.
+    interval : tuple of two floats
+        95 % Wilson interval of the mean.
+    words, tokens : float
+        The share of the training sentences' words that have a vector: each counted once, and as
+        often as it stands there.
+    """
+
+    corpus: str
+    size: int
+    accuracies: tuple[float, ...]
+    mean: float
+    interval: tuple[float, float]
+    words: float
+    tokens: float
+
+
+@dataclass(frozen=True)
+class Sizes(study_of_runs.Study[TextData, str]):
+    """Runs with fixed word vectors, by what they are."""
+
+    @cached_property
+    def rows(self) -> tuple[SizeRow, ...]:
+        """The accuracy of each, smaller ones of an origin first."""
+        rows = [self._row(runs) for runs in self.results.values()]
+        return tuple(sorted(rows, key=lambda row: (row.corpus, row.size)))
+
+    def _row(self, runs: tuple[Result, ...]) -> SizeRow:
+        n = len(self.data.test)
+        first = runs[0]
+        corpus, _ = _origin(first.config["file"]) or (OWN, 0)
+        accuracies = tuple(run.metrics["test_accuracy"] for run in runs)
+        mean = statistics.fmean(accuracies)
+        return SizeRow(
+            corpus=corpus,
+            size=int(first.data["vectors_dim"]),
+            accuracies=accuracies,
+            mean=mean,
+            interval=wilson(round(mean * n), n),
+            words=first.metrics["words_with_vector"]
+            / (len(self.data.vocabulary) - len(Vocabulary.SPECIAL)),
+            tokens=first.metrics["share_with_vector"],
+        )
+
+
+def source_fixed(n: int) -> tuple[float, tuple[float, float]]:
+    """Return the source's accuracy with fixed vectors, and its 95 % interval on n sentences."""
+    accuracy = TEXT_ACCURACY["glove-fixed"]
+    return accuracy, wilson(round(accuracy * n), n)
+
+
+def _origin(file: str) -> tuple[str, str] | None:
+    """Read the corpus and the size of vectors off the name of a file, as the official ones are."""
+    match = re.fullmatch(r"glove\.(.+?)\.(\d+)d.*", file)
+    return None if match is None else (f"GloVe {match[1]}", match[2])
+
+
 def configs(
     profile: ResolvedProfile,
     *,
@@ -164,6 +256,32 @@ def configs(
 def order_configs() -> list[TextConfig]:
     """Return the runs on generated sentences in which the order of words decides."""
     return configs("sample", models=ORDER_MODELS)
+
+
+def size_configs(profile: ResolvedProfile, *, seeds: Sequence[int] = SEEDS) -> list[TextConfig]:
+    """Return the runs with fixed vectors: of each file at hand, and of ones trained here.
+
+    Of several files of one corpus and size, the first counts, which is a whole one if there is one.
+    """
+    fixed = default_config("glove-fixed", profile=profile)
+    kinds: dict[object, TextConfig] = {}
+    if profile == "full":
+        for path in find_all("glove"):
+            kinds.setdefault(_origin(path.name), replace(fixed, vectors="file", file=path.name))
+    for size in OWN_SIZES[profile]:
+        kinds[size] = replace(fixed, vectors="own", file="", own_dim=size)
+    return [replace(config, seed=seed) for config in kinds.values() for seed in seeds]
+
+
+def size_study(profile: Profile = "auto", *, seeds: Sequence[int] = SEEDS) -> Sizes:
+    """Train and test on fixed vectors of several sizes, or return the stored results."""
+    resolved = resolve(profile, *NEEDS["text"])
+    groups: dict[str, tuple[Result, ...]] = {}
+    planned = size_configs(resolved, seeds=seeds)
+    for config, result in zip(planned, results(training, planned, label="text"), strict=True):
+        name = config.file or f"{OWN}, {config.own_dim}"
+        groups[name] = (*groups.get(name, ()), result)
+    return Sizes(partial(text_data, resolved, planned[0].data_seed), groups)
 
 
 def study(

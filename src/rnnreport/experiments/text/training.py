@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from rnnreport.data.assets import require
-from rnnreport.data.glove import load_glove
+from rnnreport.asked import VECTORS_DIM
+from rnnreport.data.assets import MissingDataError, find_all, require
+from rnnreport.data.glove import WordVectors, load_glove, side_by_side
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text import word_vectors
 from rnnreport.experiments.text.data import text_data
@@ -53,12 +54,17 @@ def request(config: TextConfig) -> Request:
         data["vectors"] = "GloVe vectors trained on the training sentences"
         data["vectors_dim"] = vectors.dim
         data["vectors_fingerprint"] = word_vectors.request(vectors).key
-    elif config.vectors == "file":
-        glove = _file_vectors(config.profile, config.data_seed)
-        content = glove.vectors.numpy().tobytes()
-        data["vectors"] = require("glove").name
-        data["vectors_dim"] = glove.vectors.shape[1]
-        data["vectors_fingerprint"] = hashlib.sha256(content).hexdigest()
+    elif config.vectors != "none":
+        files, others = _files(config)
+        data["vectors"] = " beside ".join(files)
+        if others:
+            data["vectors"] += f", what they lack from {' and '.join(others)}"
+        data["vectors_dim"] = sum(read.vectors.shape[1] for read in files.values())
+        # Of what was read: what fills gaps is computed, and its last digits may differ.
+        content = hashlib.sha256()
+        for read in (*files.values(), *others.values()):
+            content.update(read.vectors.numpy().tobytes())
+        data["vectors_fingerprint"] = content.hexdigest()
     return Request(
         "text",
         __name__,
@@ -96,33 +102,59 @@ def run(config: TextConfig) -> Result:
     return get_or_compute(request(config), lambda: _train_and_test(config))
 
 
-class _GloVe(NamedTuple):
-    """GloVe vectors of a vocabulary, (V, D), and which of its words have one, (V,)."""
-
-    vectors: Tensor
-    has_vector: Tensor
-
-
-def _glove(config: TextConfig) -> _GloVe | None:
+def _glove(config: TextConfig) -> WordVectors | None:
     if config.vectors == "none":
         return None
-    if config.vectors == "file":
-        return _file_vectors(config.profile, config.data_seed)
-    vectors = load_tensors(word_vectors.run(own_vectors(config)))["vectors"]
-    return _GloVe(vectors, vectors.any(1))
+    if config.vectors == "own":
+        vectors = load_tensors(word_vectors.run(own_vectors(config)))["vectors"]
+        return WordVectors(vectors, vectors.any(1))
+    files, others = _files(config)
+    return side_by_side(list(files.values()), list(others.values()))
 
 
 def own_vectors(config: TextConfig) -> WordVectorsConfig:
     """Return how the vectors of a classifier with ``vectors="own"`` are trained."""
-    dim = 50 if config.profile == "sample" else 100
-    return WordVectorsConfig(config.profile, dim=dim, data_seed=config.data_seed)
+    return WordVectorsConfig(config.profile, dim=config.own_dim, data_seed=config.data_seed)
+
+
+class _Files(NamedTuple):
+    """Vectors of the vocabulary by file: of those that stand side by side, and that fill gaps."""
+
+    joined: dict[str, WordVectors]
+    others: dict[str, WordVectors]
+
+
+def _files(config: TextConfig) -> _Files:
+    require("glove")
+    if config.vectors == "file":
+        return _Files(
+            {config.file: _file_vectors(config.file, config.profile, config.data_seed)}, {}
+        )
+    files, width = _Files({}, {}), 0
+    left = {}
+    for path in find_all("glove"):
+        read = _file_vectors(path.name, config.profile, config.data_seed)
+        size = read.vectors.shape[1]
+        if files.joined and width + size > VECTORS_DIM:  # no wider than the source's
+            left[path.name] = read
+        else:
+            files.joined[path.name] = read
+            width += size
+    known = torch.stack([read.has_vector for read in files.joined.values()]).any(0)
+    for name, read in left.items():
+        if (read.has_vector & ~known).any():
+            files.others[name] = read
+            known = known | read.has_vector
+    return files
 
 
 @functools.cache  # the same for all models and seeds
-def _file_vectors(profile: ResolvedProfile, data_seed: int) -> _GloVe:
+def _file_vectors(file: str, profile: ResolvedProfile, data_seed: int) -> WordVectors:
+    paths = {path.name: path for path in find_all("glove")}
+    if file not in paths:
+        raise MissingDataError(f"{file} is missing: there are {', '.join(paths)}")
     words = text_data(profile, data_seed).vocabulary.words
-    loaded = load_glove(require("glove"), words, cache=store_folder())
-    return _GloVe(loaded.vectors, loaded.has_vector)
+    return load_glove(paths[file], words, cache=store_folder())
 
 
 def _train_and_test(config: TextConfig) -> Outcome:
@@ -157,7 +189,7 @@ def _train_and_test(config: TextConfig) -> Outcome:
             "test_accuracy": accuracy(scores, test.labels),
             "num_parameters": model.num_parameters,
         }
-        | ({} if glove is None else {"words_with_vector": int(glove.has_vector.sum())}),
+        | ({} if glove is None else _coverage(glove, data.train.words)),
         details={},
         tensors={
             "dev_probability": fitted.dev_scores.sigmoid().cpu(),
@@ -168,8 +200,14 @@ def _train_and_test(config: TextConfig) -> Outcome:
     )
 
 
+def _coverage(glove: WordVectors, words: Tensor) -> dict[str, float]:
+    """Count the words that have a vector, and what share of the training sentences they are."""
+    share = glove.has_vector[words].double().mean().item()
+    return {"words_with_vector": int(glove.has_vector.sum()), "share_with_vector": share}
+
+
 def _first_vectors(
-    config: TextConfig, n_words: int, glove: _GloVe | None, generator: Generator
+    config: TextConfig, n_words: int, glove: WordVectors | None, generator: Generator
 ) -> Tensor:
     """Return the first word vectors, (V, D): small noise, and GloVe vectors where there are any."""
     if config.model == "bag":
