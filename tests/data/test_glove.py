@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rnnreport.data import glove
 from rnnreport.data.assets import DataFormatError, MissingDataError, require
-from rnnreport.data.glove import WordVectors, fill_gaps, load_glove
+from rnnreport.data.glove import WordVectors, fill_gaps, load_glove, side_by_side
 
 SMALL = "the 0.1 0.2\ncat -1 2e-3\n. . 5 6\ncafé 7 8\n"
 
@@ -123,6 +123,29 @@ def test_there_may_be_nothing_to_fill_or_nothing_to_fill_from(held: list[bool]) 
     if all(held):
         vectors = WordVectors(torch.tensor([[1.0], [2.0]]), torch.tensor(held))
     assert fill_gaps(vectors, WordVectors(torch.zeros(2, 3), torch.tensor(held))) is vectors
+
+
+def test_side_by_side_each_file_is_scaled_and_filled() -> None:
+    first = WordVectors(torch.tensor([[1.0], [3.0], [0.0]]), torch.tensor([True, True, False]))
+    second = WordVectors(torch.tensor([[2.0], [0.0], [6.0]]), torch.tensor([True, False, True]))
+    third = WordVectors(torch.tensor([[1.0], [2.0], [3.0]]), torch.ones(3).bool())
+    joined = side_by_side([first, second], [third])
+    assert joined.has_vector.all()
+    assert joined.vectors.shape == (3, 2)
+    for column, file in enumerate((first, second)):
+        known = file.has_vector
+        expected = file.vectors[known, 0] / file.vectors[known].std()
+        torch.testing.assert_close(joined.vectors[known, column], expected)
+        others = [other for other in (first, second, third) if other is not file]
+        filled = fill_gaps(fill_gaps(file, others[0]), others[1]).vectors
+        torch.testing.assert_close(
+            joined.vectors[:, column], filled[:, 0] / file.vectors[known].std()
+        )
+    alone = side_by_side([first])
+    assert alone.has_vector.tolist() == [True, True, False]
+    assert not alone.vectors[2].any()
+    with pytest.raises(ValueError, match="files must hold at least one, got none"):
+        side_by_side([])
 
 
 def test_files_of_other_words_do_not_fill_gaps() -> None:

@@ -16,6 +16,7 @@ from rnnreport.experiments.captioning.by_heart import ByHeartConfig
 from rnnreport.experiments.captioning.settings import coco_configs, default_config
 from rnnreport.experiments.style.study import configs as style_configs
 from rnnreport.experiments.text.settings import TextConfig
+from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.names import PARTS, RESOLVED_PROFILES, PartName, ResolvedProfile
 from rnnreport.report import estimates
 from rnnreport.report.estimates import Outlook, makespan, usual_seconds
@@ -63,7 +64,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
     monkeypatch.setattr(
         estimates, "_photographs", lambda profile: {"full": 397, "sample": 400}[profile]
     )
-    monkeypatch.setattr(estimates, "_numbers_of_glove", lambda: 25)
+    monkeypatch.setattr(estimates, "_numbers_of_files", lambda _: 175)
     return counts
 
 
@@ -99,7 +100,7 @@ def test_more_work_takes_longer(counts: dict[str, tuple[int, int]]) -> None:
     assert usual_seconds(config) == pytest.approx(2 * one)
     counts["full"] = 4000, 3220
     assert usual_seconds(config) == pytest.approx(one + 4_000 * config.epochs * 1.61 * 26e-5)
-    text = TextConfig(model="lstm", profile="full", vectors="file")
+    text = TextConfig(model="lstm", profile="full", vectors="files")
     shorter = replace(text, epochs=1)
     assert usual_seconds(text) == pytest.approx((usual_seconds(shorter) or 0) * text.epochs)
     first, *_ = style_configs("full")
@@ -112,10 +113,15 @@ def test_wider_vectors_take_longer(
     counts: dict[str, tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del counts
-    text = TextConfig(model="lstm", profile="full", vectors="file")
+    text = TextConfig(model="lstm", profile="full", vectors="files")
     narrow = usual_seconds(text) or 0
-    monkeypatch.setattr(estimates, "_numbers_of_glove", lambda: 300)
-    assert usual_seconds(text) == pytest.approx(narrow * 600 / 325)
+    monkeypatch.setattr(estimates, "_numbers_of_files", lambda _: 300)
+    assert usual_seconds(text) == pytest.approx(narrow * 600 / 475)
+    own = TextConfig(model="lstm", profile="full", vectors="own", own_dim=25)
+    assert usual_seconds(own) == pytest.approx(narrow * 325 / 475)
+    assert usual_seconds(replace(own, wordvec_dim=100)) == pytest.approx(narrow * 400 / 475)
+    trained = [WordVectorsConfig("full", dim=dim) for dim in (100, 300)]
+    assert usual_seconds(trained[1]) == pytest.approx(3 * (usual_seconds(trained[0]) or 0))
 
 
 @dataclass(frozen=True)
@@ -239,10 +245,11 @@ def test_samples_are_not_drawn_to_be_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert usual_seconds(ByHeartConfig("lstm", "sample"))
 
 
-@needs("flickr8k", "hymenoptera", "glove")
+@needs("flickr8k", "hymenoptera", "sentiment", "glove")
 def test_amounts_of_real_data() -> None:
     captions, words = estimates._amount_of_captions(default_config("rnn", profile="full"))
     assert captions >= 4000
     assert words >= 1000
     assert estimates._photographs("full") == 397
-    assert estimates._numbers_of_glove() >= 25
+    text = TextConfig(model="lstm", profile="full", vectors="files")
+    assert estimates._numbers_of_files(text) >= 25

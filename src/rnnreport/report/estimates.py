@@ -28,6 +28,7 @@ from rnnreport.experiments.captioning.gradients import GradientsConfig
 from rnnreport.experiments.captioning.settings import CaptionConfig
 from rnnreport.experiments.captioning.together import TogetherConfig
 from rnnreport.experiments.style.painting import StyleConfig
+from rnnreport.experiments.text import training as text_training
 from rnnreport.experiments.text.data import text_data
 from rnnreport.experiments.text.live import LiveConfig
 from rnnreport.experiments.text.settings import TextConfig
@@ -35,7 +36,7 @@ from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.experiments.transfer.choice import ChoiceConfig
 from rnnreport.experiments.transfer.rate import RateConfig
 from rnnreport.experiments.transfer.training import TransferConfig
-from rnnreport.names import BackboneName, ResolvedProfile
+from rnnreport.names import MODELS, BackboneName, ResolvedProfile
 from rnnreport.report.parts import Plan, Runs
 from rnnreport.runs import store
 from rnnreport.runs.engine import Workers, count
@@ -64,16 +65,16 @@ _GRADIENTS = {"full": {"rnn": 3.0, "lstm": 7.2}, "sample": {"rnn": 1.0, "lstm": 
 _TOGETHER = {"full": 20.0, "sample": 1.0}
 """Seconds in which one of the networks that write together captions the test images."""
 
-# Seconds for each sentence and epoch, with vectors of 25 numbers on real data and 50 on the sample.
+# Seconds for each sentence and epoch, with vectors of as many numbers as stand below.
 _SENTENCES = {
     "full": {
         "bag": 1.75e-6,
         "average": 21e-6,
-        "glove-fixed": 5.6e-6,
-        "glove": 10e-6,
-        "rnn": 66e-6,
-        "lstm": 166e-6,
-        "bilstm": 330e-6,
+        "glove-fixed": 5e-6,
+        "glove": 60e-6,
+        "rnn": 120e-6,
+        "lstm": 200e-6,
+        "bilstm": 400e-6,
     },
     "sample": {
         "bag": 10e-6,
@@ -84,6 +85,11 @@ _SENTENCES = {
         "lstm": 91e-6,
         "bilstm": 175e-6,
     },
+}
+_NUMBERS = {
+    "full": {"bag": 1, "average": 100, "glove-fixed": 100}
+    | dict.fromkeys(("glove", "rnn", "lstm", "bilstm"), 175),
+    "sample": {"bag": 1} | dict.fromkeys(MODELS[1:], 50),
 }
 _WORD_VECTORS = {"full": 16e-6, "sample": 3.3e-6}
 _LIVE = 24e-6
@@ -166,26 +172,28 @@ def _sentences(profile: ResolvedProfile, data_seed: int) -> int:
 
 
 def _text(config: TextConfig) -> float:
-    usual = 25 if config.profile == "full" else config.wordvec_dim
-    numbers = usual
-    if config.vectors == "file":
-        numbers = _numbers_of_glove()
-    # Of an LSTM's time, about a twelfth goes into the 25 numbers of a word.
-    wider = (300 + numbers) / (300 + usual)
+    usual = _NUMBERS[config.profile][config.model]
+    # Of an LSTM's time, about a twelfth goes into 25 numbers of a word.
+    wider = (300 + max(_numbers(config), config.wordvec_dim)) / (300 + usual)
     sentences = _sentences(config.profile, config.data_seed)
     return sentences * config.epochs * _SENTENCES[config.profile][config.model] * wider
 
 
-@functools.cache
-def _numbers_of_glove() -> int:
-    with require("glove").open("rb") as file:
-        return len(file.readline().split()) - 1
+def _numbers(config: TextConfig) -> int:
+    """Return how many numbers a word vector begins with."""
+    if config.vectors == "none":
+        return config.wordvec_dim
+    return config.own_dim if config.vectors == "own" else _numbers_of_files(config)
+
+
+def _numbers_of_files(config: TextConfig) -> int:
+    return int(text_training.request(config).data["vectors_dim"])
 
 
 def _word_vectors(config: WordVectorsConfig) -> float:
-    return (
-        _sentences(config.profile, config.data_seed) * config.epochs * _WORD_VECTORS[config.profile]
-    )
+    wider = config.dim / 100 if config.profile == "full" else 1
+    sentences = _sentences(config.profile, config.data_seed)
+    return sentences * config.epochs * _WORD_VECTORS[config.profile] * wider
 
 
 def _live(config: LiveConfig) -> float:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -15,7 +16,7 @@ from stored import store_result
 from tags import Tags
 from torch import Tensor
 
-from rnnreport.asked import TEXT_ACCURACY
+from rnnreport.asked import TEXT_ACCURACY, VECTORS_DIM
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.data.vocabulary import Vocabulary
@@ -31,13 +32,16 @@ from rnnreport.experiments.text.figures import (
     learning_curves,
     mistakes,
     results_table,
+    sizes_figure,
+    sizes_table,
+    sizes_verdict,
     strips,
     verdict,
     word_weights,
     words_figure,
 )
 from rnnreport.experiments.text.settings import TextConfig
-from rnnreport.experiments.text.study import NAMES, Row, Study
+from rnnreport.experiments.text.study import NAMES, Row, Sizes, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.names import MODELS, ModelName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
@@ -276,6 +280,136 @@ def test_a_study_groups_the_runs_by_model(monkeypatch: pytest.MonkeyPatch) -> No
             (model, 2),
         ]
     assert cast("Any", study.data) == (data, "sample", 0)
+
+
+# Word vectors of several sizes
+
+
+def make_sizes(
+    accuracies: Mapping[tuple[str, int], Sequence[float]], profile: ResolvedProfile = "full"
+) -> Sizes:
+    """Store runs with fixed vectors of a file, or trained here where its name is empty."""
+    data = make_data((1, 0) * 50, profile=profile)
+
+    def result(file: str, size: int, seed: int, accuracy: float) -> Result:
+        own: dict[str, Any] = {"vectors": "own", "own_dim": size}
+        return store_result(
+            "rnnreport.experiments.text.training",
+            TextConfig(
+                model="glove-fixed",
+                profile=profile,
+                seed=seed,
+                **({"vectors": "file", "file": file} if file else own),
+            ),
+            data=data.about | {"vectors_dim": size},
+            seeds={"model": seed},
+            device="CPU",
+            compute=lambda: Outcome(
+                {},
+                {"test_accuracy": accuracy, "words_with_vector": 2, "share_with_vector": 0.75},
+                {},
+            ),
+        )
+
+    return Sizes(
+        lambda: data,
+        {
+            f"{file}{size}": tuple(result(file, size, *pair) for pair in enumerate(values))
+            for (file, size), values in accuracies.items()
+        },
+    )
+
+
+SIZED = {
+    ("glove.6B.100d.part.txt", 100): (0.88, 0.9),
+    ("glove.6B.50d.txt", 50): (0.85,),
+    ("glove.twitter.27B.25d.txt", 25): (0.83,),
+    ("", 50): (0.8,),
+    ("", 200): (0.7,),
+}
+
+
+def test_rows_of_sizes() -> None:
+    rows = make_sizes(SIZED).rows
+    assert [(row.corpus, row.size, row.accuracies) for row in rows] == [
+        ("GloVe 6B", 50, (0.85,)),
+        ("GloVe 6B", 100, (0.88, 0.9)),
+        ("GloVe twitter.27B", 25, (0.83,)),
+        ("GloVe, trained here", 50, (0.8,)),
+        ("GloVe, trained here", 200, (0.7,)),
+    ]
+    assert rows[1].mean == pytest.approx(0.89)
+    assert rows[1].interval == wilson(89, 100)
+    assert rows[0].words == pytest.approx(2 / 3)  # good, one and bad
+    assert rows[0].tokens == 0.75
+
+
+def test_the_figure_of_sizes_has_the_source_where_the_data_is_its_own() -> None:
+    figure = sizes_figure(make_sizes(SIZED))
+    (panel,) = figure.curves.panels
+    assert figure.curves.doublings
+    assert {name: (list(x), [round(v, 9) for v in y]) for name, (x, y) in panel.lines.items()} == {
+        "GloVe 6B": ([50, 100], [85.0, 89.0]),
+        "GloVe twitter.27B": ([25], [83.0]),
+        "GloVe, trained here": ([50, 200], [80.0, 70.0]),
+        "The source": ([VECTORS_DIM], [100 * TEXT_ACCURACY["glove-fixed"]]),
+    }
+    low, high = panel.bars["GloVe 6B"]
+    ends = [wilson(85, 100), wilson(89, 100)]
+    assert list(zip(low, high, strict=True)) == [(100 * a, 100 * b) for a, b in ends]
+    assert "GloVe 6B: 85.0 with 50, 89.0 with 100; " in figure.alt
+    assert [text.get_text() for text in axes_of(figure).texts] == list(panel.lines)
+    sampled = sizes_figure(make_sizes({("", 12): (0.6,)}, "sample"))
+    assert list(sampled.curves.panels[0].lines) == ["GloVe, trained here"]
+    assert "ource" not in sampled.alt
+
+
+def test_the_table_of_sizes() -> None:
+    rows = Tags(sizes_table(make_sizes(SIZED)).html).rows
+    low, high = wilson(85, 100)
+    interval = f"{low:.4f} – {high:.4f}"
+    assert rows[1] == ["GloVe 6B", "50", "0.8500", interval, "66.7 %", "75.0 %"]
+    assert rows[-1][:3] == ["The source", str(VECTORS_DIM), "0.932"]
+    assert len(Tags(sizes_table(make_sizes(SIZED, "sample")).html).rows) == len(rows) - 1
+
+
+def test_sizes_in_words() -> None:
+    text = str(sizes_verdict(make_sizes(SIZED)))
+    assert "GloVe 6B, 50, 100 numbers: each doubling brings +4.0 points of accuracy." in text
+    assert "trained here, 50, 200 numbers: each doubling brings −5.0 points" in text
+    assert "twitter" not in text  # of one size nothing follows
+    ahead = 0.89 + 0.04 * math.log2(VECTORS_DIM / 100)
+    assert f"would reach {ahead:.3f}. The source has 0.932" in text
+    assert "ource" not in str(sizes_verdict(make_sizes(SIZED, "sample")))
+
+
+def test_what_is_compared_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNREPORT_DATA", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path / "cache")
+    (tmp_path / "glove").mkdir()
+    for name in ("6B.50d.part", "6B.50d", "6B.100d.part", "twitter.27B.25d"):
+        (tmp_path / "glove" / f"glove.{name}.txt").touch()
+    configs = text_study.size_configs("full", seeds=(0, 7))
+    assert {config.model for config in configs} == {"glove-fixed"}
+    assert [config.seed for config in configs] == [0, 7] * (len(configs) // 2)
+    files = ["glove.6B.100d.part.txt", "glove.6B.50d.txt", "glove.twitter.27B.25d.txt"]
+    assert [config.file for config in configs[::2] if config.vectors == "file"] == files
+    own = [config.own_dim for config in configs[::2] if config.vectors == "own"]
+    assert tuple(own) == text_study.OWN_SIZES["full"]
+    best = text_study.configs("full", models=("glove-fixed",), seeds=(0, 7))
+    assert configs[:2] == best  # the table's run is one of them
+    assert {config.vectors for config in text_study.size_configs("sample")} == {"own"}
+
+
+def test_runs_of_sizes_are_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = make_sizes({("", 12): (0.6, 0.7), ("", 25): (0.8, 0.9)}, "sample")
+    configs = [TextConfig(**result.config) for result in runs.all_results]
+    monkeypatch.setattr(text_study, "size_configs", lambda *_, **__: configs)
+    monkeypatch.setattr(text_study, "results", lambda *_, **__: runs.all_results)
+    monkeypatch.setattr(text_study, "text_data", lambda *_: runs.data)
+    study = text_study.size_study("sample")
+    assert list(study.results) == ["GloVe, trained here, 12", "GloVe, trained here, 25"]
+    assert [row.accuracies for row in study.rows] == [(0.6, 0.7), (0.8, 0.9)]
 
 
 # Tables

@@ -452,11 +452,13 @@ WORDS = sorted({word for line in SENTENCES["train"].splitlines() for word in lin
 UNKNOWN_TO_THE_FILE = ("hated", "waiter")
 
 
-def write_vectors(path: Path, seed: int = 0, dim: int = 50) -> dict[str, list[float]]:
+def write_vectors(
+    path: Path, seed: int = 0, dim: int = 50, gaps: Sequence[str] = UNKNOWN_TO_THE_FILE
+) -> dict[str, list[float]]:
     """Write vectors of some words, one of them in no sentence, and return them."""
     path.parent.mkdir(exist_ok=True)
     generator = torch.Generator().manual_seed(seed)
-    words = [word for word in WORDS if word not in UNKNOWN_TO_THE_FILE] + ["elsewhere"]
+    words = [word for word in WORDS if word not in gaps] + ["elsewhere"]
     rows = {
         word: [round(v, 4) for v in torch.randn(dim, generator=generator).tolist()]
         for word in words
@@ -486,7 +488,7 @@ def full(model: ModelName, **changes: Any) -> TextConfig:
 def test_vectors_from_a_file(files: Path) -> None:
     rows = write_vectors(files / "glove" / FILE)
     config = full("glove-fixed")
-    assert (config.profile, config.vectors) == ("full", "file")
+    assert (config.profile, config.vectors, config.file) == ("full", "file", FILE)
     result = run(config)
     assert result.config["vectors"] == "file"
     assert result.data["name"] == "sentences of Yelp reviews"
@@ -531,14 +533,50 @@ def test_vectors_are_trained_where_no_file_is(model: ModelName, files: Path) -> 
     write_vectors(files / "glove" / FILE)
     clear_caches()
     assert run(full(model)).data["vectors"] == FILE
-    assert run(full(model, vectors="own")) == result
+    assert run(full(model, vectors="own", file="")) == result
 
 
 def test_a_file_that_is_asked_for_must_be_there(files: Path) -> None:
-    with pytest.raises(MissingDataError, match="'glove' is missing"):
-        run(full("lstm", vectors="file"))
+    for config in (full("lstm", vectors="files"), full("lstm", vectors="file", file=FILE)):
+        with pytest.raises(MissingDataError, match="'glove' is missing"):
+            run(config)
     write_vectors(files / "glove" / FILE)
-    assert run(full("lstm", vectors="file")).data["vectors"] == FILE
+    assert run(full("lstm", vectors="file", file=FILE)).data["vectors"] == FILE
+    with pytest.raises(MissingDataError, match=f"glove.a is missing: there are {FILE}"):
+        run(full("lstm", vectors="file", file="glove.a"))
+
+
+def test_files_stand_side_by_side_up_to_the_width_of_the_source(files: Path) -> None:
+    folder = files / "glove"
+    names = [f"glove.{part}.txt" for part in ("6B.200d", "6B.100d", "6B.50d", "twitter.27B.50d")]
+    rows = {
+        name: write_vectors(folder / name, seed, int(name.split(".")[-2][:-1]), gaps)
+        for seed, (name, gaps) in enumerate(
+            zip(names, (("hated", "waiter"), ("soup", "waiter"), ("hated",), ()), strict=True)
+        )
+    }
+    result = run(full("lstm", epochs=1, learning_rate=1e-9))
+    # The third knows the waiter; the fourth, nothing that the others do not.
+    assert result.data["vectors"] == f"{names[0]} beside {names[1]}, what they lack from {names[2]}"
+    assert result.data["vectors_dim"] == 300
+    assert result.metrics["words_with_vector"] == len(WORDS)
+    assert result.metrics["share_with_vector"] < 1  # <UNK> never has one
+    words = TrainedClassifier(result).vocabulary.words
+    vectors = load_tensors(result)["model.vectors"]
+    start = 0
+    for name in names[:2]:
+        known = [word in rows[name] for word in words]
+        values = torch.tensor([rows[name][word] for word in words if word in rows[name]])
+        here = vectors[known, start : start + values.shape[1]]
+        torch.testing.assert_close(here / here.std(), values / values.std(), rtol=1e-4, atol=1e-5)
+        start += values.shape[1]
+    assert vectors.shape[1] == start
+    (folder / names[3]).unlink()
+    clear_caches()
+    assert text_training.request(full("lstm", epochs=1, learning_rate=1e-9)).key == result.key
+    write_vectors(folder / names[2], seed=9, gaps=("hated",))
+    clear_caches()
+    assert text_training.request(full("lstm", epochs=1, learning_rate=1e-9)).key != result.key
 
 
 def test_vectors_are_at_least_as_long_as_those_of_the_file(files: Path) -> None:
@@ -622,7 +660,10 @@ def test_rare_words_stand_once(files: Path) -> None:
     ("change", "message"),
     [
         ({"model": "perceptron"}, r"model must be one of bag, average, .*got 'perceptron'"),
-        ({"vectors": "word2vec"}, r"vectors must be one of file, own, none, got 'word2vec'"),
+        ({"vectors": "word2vec"}, r"vectors must be one of file, files, own, none, got"),
+        ({"vectors": "file"}, "file must name a file of vectors where vectors is 'file'"),
+        ({"file": "a.txt"}, "be empty elsewhere, got 'a.txt' with 'own'"),
+        ({"own_dim": 0}, "own_dim must be at least 1, got 0"),
         ({"hidden_dim": 0}, "hidden_dim must be at least 1, got 0"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"batch_size": -1}, "batch_size must be at least 1, got -1"),
@@ -641,10 +682,18 @@ def test_refuses_bad_configurations(change: dict[str, Any], message: str) -> Non
 
 
 def test_default_configurations_on_real_data(files: Path) -> None:
-    assert files.is_dir()
     for model in MODELS:
         expected = TextConfig(model=model, profile="full", seed=2, **text_settings.SETTINGS[model])
         assert default_config(model, profile="full", seed=2) == expected
+    for name in ("glove.twitter.27B.25d.part.txt", FILE):
+        write_vectors(files / "glove" / name)
+    of = {model: default_config(model, profile="full") for model in MODELS}
+    assert {model: (config.vectors, config.file) for model, config in of.items()} == {
+        "bag": ("none", ""),
+        "average": ("none", ""),
+        "glove-fixed": ("file", FILE),
+        **dict.fromkeys(("glove", "rnn", "lstm", "bilstm"), ("files", "")),
+    }
 
 
 def test_default_configurations() -> None:
