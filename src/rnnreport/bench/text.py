@@ -24,7 +24,7 @@ from rnnreport.experiments.text.trained import build_model
 from rnnreport.names import MODELS, ModelName
 
 _TYPES, _SHORTEST, _LONGEST = 7641, 5, 15
-_GLOVE_DIM = 25
+_GLOVE_DIM = 100
 
 
 @dataclass(frozen=True)
