@@ -334,7 +334,7 @@ def test_rows_of_sizes() -> None:
     assert [(row.corpus, row.size, row.accuracies) for row in rows] == [
         ("GloVe 6B", 50, (0.85,)),
         ("GloVe 6B", 100, (0.88, 0.9)),
-        ("GloVe twitter.27B", 25, (0.83,)),
+        ("GloVe Twitter 27B", 25, (0.83,)),
         ("GloVe, trained here", 50, (0.8,)),
         ("GloVe, trained here", 200, (0.7,)),
     ]
@@ -350,7 +350,7 @@ def test_the_figure_of_sizes_has_the_source_where_the_data_is_its_own() -> None:
     assert figure.curves.doublings
     assert {name: (list(x), [round(v, 9) for v in y]) for name, (x, y) in panel.lines.items()} == {
         "GloVe 6B": ([50, 100], [85.0, 89.0]),
-        "GloVe twitter.27B": ([25], [83.0]),
+        "GloVe Twitter 27B": ([25], [83.0]),
         "GloVe, trained here": ([50, 200], [80.0, 70.0]),
         "The source": ([VECTORS_DIM], [100 * TEXT_ACCURACY["glove-fixed"]]),
     }
@@ -377,7 +377,7 @@ def test_sizes_in_words() -> None:
     text = str(sizes_verdict(make_sizes(SIZED)))
     assert "GloVe 6B, 50, 100 numbers: each doubling brings +4.0 points of accuracy." in text
     assert "trained here, 50, 200 numbers: each doubling brings −5.0 points" in text
-    assert "twitter" not in text  # of one size nothing follows
+    assert "Twitter" not in text  # of one size nothing follows
     ahead = 0.89 + 0.04 * math.log2(VECTORS_DIM / 100)
     assert f"would reach {ahead:.3f}. The source has 0.932" in text
     assert "ource" not in str(sizes_verdict(make_sizes(SIZED, "sample")))

@@ -240,7 +240,7 @@ def source_fixed(n: int) -> tuple[float, tuple[float, float]]:
 def _origin(file: str) -> tuple[str, str] | None:
     """Read the corpus and the size of vectors off the name of a file, as the official ones are."""
     match = re.fullmatch(r"glove\.(.+?)\.(\d+)d.*", file)
-    return None if match is None else (f"GloVe {match[1]}", match[2])
+    return None if match is None else (f"GloVe {match[1].replace('.', ' ').title()}", match[2])
 
 
 def configs(
