@@ -498,6 +498,9 @@ def test_vectors_from_a_file(files: Path) -> None:
     assert result.data["vectors"] == FILE
     assert result.data["vectors_dim"] == 50
     assert result.metrics["words_with_vector"] == len(WORDS) - len(UNKNOWN_TO_THE_FILE)
+    tokens = [word for line in SENTENCES["train"].splitlines() for word in line.split()[1:]]
+    known_tokens = [word for word in tokens if word in rows]
+    assert result.metrics["share_with_vector"] == pytest.approx(len(known_tokens) / len(tokens))
 
     classifier = TrainedClassifier(result)
     words = classifier.vocabulary.words
@@ -560,7 +563,7 @@ def test_files_stand_side_by_side_up_to_the_width_of_the_source(files: Path) -> 
     assert result.data["vectors"] == f"{names[0]} beside {names[1]}, what they lack from {names[2]}"
     assert result.data["vectors_dim"] == 300
     assert result.metrics["words_with_vector"] == len(WORDS)
-    assert result.metrics["share_with_vector"] < 1  # <UNK> never has one
+    assert result.metrics["share_with_vector"] == 1
     words = TrainedClassifier(result).vocabulary.words
     vectors = load_tensors(result)["model.vectors"]
     start = 0
