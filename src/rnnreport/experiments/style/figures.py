@@ -9,7 +9,7 @@ from PIL import Image
 from rnnreport.experiments.style.study import Study
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Gallery, gallery
-from rnnreport.show.html import Html, joined, tag
+from rnnreport.show.html import Html, joined
 from rnnreport.show.plots import Curves, LinePlot, Panel
 from rnnreport.show.tables import Table, share_text, table
 
@@ -18,6 +18,7 @@ __all__ = [
     "networks_gallery",
     "networks_table",
     "paintings_gallery",
+    "results_gallery",
     "results_table",
     "settings_table",
     "steps_gallery",
@@ -52,7 +53,7 @@ def networks_table(study: Study) -> Table:
     return table(head, lines, "Two networks paint")
 
 
-def networks_gallery(study: Study) -> Html:
+def networks_gallery(study: Study) -> Gallery:
     """Show the last painting's style as both networks paint it."""
     name, squeezenet = list(study.squeezenet.items())[-1]
     title = study.data.paintings[name].title
@@ -62,7 +63,7 @@ def networks_gallery(study: Study) -> Html:
         images.append(_picture(result, "image"))
         captions.append(f"{network}: {left} of the style loss left, by VGG-19")
         alts.append(f"The content in the style of {title}, painted with {network}.")
-    return _wide(gallery(images, captions, alts, label="The same with two networks", **_ENCODED))
+    return gallery(images, captions, alts, label="The same with two networks", **_WIDE)
 
 
 def settings_table(study: Study) -> Html:
@@ -96,10 +97,30 @@ def paintings_gallery(study: Study) -> Html:
         [data.content_title],
         [f"The content: {data.content_title}."],
         label="The content",
+        **_WIDE,
+    )
+    pairs = gallery(images, captions, alts, label="Paintings and results", **_WIDE)
+    return Html(joined(content, pairs), pairs.label)
+
+
+def results_gallery(study: Study) -> Gallery:
+    """Show what becomes of the content in the style of each painting, without the paintings."""
+    paintings = [study.data.paintings[name] for name in study.results]
+    left = [share_text(result.metrics["style_left"]) for (result,) in study.results.values()]
+    return gallery(
+        [_picture(result, "image") for (result,) in study.results.values()],
+        [
+            f"After {painting.title} ({painting.origin}): {share} of the style loss left"
+            for painting, share in zip(paintings, left, strict=True)
+        ],
+        [
+            f"{study.data.content_title} painted after {painting.title} by {painting.origin}."
+            for painting in paintings
+        ],
+        label="One picture in the style of each painting",
+        layout="three",
         **_ENCODED,
     )
-    pairs = gallery(images, captions, alts, label="Paintings and results", **_ENCODED)
-    return Html(joined(_wide(content), _wide(pairs)), pairs.label)
 
 
 def steps_gallery(study: Study) -> Gallery:
@@ -120,7 +141,7 @@ def steps_gallery(study: Study) -> Gallery:
     return gallery(resized, captions, alts, label="The image after some steps", **_ENCODED)
 
 
-def trade_off_gallery(study: Study) -> Html:
+def trade_off_gallery(study: Study) -> Gallery:
     """Show the effect of the content's weight, from none to much."""
     images, captions, alts = [], [], []
     for result in study.trade_off:
@@ -129,7 +150,7 @@ def trade_off_gallery(study: Study) -> Html:
         images.append(_picture(result, "image"))
         captions.append({"content weight": weight, "style left": left})
         alts.append(f"The image with content weight {weight}: {left} of the style loss left.")
-    return _wide(gallery(images, captions, alts, label="The weight of the content", **_ENCODED))
+    return gallery(images, captions, alts, label="The weight of the content", **_WIDE)
 
 
 def loss_figure(study: Study) -> LinePlot:
@@ -155,6 +176,7 @@ def loss_figure(study: Study) -> LinePlot:
 
 
 _ENCODED: dict[str, Any] = {"encoding": "jpeg", "max_side": None}
+_WIDE: dict[str, Any] = {**_ENCODED, "layout": "wide"}
 
 
 def _steps(result: Result) -> int:
@@ -180,7 +202,3 @@ def _shrunk(picture: Image.Image) -> Image.Image:
     shrunk = picture.copy()
     shrunk.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     return shrunk
-
-
-def _wide(pictures: Gallery) -> Html:
-    return Html(tag("div", pictures, class_="gallery-wide"), pictures.label)

@@ -11,9 +11,9 @@ from rnnreport.data.views import centre_square
 from rnnreport.experiments.transfer.data import CLASSES
 from rnnreport.experiments.transfer.study import NAMES, NETWORKS, Row, Study
 from rnnreport.names import BackboneName, Mode
-from rnnreport.show.figures import Figure, Gallery, gallery, overlay
+from rnnreport.show.figures import Gallery, gallery, overlay
 from rnnreport.show.html import Html, tag
-from rnnreport.show.plots import Interval, LinePlot, interval_plot, line_plot
+from rnnreport.show.plots import Interval, IntervalPlot, Intervals, LinePlot, line_plot
 from rnnreport.show.tables import Table, interval_text, p_text, table
 
 __all__ = [
@@ -58,7 +58,7 @@ def results_table(studies: Sequence[Study]) -> Table:
     return table(head, lines, "Accuracy on the validation images")
 
 
-def accuracy_figure(studies: Sequence[Study]) -> Figure:
+def accuracy_figure(studies: Sequence[Study]) -> IntervalPlot:
     """Plot both accuracies of both ways with their intervals, and the source's."""
     lines: list[Interval] = []
     for row in _rows(studies):
@@ -84,11 +84,11 @@ def accuracy_figure(studies: Sequence[Study]) -> Figure:
         f"{line.name} {line.value:.1f} ({line.interval[0]:.1f} to {line.interval[1]:.1f})"
         for line in lines
     )
-    return interval_plot(
+    return Intervals(
         lines,
         xlabel="validation accuracy, %",
         alt=f"Validation accuracy in per cent with 95 % intervals: {numbers}.",
-    )
+    ).plot()
 
 
 def learning_curves(studies: Sequence[Study]) -> LinePlot:
@@ -198,7 +198,7 @@ def mistakes(study: Study, count: int) -> Html:
     return _gallery(study, chosen, "Validation images that runs get wrong", seeds=True)
 
 
-def grad_cam_gallery(study: Study) -> Html:
+def grad_cam_gallery(study: Study) -> Gallery:
     """Show the map (W2) of both ways over validation images.
 
     Of each class, as the frozen network's first seed sees it: the hit that it is most certain of,
@@ -234,15 +234,15 @@ def grad_cam_gallery(study: Study) -> Html:
             f"{_kind(study)} of {_A[label]}, alone and with what speaks for the answer laid "
             f"over it: {kind}. {_in_words(answers)}."
         )
-    strips = gallery(
+    return gallery(
         images,
         captions,
         alts,
         label="What the networks look at, in images chosen by rule",
         encoding="jpeg",
         max_side=None,
+        layout="wide",
     )
-    return Html(tag("div", strips, class_="gallery-wide"), strips.label)
 
 
 def _gallery(study: Study, rows: Sequence[int], label: str, *, seeds: bool = False) -> Gallery:
