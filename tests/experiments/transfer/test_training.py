@@ -225,7 +225,7 @@ def test_the_smallest_loss_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = load_tensors(result)
     chain = transfer_data.backbone("embedded").blocks
     views = transfer_choice.fixed_views(
-        transfer_data.transfer_data("sample").val, 32, antialias=False
+        transfer_data.transfer_data("sample").val, 32, antialias=True
     )
     expected = transfer_choice.pass_through(chain, views, "").mean((3, 4))
     assert expected.shape == (2, N_VAL, 112)
