@@ -50,7 +50,7 @@ def reference(name: str) -> Callable[[Tensor], Tensor]:
         return lambda x: load_embedded().features(x).mean((2, 3))
     if name == "efficientnet_lite1":
         whole = load_efficientnet_lite(require(name), 1)
-            whole.classifier = nn.Identity()
+        whole.classifier = nn.Identity()  # type: ignore[assignment]
         return whole
     network = build(name)
     last = "fc" if name == "resnet18" else "classifier"
