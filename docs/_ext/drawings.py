@@ -14,9 +14,10 @@ that one. A file needs no colours, no arrow heads and no fonts. What it may use:
 pass or ``"faint"`` for what only continues. A path or line of the class ``arrow`` gets a head at
 its end; its path is written with absolute M, L, C and Q.
 
-``<text x="40" y="20">the state $h_{t-1}$</text>`` is centred at that point, with mathematics between
-dollars: ``_`` and ``^`` with one letter or braces, ``\\tanh`` for upright words, ``\\delta`` for Greek
-ones, ``\\tilde c``. More classes of a text: ``small``, ``muted``, ``start``, ``end``, ``backward``.
+``<text x="40" y="20">the state $h_{t-1}$</text>`` is centred at that point, with mathematics
+between dollars: ``_`` and ``^`` with one letter or braces, ``\\tanh`` for upright words,
+``\\delta`` for Greek ones, ``\\tilde c``. More classes of a text: ``small``, ``muted``,
+``backward``, ``over`` for text over a line, ``start`` and ``end`` for where the point is.
 
 ``<g data-equation="5">`` belongs to equation (5), or to several with a space between: pointing at
 one lights the other. ``<a href="#equation-eq-5"><text …>(5)</text></a>`` is a link to an equation,
@@ -56,7 +57,7 @@ ET.register_namespace("", SVG)
 logger = logging.getLogger(__name__)
 
 
-class drawing(nodes.General, nodes.Element):  # noqa: N801
+class drawing(nodes.General, nodes.Element):  # type: ignore[misc]
     """A drawing; its child is what stands in for it where it cannot be shown."""
 
 
@@ -129,7 +130,7 @@ def finished(text: str) -> ET.Element:
     for parent in list(root.iter()):
         for place, element in reversed(list(enumerate(parent))):
             if "arrow" in element.get("class", "").split():
-                parent[place : place + 1] = _arrow(element)
+                parent[place : place + 1] = list(_arrow(element))
     return root
 
 
@@ -316,7 +317,7 @@ def _pass(self: Any, node: drawing) -> None:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
-    others = {name: (_pass, _pass) for name in ("latex", "text", "man", "texinfo")}
+    others = dict.fromkeys(("latex", "man", "texinfo", "text"), (_pass, _pass))
     app.add_node(drawing, html=(_visit, None), **others)  # type: ignore[arg-type]
     app.add_directive("drawing", Drawing)
     app.add_css_file("drawings.css")
