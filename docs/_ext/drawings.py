@@ -44,7 +44,7 @@ FOLDER = "drawings"
 SVG = "http://www.w3.org/2000/svg"
 LABEL = re.compile(r"#equation-eq-(\w+)")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-TOKEN = re.compile(r"\\([a-z]+) ?|([_^])|([{}])|(.)")
+TOKEN = re.compile(r"\\([a-zA-Z]+) ?|([_^])|([{}])|(.)")
 LETTERS = {
     "alpha": "α", "beta": "β", "delta": "δ", "lambda": "λ", "phi": "φ", "sigma": "σ", "theta": "θ",
     "odot": "⊙", "cdot": "·", "partial": "∂", "sum": "Σ",
