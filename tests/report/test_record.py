@@ -320,6 +320,9 @@ def test_a_page_without_real_data_leads_with_the_recorded_run() -> None:
     assert "5 %" not in recorded
     assert "5 %" in folded
     assert page.show(left_table, "5 %", here=False).html == recorded
+    alone = page.show_here(left_table, "5 %").html
+    assert alone.startswith('<details class="ran-here"><summary>From this build, on a generated')
+    assert "What is left here" in alone.partition("</summary>")[0]
 
 
 @pytest.mark.usefixtures("recorded")
@@ -327,7 +330,7 @@ def test_a_page_with_real_data_shows_this_build() -> None:
     page = Page("style", result("full"))
     assert "12 s" in page.source().html
     html = page.show(left_table, "5 %").html
-    assert html == left_table("5 %").html
+    assert html == page.show_here(left_table, "5 %").html == left_table("5 %").html
 
 
 @pytest.mark.usefixtures("recorded", "here")

@@ -81,13 +81,23 @@ class Page:
         recorded = _html(_exhibit(self.record, function))
         if not here:
             return recorded
-        fold = tag(
-            "details",
-            tag("summary", "The same from this build, on a generated sample"),
-            _html(function(*arguments)),
-            class_="ran-here",
-        )
+        fold = _fold("The same from this build, on a generated sample", function(*arguments))
         return Html(joined(recorded, fold), recorded.label)
+
+    def show_here(self, function: Callable[..., Any], *arguments: Any) -> Html:
+        """Show what a record may not hold: photographs, and sentences of somebody else.
+
+        Parameters
+        ----------
+        function, *arguments
+            As :meth:`show` takes them.
+        """
+        shown = _html(function(*arguments))
+        if self.is_real:
+            return shown
+        return Html(
+            _fold(f"From this build, on a generated sample: {shown.label}", shown), shown.label
+        )
 
     def glue(self, function: Callable[..., dict[str, str]], *arguments: Any) -> None:
         """Glue numbers for the page's sentences: those of the run that the page shows.
@@ -104,6 +114,10 @@ class Page:
             raise TypeError(f"{function.__name__} must give texts by name, got {facts!r}")
         for name, text in facts.items():
             glue(name, text, display=False)
+
+
+def _fold(summary: str, shown: Exhibit | Figure) -> Markup:
+    return tag("details", tag("summary", summary), _html(shown), class_="ran-here")
 
 
 def _exhibit(record: Record, function: Callable[..., Any]) -> Exhibit:

@@ -78,8 +78,8 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
             command=f"nox -s record -- {part}",
             date=max(result.date for result in real),
             machine=_machine(),
-            versions=real[-1].versions,
-            data={name: str(real[-1].data[name]) for name in _DATA if name in real[-1].data},
+            versions=page.result.versions,
+            data={name: str(page.result.data[name]) for name in _DATA if name in page.result.data},
             code=code_of(part),
             runs=[
                 Run(label, _plain(config), _plain(result.metrics), round(result.wall_time, 1))
@@ -156,6 +156,8 @@ class _Page:
     """The part of a page that its record keeps."""
 
     shown: dict[str, Exhibit | Figure]
+    result: Result
+    """The run whose data the record names."""
     weights: str = ""
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
@@ -181,7 +183,8 @@ def _captioning() -> _Page:
             (captioning_figures.gradients_figure, list(gradients.values())),
             (captioning_figures.by_heart_table, by_heart),
             (captioning_figures.by_heart_curves, by_heart),
-        )
+        ),
+        study.results["attention"][0],
     )
 
 
@@ -202,6 +205,7 @@ def _text() -> _Page:
             (text_figures.words_figure, text_figures.word_weights(study)),
             (text_figures.neighbours_table, text.own_vectors("full")),
         ),
+        study.results["lstm"][0],
         weights=_WEIGHTS,
         files={_WEIGHTS: weights},
     )
@@ -218,13 +222,16 @@ def _transfer() -> _Page:
             (transfer_figures.rate_table, studies),
             (transfer_figures.learning_curves, studies),
             (transfer_figures.confusion_table, studies[0]),
-        )
+            (transfer_figures.facts, studies[0]),
+        ),
+        studies[0].first,
     )
 
 
 def _style() -> _Page:
     study = style.study("full")
     calls: list[tuple[Any, ...]] = [
+        (style_figures.facts, study),
         (style_figures.results_gallery, study),
         (style_figures.results_table, study),
         (style_figures.settings_table, study),
@@ -235,7 +242,7 @@ def _style() -> _Page:
     if study.squeezenet:
         calls.append((style_figures.networks_table, study))
         calls.append((style_figures.networks_gallery, study))
-    return _Page(_shown(*calls))
+    return _Page(_shown(*calls), study.first)
 
 
 _PAGES: Mapping[PartName, Callable[[], _Page]] = {

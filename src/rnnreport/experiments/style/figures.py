@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from rnnreport.experiments.style.study import Study
+from rnnreport.models.style import LAYERS
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Gallery, gallery
 from rnnreport.show.html import Html, joined
@@ -14,6 +15,7 @@ from rnnreport.show.plots import Curves, LinePlot, Panel
 from rnnreport.show.tables import Table, share_text, table
 
 __all__ = [
+    "facts",
     "loss_figure",
     "networks_gallery",
     "networks_table",
@@ -39,6 +41,26 @@ def results_table(study: Study) -> Table:
         lines.append((study.data.paintings[name].title, cells))
     head = ["", "Style left", "Content", "Style", "Variation", "Steps", "Time", "Peak memory"]
     return table(head, lines, "What is left of the losses, and what it took")
+
+
+def facts(study: Study) -> dict[str, str]:
+    """Return the numbers of the page's sentences, by name."""
+    first, last = study.first, list(study.results)[-1]
+    levels, layers = first.config["levels"], LAYERS[first.config["network"]]
+    left = [result.metrics["style_left"] for (result,) in study.results.values()]
+    return {
+        "style-most": share_text(max(left)),
+        "style-content-layer": layers.content,
+        "style-layers": f"{', '.join(layers.style[:-1])} and {layers.style[-1]}",
+        "style-side": str(levels[-1][0]),
+        "style-sizes": ", then ".join(f"{steps} steps at {side} pixels" for side, steps in levels),
+        "style-last": study.data.paintings[last].title,
+        "style-small-side": str(study.trade_off[0].config["levels"][-1][0]),
+        "style-pictures": "The photograph and the paintings are those of the source."
+        if study.profile == "full"
+        else "All pictures are drawn by the package: a river town, and three paintings, each after "
+        "one of the source's three in palette and stroke.",
+    }
 
 
 def networks_table(study: Study) -> Table:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from rnnreport.data.views import centre_square
-from rnnreport.experiments.transfer.data import CLASSES
+from rnnreport.experiments.transfer.data import CLASSES, backbone
 from rnnreport.experiments.transfer.study import NAMES, NETWORKS, Row, Study
 from rnnreport.names import BackboneName, Mode
 from rnnreport.show.figures import Gallery, gallery, overlay
@@ -20,6 +20,7 @@ __all__ = [
     "accuracy_figure",
     "choice_table",
     "confusion_table",
+    "facts",
     "grad_cam_gallery",
     "learning_curves",
     "mistakes",
@@ -173,6 +174,36 @@ def confusion_table(study: Study) -> Html:
             for k, truth in enumerate(CLASSES)
         ]
     return table(["", *(f"Called {name}" for name in CLASSES)], lines, "Confusion of the classes")
+
+
+def facts(study: Study) -> dict[str, str]:
+    """Return the numbers of the page's sentences, by name."""
+    config = study.results["finetuned"][0].config
+    ps = study.p_of_ways()
+    texts = sorted({p_text(p) for p in ps})
+    differing = f"p from {p_text(min(ps))} to {p_text(max(ps))} for {len(ps)} seeds"
+    alike = f"p = {texts[0]} for each of {len(ps)} seeds"
+    last = {row.mode: row.last_mean for row in study.rows}
+    left = study.data.left_out
+    return {
+        "transfer-p": alike if len(texts) == 1 else differing,
+        "transfer-frozen": f"{last['frozen']:.4f}",
+        "transfer-finetuned": f"{last['finetuned']:.4f}",
+        "transfer-cut": str(config["cut"]),
+        "transfer-blocks": str(len(backbone(study.backbone).blocks)),
+        "transfer-views": str(config["views"]),
+        "transfer-epochs": str(config["epochs"]),
+        "transfer-finetune-epochs": str(config["finetune_epochs"]),
+        "transfer-train": str(len(study.data.train)),
+        "transfer-val": str(len(study.data.val)),
+        "transfer-pictures": "photographs" if study.profile == "full" else "drawings",
+        "transfer-left-out": (
+            f"Beside them lies {' and '.join(left)}, a placeholder for a photograph that is gone. "
+            "It is no image by the rule of torchvision's loader, and is left out here too."
+            if left
+            else ""
+        ),
+    }
 
 
 def predictions(study: Study, count: int = 8) -> Gallery:
