@@ -24,6 +24,7 @@ from page_checks import (
     Watch,
     alt_faults,
     axe_faults,
+    break_faults,
     broken_links,
     colour_faults,
     copy_faults,
@@ -98,7 +99,7 @@ def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     watch = show(window, name)
     # The keyboard is tried in one scheme: in light where it is wide, in dark on a phone.
     last, first = ("dark", "light") if window.viewport_size["width"] < 600 else ("light", "dark")
-    layout = (maths_faults, overflow_faults, copy_faults, drawing_faults)
+    layout = (maths_faults, break_faults, overflow_faults, copy_faults, drawing_faults)
     faults = faults_in(last, window, *layout) + faults_in(first, window, *layout)
     thin(window)
     faults += axe_faults(window) + faults_in(first, window, colour_faults)
@@ -338,6 +339,12 @@ LIVE_FAULTS = [
         '<span class="math"><mjx-container data-mjx-error="Missing }">x</mjx-container></span>',
         "",
         "MathJax: Missing }",
+    ),
+    (
+        break_faults,
+        '<p><span class="math"><i></i></span>, and</p>',
+        "p { width: 9px } i { display: inline-block; width: 9px }",
+        "a line begins with ,",
     ),
     (overflow_faults, '<p class="wide">x</p>', ".wide { width: 3000px }", "p.wide"),
     (copy_faults, '<div class="highlight"><pre>x = 1</pre></div>', "", "no copy button: x = 1"),
