@@ -291,6 +291,22 @@ def test_live_figure_answers(window: Any) -> None:
     assert watch.faults() == []
 
 
+@built
+def test_network_to_take_apart_answers(window: Any) -> None:
+    watch = show(window, "rnn")
+    window.locator("#live-rnn[data-ready=true]").wait_for()
+    answer = window.locator("#live-rnn .live-answer")
+    before = answer.inner_text()
+    window.get_by_label("Break an equation").select_option("not-transposed")
+    assert "All five gradients are wrong" in answer.inner_text()
+    window.locator("#live-rnn-Wh11").press("ArrowRight")
+    assert answer.inner_text() != before
+    link = window.locator("#live-rnn .live-about:visible a[href='#equation-eq-5']")
+    link.hover()
+    assert "lit" in (window.locator("#equation-eq-5").get_attribute("class") or "")
+    assert watch.faults() == []
+
+
 # -- The checks find what they are for -----------------------------------------------------------
 
 GOOD = """<!doctype html><html lang="en"><head><title>A page</title><style>{style}</style></head>
