@@ -44,7 +44,7 @@ FOLDER = "drawings"
 SVG = "http://www.w3.org/2000/svg"
 LABEL = re.compile(r"#equation-eq-(\w+)")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-TOKEN = re.compile(r"\\([a-z]+) ?|([_^])|([{}])|(.)")
+TOKEN = re.compile(r"\\([a-zA-Z]+) ?|([_^])|([{}])|(.)")
 LETTERS = {
     "alpha": "α", "beta": "β", "delta": "δ", "lambda": "λ", "phi": "φ", "sigma": "σ", "theta": "θ",
     "odot": "⊙", "cdot": "·", "partial": "∂", "sum": "Σ",
@@ -203,7 +203,9 @@ def _spans(text: str) -> list[ET.Element]:
     runs: list[tuple[str, str, float]] = []
     for place, part in enumerate(parts):
         runs += _runs(part) if place % 2 else [(part, "", 0.0)]
-    spans, height, before = [], 0.0, 0.0
+    spans: list[ET.Element] = []
+    height = 0.0
+    above, width = 0.0, 0.0  # how wide two indices of one letter are: a browser alone knows exactly
     for letters, kind, shift in runs:
         if not letters:
             continue
@@ -212,10 +214,15 @@ def _spans(text: str) -> list[ET.Element]:
         span.text = letters
         if shift != height:
             span.set("dy", f"{(shift - height) / size:.3f}em")
-        if shift and height:  # an index below one above
-            span.set("dx", f"{-before:.2f}em")
+        if shift and height and shift != height:  # the second stands at the first one's place
+            span.set("dx", f"{-width:.2f}em")
+            above, width = width, 0.0
+        elif not shift:
+            if above > width:
+                span.set("dx", f"{SCRIPT * (above - width):.2f}em")
+            above, width = 0.0, 0.0
         height = shift
-        before = sum(0.36 if letter in "fijlrt" else 0.58 for letter in letters)
+        width += sum(0.36 if letter in "fijlrt" else 0.58 for letter in letters) if shift else 0.0
         spans.append(span)
     return spans
 
@@ -235,7 +242,7 @@ def _runs(tex: str) -> Iterator[tuple[str, str, float]]:
         if word == "tilde":
             accent = "\u0303"
             continue
-        letters = LETTERS.get(word, word) or sign
+        letters = LETTERS.get(word, word) or sign.replace("-", "−")
         kind = "italic" if len(letters) == 1 and letters.isalpha() else "upright"
         run = (letters + accent, kind, shift)
         if last[1:] == run[1:]:

@@ -215,7 +215,7 @@ def test_mathematics_is_set() -> None:
         ("state ", "", None),
         ("h", "italic", None),
         ("t", "italic script", "0.324em"),
-        ("-1", "upright script", None),
+        ("−1", "upright script", None),
         (" + ", "upright", "-0.240em"),
         ("b", "italic", None),
         ("!", "", None),
@@ -229,6 +229,8 @@ def test_mathematics_is_set() -> None:
         ("c\u0303W", "italic", None),
         ("new", "upright script", "-0.541em"),
     ]
+    [element] = finished("<text>$h_{t-1}^f + c$</text>")
+    assert [span.get("dx") for span in element] == [None, None, None, "-1.52em", "0.86em", None]
     [element] = finished("<text>a $b$<tspan x='1'>$c$</tspan>d</text>")
     assert "".join(element.itertext()) == "a bcd"
     assert [span.get("class") for span in element.iter("tspan")] == [
