@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-_VOID = {"br", "hr", "img", "input"}  # never closed
+_VOID = {"br", "hr", "img", "input", "link"}  # never closed
 
 
 class Tags(HTMLParser):
