@@ -239,7 +239,8 @@ def test_equations_and_their_functions_link_to_each_other(window: Any) -> None:
         for label in labels:
             number = int(label.partition("-")[0])
             equation = window.locator(f"#equation-eq-{label}")
-            links = equation.locator("xpath=following-sibling::*[1]").locator("a")
+            code = equation.locator("xpath=following-sibling::p[contains(., 'In code')][1]")
+            links = code.locator("a")
             targets[number] = links.evaluate_all("links => links.map((link) => link.hash)")
             paths = set(links.evaluate_all("links => links.map((link) => link.pathname)"))
             assert {Path(path).name for path in paths} == {"rnnreport.layers.html"}
