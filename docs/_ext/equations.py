@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, ClassVar, cast
 
 from docutils import nodes
 from equation_code import add_line, implementations, members
 from page_notes import PageNotes
 from sphinx.application import Sphinx
+from sphinx.domains import ObjType
 from sphinx.domains.math import MathDomain
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -47,6 +49,15 @@ class FixedMathDomain(MathDomain):
             # Sphinx counts here; it only ever formats what it gets back, between parentheses.
             number = ")–(".join(end[1] for end in ends if end)
             self.data["objects"][labelid] = (docname, number)
+
+    object_types: ClassVar = {"equation": ObjType("equation")}
+
+    def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
+        """Name the equations to the search, which finds (33) by its number."""
+        for label, (docname, number) in self.data["objects"].items():
+            if LABEL.fullmatch(label):
+                name = f"({number})"
+                yield name, name, "equation", docname, _anchor(label), 1
 
 
 class Equations(PageNotes):
