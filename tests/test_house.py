@@ -81,7 +81,8 @@ def code() -> dict[str, str]:
         for path in PACKAGE.rglob("*.py")
     }
     cells = re.compile(
-        r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.MULTILINE | re.DOTALL
+        r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)(.*?)^```",
+        re.MULTILINE | re.DOTALL,
     )
     docs = ROOT / "docs"
     pages = [path.read_text(encoding="utf-8") for path in docs.glob("*.md")]

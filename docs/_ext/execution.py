@@ -20,7 +20,11 @@ from sphinx.util.typing import ExtensionMetadata
 
 from rnnreport.runs.definitions import definitions_of_code, hash_of
 
-_CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?::[^\n]*\n)*(.*?)^```", re.MULTILINE | re.DOTALL)
+# A cell, after its options: lines that begin with a colon, or YAML between dashes.
+_CELL = re.compile(
+    r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)(.*?)^```",
+    re.MULTILINE | re.DOTALL,
+)
 _KERNEL = "kernelspec:\n  name: python3\n"
 
 

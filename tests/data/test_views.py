@@ -50,6 +50,17 @@ def test_the_centre_of_stripes() -> None:
     assert square.min() > 200  # the edge mixes with its neighbours a little
 
 
+def test_without_antialiasing_only_the_nearest_pixels_count() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    spread = {
+        antialias: np.asarray(centre_square(Image.fromarray(noise), 49, antialias=antialias)).std()
+        for antialias in (True, False)
+    }
+    assert spread[True] < 20  # each pixel is a mean of sixteen
+    assert spread[False] > 50
+    assert centre_view(Image.fromarray(noise), 49, antialias=False).std() > 0.7
+
+
 @given(
     width=st.integers(1, 90), height=st.integers(1, 90), size=st.integers(1, 40),
     seed=st.integers(0, 2**31),

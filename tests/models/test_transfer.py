@@ -11,7 +11,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rnnreport._torchvision import torchvision
-from rnnreport.data.assets import DataFormatError, MissingDataError
+from rnnreport.data.assets import DataFormatError, MissingDataError, require
+from rnnreport.models.efficientnet import load_efficientnet_lite
 from rnnreport.models.embedded import load_embedded
 from rnnreport.models.transfer import Backbone, Head, finetune, grad_cam, load_backbone, train_head
 from rnnreport.names import BACKBONES, BackboneName
@@ -38,6 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(name: BackboneName, folder: Path) -> Backbone:
+    if name == "efficientnet_lite1":
+        return load_backbone(name, require(name))
     return load_backbone(name, None if name == "embedded" else folder / f"{name}.pth")
 
 
@@ -45,6 +48,10 @@ def reference(name: str) -> Callable[[Tensor], Tensor]:
     """Return a function that computes the features of a whole network in another way."""
     if name == "embedded":
         return lambda x: load_embedded().features(x).mean((2, 3))
+    if name == "efficientnet_lite1":
+        whole = load_efficientnet_lite(require(name), 1)
+        whole.classifier = nn.Identity()  # type: ignore[assignment]
+        return whole
     network = build(name)
     last = "fc" if name == "resnet18" else "classifier"
     setattr(network, last, nn.Identity())

@@ -40,6 +40,15 @@ from rnnreport.shapes import edge
 
 print(area())
 ```
+
+```{code-cell} ipython3
+---
+tags: [hide-cell]
+mystnb:
+  code_prompt_show: "Show it"
+---
+print(area() + 1)
+```
 """
 
 
@@ -82,7 +91,9 @@ def pages(tmp_path: Path, package: Path) -> Pages:  # noqa: ARG001
 
 
 def test_cells_and_nothing_else_are_code() -> None:
-    assert execution.code_of(PAGE) == ("from rnnreport.shapes import area\n\n\nprint(area())\n")
+    assert execution.code_of(PAGE) == (
+        "from rnnreport.shapes import area\n\n\nprint(area())\n\nprint(area() + 1)\n"
+    )
 
 
 def test_what_the_cells_reach_stands_in_the_metadata(pages: Pages, package: Path) -> None:

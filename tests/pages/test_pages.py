@@ -24,6 +24,7 @@ from page_checks import (
     Watch,
     alt_faults,
     axe_faults,
+    break_faults,
     broken_links,
     colour_faults,
     copy_faults,
@@ -98,7 +99,7 @@ def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     watch = show(window, name)
     # The keyboard is tried in one scheme: in light where it is wide, in dark on a phone.
     last, first = ("dark", "light") if window.viewport_size["width"] < 600 else ("light", "dark")
-    layout = (maths_faults, overflow_faults, copy_faults, drawing_faults)
+    layout = (maths_faults, break_faults, overflow_faults, copy_faults, drawing_faults)
     faults = faults_in(last, window, *layout) + faults_in(first, window, *layout)
     thin(window)
     faults += axe_faults(window) + faults_in(first, window, colour_faults)
@@ -138,13 +139,21 @@ def test_links_and_images_lead_somewhere() -> None:
     assert faults == {}
 
 
+def contents() -> list[str]:
+    """Return the pages in the order of the front page's tables of contents."""
+    text = (DOCS / "index.md").read_text(encoding="utf-8")
+    parts = re.findall(
+        r"```\{toctree\}\n:hidden:\n:caption: [A-Z][a-z]+\n\n(.*?)```", text, re.DOTALL
+    )
+    return " ".join(parts).split()
+
+
 @built
 def test_next_and_previous_follow_the_table_of_contents() -> None:
-    [toctree] = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
     [packages] = re.findall(
         r":toctree:\n\n(.*?)```", (DOCS / "api/index.md").read_text(), re.DOTALL
     )
-    order = ["index", *(line for line in toctree.split() if not line.startswith(":"))]
+    order = ["index", *contents()]
     place = order.index("api/index") + 1
     order[place:place] = [f"api/{package}" for package in packages.split()]
     assert sorted(order) == sorted(NAMES + API)
@@ -284,6 +293,22 @@ def test_live_figure_answers(window: Any) -> None:
     assert watch.faults() == []
 
 
+@built
+def test_network_to_take_apart_answers(window: Any) -> None:
+    watch = show(window, "rnn")
+    window.locator("#live-rnn[data-ready=true]").wait_for()
+    answer = window.locator("#live-rnn .live-answer")
+    before = answer.inner_text()
+    window.get_by_label("Break an equation").select_option("not-transposed")
+    assert "All five gradients are wrong" in answer.inner_text()
+    window.locator("#live-rnn-Wh11").press("ArrowRight")
+    assert answer.inner_text() != before
+    link = window.locator("#live-rnn .live-about:visible a[href='#equation-eq-5']")
+    link.hover()
+    assert "lit" in (window.locator("#equation-eq-5").get_attribute("class") or "")
+    assert watch.faults() == []
+
+
 # -- The checks find what they are for -----------------------------------------------------------
 
 GOOD = """<!doctype html><html lang="en"><head><title>A page</title><style>{style}</style></head>
@@ -332,6 +357,12 @@ LIVE_FAULTS = [
         '<span class="math"><mjx-container data-mjx-error="Missing }">x</mjx-container></span>',
         "",
         "MathJax: Missing }",
+    ),
+    (
+        break_faults,
+        '<p><span class="math"><i></i></span>, and</p>',
+        "p { width: 9px } i { display: inline-block; width: 9px }",
+        "a line begins with ,",
     ),
     (overflow_faults, '<p class="wide">x</p>', ".wide { width: 3000px }", "p.wide"),
     (copy_faults, '<div class="highlight"><pre>x = 1</pre></div>', "", "no copy button: x = 1"),

@@ -17,12 +17,15 @@ from rnnreport.data.assets import ASSETS, NEEDS, DataFormatError, MissingDataErr
 from rnnreport.experiments.text import settings as text_settings
 from rnnreport.names import PARTS, PartName
 from rnnreport.report import overview, recording
+from rnnreport.report import page as page_module
 from rnnreport.report import recorded as recorded_figures
 from rnnreport.report.findings import Findings
+from rnnreport.report.page import Page
 from rnnreport.report.parts import code_of, runs_of
 from rnnreport.report.record import (
+    Exhibit,
     Finding,
-    Painted,
+    Pictures,
     Record,
     Run,
     check_record_folder,
@@ -30,9 +33,12 @@ from rnnreport.report.record import (
     record_folder,
     write_record,
 )
-from rnnreport.report.recorded import recorded_paintings, recorded_run
-from rnnreport.show.plots import Curves, Panel
-from rnnreport.show.tables import table
+from rnnreport.report.recorded import description
+from rnnreport.runs.store import Result
+from rnnreport.show.figures import StoredFigure
+from rnnreport.show.html import Html
+from rnnreport.show.plots import Curves, Interval, Intervals, Panel
+from rnnreport.show.tables import Table, table
 
 
 @pytest.fixture
@@ -85,8 +91,8 @@ def test_a_record_answers_what_was_asked(part: PartName) -> None:
     assert record.versions.keys() >= {"python", "torch", "torchvision", "numpy"}
     assert record.machine
     assert record.seconds > 0
-    assert record.tables
-    assert record.curves
+    kinds = {type(exhibit) for exhibit in record.exhibits.values()}
+    assert kinds >= {Table, Curves}
 
 
 def test_files_are_there_and_no_others() -> None:
@@ -95,7 +101,9 @@ def test_files_are_there_and_no_others() -> None:
     benchmarks = {"speed-layers.json", "speed-scaling.json"}
     parts = {f"{part}.json" for part in PARTS}
     assert there == benchmarks.union(parts, *(record.files for record in records))
-    for name in (painted.file for record in records for painted in record.paintings):
+    pictures = {name for record in records for name in record.files if name.endswith(".jpg")}
+    assert len(pictures) >= 10
+    for name in pictures:
         with Image.open(record_folder() / name) as picture:
             assert picture.format == "JPEG"
             assert min(picture.size) >= 256
@@ -105,7 +113,7 @@ def test_records_hold_what_our_networks_made_alone() -> None:
     for part in PARTS:
         text_of = (record_folder() / f"{part}.json").read_text(encoding="utf-8")
         assert '"truth"' not in text_of
-        assert len(text_of) < 200_000
+        assert len(text_of) < 400_000  # some figures are kept as they were drawn
 
 
 # Reading and writing
@@ -122,9 +130,17 @@ def made(**changes: Any) -> Record:
         code="old",
         runs=[Run("paintings", {"side": 3}, {"left": 0.1}, 61.0), Run("more", {}, {}, 60.0)],
         findings={"painting-1": Finding("3 %", "", 1)},
-        tables=[table(["", "Left"], [("A < B", ["3 %"])], "What is left")],
-        curves=[Curves("steps", "loss", "It falls.", [Panel({"A": [[0.0, 1.0], [2.0, 1.0]]})])],
-        paintings=[Painted("style-a.jpg", "After A", "A town, painted.")],
+        exhibits={
+            "left_table": table(["", "Left"], [("A < B", ["3 %"])], "What is left"),
+            "curves": Curves(
+                "steps", "loss", "It falls.", [Panel({"A": [[0.0, 1.0], [2.0, 1.0]]})]
+            ),
+            "intervals": Intervals([Interval("A", 0.5, [0.4, 0.6], [0.5])], "loss", "It is A."),
+            "words": Html("<p>It <b>is</b> so.</p>", "It is so."),
+            "drawn": StoredFigure("<svg>light</svg>", "<svg>dark</svg>", "A line."),
+            "pictures": Pictures("Pictures", "wide", ["style-a.jpg"], ["After A"], ["A town."]),
+            "facts": {"kind": "facts", "left": "3 %"},
+        },
         weights="style-w.json",
     )
     return dataclasses.replace(record, **changes)
@@ -159,11 +175,13 @@ def test_a_plot_comes_back_as_the_page_shows_it(tmp_path: Path) -> None:
         Curves("step", "loss", "It falls.", (panel, panel), log=True),
         Curves("size", "share", "It rises.", (below,), doublings=True),
     ]
-    write_record(made(curves=curves), FILES, tmp_path)
-    recorded = load_record("style", tmp_path).curves
-    assert [each.plot()._repr_html_() for each in recorded] == [
-        each.plot()._repr_html_() for each in curves
-    ]
+    exhibits: dict[str, Exhibit] = {each.alt: each for each in curves}
+    write_record(made(exhibits=exhibits), {"style-w.json": b"{}"}, tmp_path)
+    recorded = load_record("style", tmp_path).exhibits
+    for each in curves:
+        again = recorded[each.alt]
+        assert isinstance(again, Curves)
+        assert again.plot()._repr_html_() == each.plot()._repr_html_()
 
 
 def test_old_files_go_and_others_stay(tmp_path: Path) -> None:
@@ -253,48 +271,117 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     return record
 
 
+def result(profile: str) -> Result:
+    """Return a result of this build, on real data or on a sample."""
+    data = {"profile": profile, "name": "drawn paintings", "amount": "two", "fingerprint": "s"}
+    return Result(
+        experiment="paintings",
+        key="k",
+        config={},
+        data=data,
+        seeds={},
+        device="CPU",
+        versions={"torch": "2"},
+        date="2026-02-03T04:05:06+00:00",
+        wall_time=12.3,
+        history={},
+        metrics={},
+        details={},
+        tensors="",
+    )
+
+
+def left_table(value: str) -> Table:
+    return table(["", "Left"], [("Here", [value])], "What is left here")
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Findings("sample", "drawn paintings", {}, 12.0, "two pictures are painted")
+    monkeypatch.setattr(page_module, "findings", lambda _: found)
+
+
+@pytest.mark.usefixtures("recorded", "here")
+def test_a_page_without_real_data_leads_with_the_recorded_run() -> None:
+    page = Page("style", result("sample"))
+    source = page.source()
+    assert "Real data: the recorded run of 2026-01-02" in source.html
+    assert (
+        "Three. 2 runs, 2 minutes of computing on A machine, 2 cores; last run 2026-" in source.html
+    )
+    assert "python 3.11, torch 2" in source.html
+    assert "Command: nox -s record -- style." in source.html
+    assert "The code that computes it has changed since then" in source.html
+    ran = "This build ran the same code on drawn paintings in 12 s: two pictures are painted."
+    assert f"<summary>{ran}</summary>" in source.html
+    html = page.show(left_table, "5 %").html
+    recorded, _, folded = html.partition('<details class="ran-here">')
+    assert "A &lt; B" in recorded
+    assert "5 %" not in recorded
+    assert "5 %" in folded
+    assert page.show(left_table, "5 %", here=False).html == recorded
+    alone = page.show_here(left_table, "5 %").html
+    assert alone.startswith('<details class="ran-here"><summary>From this build, on a generated')
+    assert "What is left here" in alone.partition("</summary>")[0]
+
+
 @pytest.mark.usefixtures("recorded")
-def test_a_recorded_run_says_where_it_comes_from() -> None:
-    html = recorded_run("style", "sample").html
-    assert html.startswith('<details class="recorded" open>')
-    assert "Recorded run on real data: paintings &lt;1&gt;, 2026-01-02" in html
-    assert "Three. 2 runs, 2 minutes of computing on A machine, 2 cores; last run 2026-" in html
-    assert "python 3.11, torch 2" in html
-    assert "Command: nox -s record -- style." in html
-    assert "The code that computes it has changed since then" in html
-    assert "A &lt; B" in html
-    assert html.count("<svg") == 0  # figures are pictures, one for each page style
-    assert html.count('alt="It falls."') == 2
-    assert 'alt="A town, painted."' in html
+def test_a_page_with_real_data_shows_this_build() -> None:
+    page = Page("style", result("full"))
+    assert "12 s" in page.source().html
+    html = page.show(left_table, "5 %").html
+    assert html == page.show_here(left_table, "5 %").html == left_table("5 %").html
+
+
+@pytest.mark.usefixtures("recorded", "here")
+def test_each_kind_of_exhibit_is_shown() -> None:
+    page = Page("style", result("sample"))
+
+    def shown(name: str) -> str:
+        def function() -> Html:
+            return Html("<p>here</p>", "here")
+
+        function.__name__ = name
+        return page.show(function).html
+
+    assert shown("curves").count('alt="It falls."') == 2
+    assert shown("intervals").count('alt="It is A."') == 2
+    assert shown("drawn").count('alt="A line."') == 2
+    assert shown("pictures").count("<figure>") == 1
+    assert 'alt="A town."' in shown("pictures")
+    assert shown("words").startswith("<p>It <b>is</b> so.</p><details")
+    with pytest.raises(TypeError, match=r"facts are for sentences, got \['kind', 'left'\]"):
+        shown("facts")
+    with pytest.raises(DataFormatError, match="the record of 'style' has no 'songs': run `nox -s"):
+        shown("songs")
+
+
+@pytest.mark.usefixtures("recorded", "here")
+def test_numbers_in_sentences_are_of_the_run_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    glued: dict[str, str] = {}
+    monkeypatch.setattr("myst_nb.glue", lambda name, text, **_: glued.update({name: text}))
+
+    def facts() -> dict[str, str]:
+        return {"left": "5 %"}
+
+    Page("style", result("sample")).glue(facts)
+    assert glued["left"] == "3 %"
+    Page("style", result("full")).glue(facts)
+    assert glued["left"] == "5 %"
 
 
 def test_the_recorded_text_classifiers_say_which_word_vectors_they_had() -> None:
     record = load_record("text")
     size = f"{record.data['vectors_dim']} numbers"
-    assert f"{size} each, {record.data['vectors']}." in recorded_run("text", "sample").html
+    assert f"{size} each, {record.data['vectors']}." in description(record)
     runs = [run for run in record.runs if run.config.get("model") == "glove-fixed"]
     sizes = {run.metrics["num_parameters"] - 1 for run in runs}
     assert any(f", {n} numbers a word" in record.findings["glove-fixed"].note for n in sizes)
 
 
-@pytest.mark.usefixtures("recorded")
-def test_beside_real_data_it_is_folded_up() -> None:
-    assert recorded_run("style", "full").html.startswith('<details class="recorded">')
-    alone = recorded_run("style", "full", only="What is left").html
-    assert "A &lt; B" in alone
-    assert "<img" not in alone
-
-
-def test_the_same_code_is_not_called_changed(recorded: Record, tmp_path: Path) -> None:
-    same = dataclasses.replace(recorded, code=code_of("style"))
-    write_record(same, FILES, tmp_path)
-    assert "has changed" not in recorded_run("style", "sample").html
-
-
-def test_paintings_have_words(recorded: Record) -> None:
-    html = recorded_paintings(recorded).html
-    assert html.count("<figure>") == 1
-    assert "After A" in html
+def test_the_same_code_is_not_called_changed(recorded: Record) -> None:
+    assert "has changed" in description(recorded)
+    assert "has changed" not in description(dataclasses.replace(recorded, code=code_of("style")))
 
 
 def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +389,7 @@ def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyP
         names = {asked.finding for asked in ASKED if asked.part == part}
         profile = "full" if part == "text" else "sample"
         answers = {name: Finding(f"our {part} {name}", "", 2) for name in names}
-        return Findings(profile, f"the {profile} data", answers)
+        return Findings(profile, f"the {profile} data", answers, 20.0, f"{part} ran")
 
     monkeypatch.setattr(overview, "findings", made_up)
     from rnnreport import equations
@@ -311,14 +398,11 @@ def test_the_front_page_tells_samples_from_real_data(monkeypatch: pytest.MonkeyP
     rows = {row.partition("</th>")[0].rpartition(">")[2]: row for row in html.split("<tr")}
     for asked in ASKED:
         row = rows[asked.name]
-        mine = f"our {asked.part} {asked.finding}"
-        assert mine in row
         assert (asked.source or "–") in row
-        assert load_record(asked.part).findings[asked.finding].value in row
-        sample = asked.part != "text"
-        assert ('<td class="overview-sample"><span class="overview-mark">sample</span>' in row) == (
-            sample
-        )
-    assert html.count("sample, not real data: the sample data") == 3
-    assert html.count("real data: the full data") == 1
+        real = asked.part == "text"
+        mine, recorded = f"our {asked.part} {asked.finding}", load_record(asked.part).findings
+        assert (mine in row) == real
+        assert (recorded[asked.finding].value in row) != real
+    assert html.count("This build ran the same code on the sample data in 20 s: ") == 3
+    assert html.count("This build, on the full data") == 1
     assert "<b>49 proven</b>" in html

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnreport.show import plots
-from rnnreport.show.plots import Curves, Interval, Panel, interval_plot, line_plot, loss_curves
+from rnnreport.show.plots import Curves, Interval, Intervals, Panel, line_plot, loss_curves
 
 
 def test_loss_curves_are_logarithmic_labelled_and_named() -> None:
@@ -168,7 +168,7 @@ def test_intervals_are_read_from_the_top() -> None:
         Interval("beam", 0.4, (0.3, 0.5), group="RNN"),
         Interval("greedy", 0.6, (0.5, 0.7), group="LSTM", colour="C1", marker="s"),
     ]
-    ax = axes_of(interval_plot(rows, xlabel="CIDEr", alt="the LSTM is better"))
+    ax = axes_of(Intervals(rows, "CIDEr", "the LSTM is better").plot())
     assert [text.get_text() for text in ax.texts] == ["RNN", "LSTM"]
     ends = [line for line in ax.lines if line.get_linestyle() == "-"]
     assert [(tuple(line.get_xdata()), list(line.get_ydata())) for line in ends] == [
@@ -184,7 +184,7 @@ def test_intervals_are_read_from_the_top() -> None:
 
 def test_a_reference_stands_below_its_row() -> None:
     row = Interval("bag", 0.95, (0.94, 0.96), reference=(0.9, (0.89, 0.91)))
-    ax = axes_of(interval_plot([row], xlabel="accuracy, %", alt="above", logit=True))
+    ax = axes_of(Intervals([row], "accuracy, %", "above", logit=True).plot())
     (reference,) = (line for line in ax.lines if line.get_marker() == "D")
     assert list(reference.get_xdata()) == [0.9]
     assert reference.get_ydata()[0] < 0

@@ -39,12 +39,13 @@ class Row:
 
 def measure(data: TransferData, name: BackboneName, *, size: int, epochs: int) -> Row:
     """Train both ways, one after the other."""
-    chain = backbone(name).blocks
-    pooled = nn.Sequential(chain, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    network = backbone(name)
+    antialias = network.antialias
+    pooled = nn.Sequential(network.blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
 
     start = time.perf_counter()
-    features = pass_through(pooled, fixed_views(data.train, size), "features")
-    val = pass_through(pooled, fixed_views(data.val, size)[:1], "features")
+    features = pass_through(pooled, fixed_views(data.train, size, antialias=antialias), "features")
+    val = pass_through(pooled, fixed_views(data.val, size, antialias=antialias)[:1], "features")
     head = Head(features.flatten(0, 1))
     for _ in train_head(head, features, data.train_labels, **_settings(epochs)):
         accuracy_once = _accuracy(head, val, data.val_labels)
@@ -52,9 +53,11 @@ def measure(data: TransferData, name: BackboneName, *, size: int, epochs: int) -
 
     start = time.perf_counter()
     fresh = Head(features.flatten(0, 1))  # standardised alike: its statistics cost nothing here
-    views = _LazyViews(pooled, data, size)
+    views = _LazyViews(pooled, data, size, antialias=antialias)
     for _ in train_head(fresh, views, data.train_labels, **_settings(epochs)):  # type: ignore[arg-type]
-        val = pass_through(pooled, fixed_views(data.val, size)[:1], "validation")
+        val = pass_through(
+            pooled, fixed_views(data.val, size, antialias=antialias)[:1], "validation"
+        )
         accuracy_always = _accuracy(fresh, val, data.val_labels)
     always = time.perf_counter() - start
     return Row(once, always, accuracy_once, accuracy_always)
@@ -73,15 +76,18 @@ def _settings(epochs: int) -> dict[str, Any]:
 class _LazyViews:
     """Looks like a tensor of features (2, N, F), and computes those that are asked for."""
 
-    def __init__(self, network: nn.Module, data: TransferData, size: int) -> None:
-        self._network, self._data, self._size = network, data, size
+    def __init__(
+        self, network: nn.Module, data: TransferData, size: int, *, antialias: bool
+    ) -> None:
+        self._network, self._data = network, data
+        self._size, self._antialias = size, antialias
         self.shape = (2, len(data.train))
 
     @torch.no_grad()
     def __getitem__(self, index: Sequence[Tensor]) -> Tensor:
         views = []
         for mirrored, row in zip(*(part.tolist() for part in index), strict=True):
-            view = centre_view(self._data.train[row], self._size)
+            view = centre_view(self._data.train[row], self._size, antialias=self._antialias)
             views.append(view.flip(2) if mirrored else view)
         batch = torch.stack(views).contiguous(memory_format=torch.channels_last)
         features: Tensor = self._network(batch)

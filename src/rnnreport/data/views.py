@@ -28,7 +28,7 @@ _LEAST_AREA = 0.35  # of a random view, as a share of the picture
 _ASPECT = 4 / 3  # how far from a square the part may be that becomes one
 
 
-def centre_square(picture: Image.Image, size: int) -> Image.Image:
+def centre_square(picture: Image.Image, size: int, *, antialias: bool = True) -> Image.Image:
     """Cut the square in the middle of a picture.
 
     Parameters
@@ -37,6 +37,9 @@ def centre_square(picture: Image.Image, size: int) -> Image.Image:
         In RGB, of any size.
     size
         Side of the square; the short side of the picture is brought to 8/7 of it before.
+    antialias
+        Whether a pixel of the square is a mean of all that it covers, as PIL scales a picture. Else
+        it is bicubic between the nearest ones, as TensorFlow does it.
 
     Returns
     -------
@@ -45,17 +48,19 @@ def centre_square(picture: Image.Image, size: int) -> Image.Image:
     """
     side = min(picture.size) / _MARGIN
     left, top = ((whole - side) / 2 for whole in picture.size)
-    return picture.resize(
-        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
-    )
+    box = (left, top, left + side, top + side)
+    if antialias:
+        return picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    extent, bicubic = Image.Transform.EXTENT, Image.Resampling.BICUBIC
+    return picture.transform((size, size), extent, box, bicubic)
 
 
-def centre_view(picture: Image.Image, size: int) -> Tensor:
+def centre_view(picture: Image.Image, size: int, *, antialias: bool = True) -> Tensor:
     """Return the square in the middle of a picture as a network takes it.
 
     Parameters
     ----------
-    picture, size
+    picture, size, antialias
         As :func:`centre_square` takes them.
 
     Returns
@@ -63,7 +68,7 @@ def centre_view(picture: Image.Image, size: int) -> Tensor:
     Tensor, float32, (3, size, size)
         Normalised; see :func:`to_tensor`.
     """
-    return to_tensor(centre_square(picture, size))
+    return to_tensor(centre_square(picture, size, antialias=antialias))
 
 
 def random_part(

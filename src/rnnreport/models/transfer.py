@@ -47,11 +47,15 @@ class Backbone:
         batch normalisation uses what it knows from ImageNet and learns nothing from small batches.
     feature_dim
         F, the number of features.
+    antialias
+        How the pictures were scaled that it has learned from, as
+        :func:`~rnnreport.data.views.centre_square` has it.
     """
 
     name: BackboneName
     blocks: nn.Sequential
     feature_dim: int
+    antialias: bool = True
 
     def split(self, cut: int) -> tuple[nn.Sequential, nn.Sequential]:
         """Cut the chain into blocks that stay as they are and blocks that may learn.
@@ -109,7 +113,7 @@ def load_backbone(name: BackboneName, weights: Path | None = None) -> Backbone:
     if weights is None:
         return _embedded()
     if name == "efficientnet_lite1":
-        return Backbone(name, load_efficientnet_lite(weights, 1).features, 1280)
+        return Backbone(name, load_efficientnet_lite(weights, 1).features, 1280, antialias=False)
     network = load_torchvision(name, weights)
     if name == "mobilenet_v2":
         blocks, feature_dim = list(network.get_submodule("features").children()), 1280

@@ -1,4 +1,4 @@
-"""The front page's table: every figure of the source, this build's answer, and the recorded one."""
+"""The front page's table: every figure of the source, and what was found on real data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from rnnreport.asked import ASKED, Asked
-from rnnreport.equations import SOURCE_NUMBERS, LedgerTable, number_text
+from rnnreport.equations import SOURCE_NUMBERS, LedgerTable
 from rnnreport.names import PartName
 from rnnreport.report.findings import Findings, findings
 from rnnreport.report.record import Finding, Record, load_record
@@ -23,18 +23,20 @@ _TITLES: Mapping[PartName, str] = {
 
 
 def overview(ledger: LedgerTable) -> Html:
-    """Lay out every figure of the source beside this build's and the recorded run's.
+    """Lay out every figure of the source beside what was found on real data.
 
-    Answers on generated samples look different from those on real data.
+    That is what this build found, where the real data is; elsewhere the recorded run has it, and a
+    line for each part says what this build ran on a generated sample.
     """
     rows = [_equations(ledger)]
     for part, asked in groupby(ASKED, lambda each: each.part):
         ours, record = findings(part), load_record(part)
-        rows.append(_group(part, ours, record))
-        rows += [_row(each, ours, record) for each in asked]
-    titles = ("", "The source", "This build", "Recorded run, real data")
-    head = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in titles)))
-    label = "Every figure of the source, this build and the recorded run"
+        real = ours.profile == "full"
+        by_name = ours.by_name if real else record.findings
+        body = [_row(each, by_name) for each in asked]
+        rows.append(tag("tbody", _group(part, ours, record), *body))
+    head = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in _COLUMNS)))
+    label = "Every figure of the source beside what was found on real data"
     table = tag("table", head, *rows, class_="table")
     frame = tag(
         "div",
@@ -47,53 +49,54 @@ def overview(ledger: LedgerTable) -> Html:
     return Html(frame, label)
 
 
+_COLUMNS = ("", "The source", "Found on real data")
+
+
 def _equations(ledger: LedgerTable) -> Markup:
     proven = sum(row.ok for row in ledger.rows)
     count = len(SOURCE_NUMBERS)
     faulty = sum(row.verdict != "right" for row in ledger.rows)
     answer = joined(
         tag("b", f"{proven} proven"),
-        f", {faulty} of them corrected or bound to a condition",
-        tag("small", f"relative residual of at most {number_text(ledger.worst)}"),
+        tag("small", f"{faulty} of them corrected or bound to a condition"),
     )
     row = tag(
         "tr",
         tag("th", f"Equations (1) to ({count})", scope="row"),
-        _cell(f"{count} printed", "source"),
-        _cell(answer, "full"),
-        _cell("as in this build", "none"),
+        _cell(f"{count} printed"),
+        _cell(answer),
     )
-    heading = _heading("ledger", "The derivation", "needs no data", "needs no data")
-    return tag("tbody", heading, row)
+    return tag(
+        "tbody", _heading("ledger", "The derivation", "Proven while this page was built"), row
+    )
 
 
 def _group(part: PartName, ours: Findings, record: Record) -> Markup:
-    real = ours.profile == "full"
-    here = f"{'real data' if real else 'sample, not real data'}: {ours.data}"
-    date = tag("span", record.date[:10], class_="overview-date")
+    if ours.profile == "full":
+        return _heading(part, _TITLES[part], f"This build, on {ours.data}")
     return _heading(
-        part, _TITLES[part], here, joined(record.data["name"], ", ", date), ours.profile
+        part,
+        _TITLES[part],
+        f"Recorded on {record.date[:10]}, on {record.data['name']}. This build ran the same code "
+        f"on {ours.data} in {ours.seconds:.0f} s: {ours.headline}.",
     )
 
 
-def _heading(page: str, title: str, here: str, there: str, profile: str = "full") -> Markup:
+def _heading(page: str, title: str, note: str) -> Markup:
     link = tag("a", title, href=f"{page}.html")
     return tag(
         "tr",
-        tag("th", link, scope="rowgroup", colspan=2),
-        tag("td", tag("small", here), class_=f"overview-{profile}"),
-        tag("td", tag("small", there)),
+        tag("th", link, tag("small", note), scope="rowgroup", colspan=3),
         class_="overview-group",
     )
 
 
-def _row(asked: Asked, ours: Findings, record: Record) -> Markup:
+def _row(asked: Asked, by_name: Mapping[str, Finding]) -> Markup:
     return tag(
         "tr",
         tag("th", asked.name, scope="row"),
-        _cell(asked.source or "–", "source"),
-        _cell(_answer(ours.by_name.get(asked.finding)), ours.profile),
-        _cell(_answer(record.findings.get(asked.finding)), "full"),
+        _cell(asked.source or "–"),
+        _cell(_answer(by_name.get(asked.finding))),
     )
 
 
@@ -105,6 +108,5 @@ def _answer(finding: Finding | None) -> str:
     return joined(tag("b", finding.value), tag("small", notes))
 
 
-def _cell(content: str, kind: str) -> Markup:
-    mark = tag("span", "sample", class_="overview-mark") if kind == "sample" else ""
-    return tag("td", mark, content, class_=f"overview-{kind}")
+def _cell(content: str) -> Markup:
+    return tag("td", content)

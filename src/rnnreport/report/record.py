@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rnnreport._checks import check_choice
 from rnnreport._files import check_writable, write_whole
 from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.names import PARTS, PartName
-from rnnreport.show.plots import Curves, Panel
+from rnnreport.show.figures import Caption, Gallery, Layout, Picture, StoredFigure
+from rnnreport.show.html import Html
+from rnnreport.show.plots import Curves, Interval, Intervals, Panel
 from rnnreport.show.tables import Table, table
 
 __all__ = [
+    "Exhibit",
     "Finding",
-    "Painted",
+    "Pictures",
     "Record",
     "Run",
     "check_record_folder",
@@ -55,23 +58,48 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Painted:
-    """A picture that a network painted.
+class Pictures:
+    """A gallery whose pictures lie beside the record.
 
     Attributes
     ----------
-    file : str
-        Its name in the folder of records.
-    caption, alt : str
-        The words below it, and its content in words.
-    front : bool
-        Whether the front page shows it.
+    label, layout : str
+        As :class:`~rnnreport.show.figures.Gallery` has them.
+    files : sequence of str
+        Their names in the folder of records.
+    captions, alts : sequence of str
+        The words below each, and its content in words.
     """
 
-    file: str
-    caption: str
-    alt: str
-    front: bool = True
+    label: str
+    layout: Layout
+    files: Sequence[str]
+    captions: Sequence[Caption]
+    alts: Sequence[str]
+
+    def gallery(self) -> Gallery:
+        """Read the pictures.
+
+        Raises
+        ------
+        DataFormatError
+            If one is missing.
+        """
+        pictures = []
+        for file, caption, alt in zip(self.files, self.captions, self.alts, strict=True):
+            try:
+                data = (record_folder() / file).read_bytes()
+            except OSError as error:
+                raise DataFormatError(f"{record_folder() / file}: {error.strerror}") from error
+            pictures.append(Picture(data, caption, alt))
+        return Gallery.of(pictures, self.label, self.layout)
+
+
+Exhibit: TypeAlias = Table | Curves | Intervals | StoredFigure | Pictures | Html | dict[str, str]
+"""What a page shows of a run: a table, a plot as data or as drawn, pictures, words, or facts.
+
+Facts are texts by name, for sentences.
+"""
 
 
 @dataclass(frozen=True)
@@ -121,12 +149,8 @@ class Record:
         All runs.
     findings : dict of str to Finding
         The answers on the front page, by name.
-    tables : list of Table
-        Those of the part's page.
-    curves : list of Curves
-        Those of the part's page.
-    paintings : list of Painted
-        Pictures.
+    exhibits : dict of str to Exhibit
+        What the part's page shows, by the name of the function that lays it out.
     weights : str
         The name of a file with weights for a page to carry; empty where there is none.
     """
@@ -140,15 +164,14 @@ class Record:
     code: str
     runs: list[Run]
     findings: dict[str, Finding]
-    tables: list[Table]
-    curves: list[Curves]
-    paintings: list[Painted]
+    exhibits: dict[str, Exhibit]
     weights: str = ""
 
     @property
     def files(self) -> set[str]:
         """The names of the files that belong to it."""
-        return {painted.file for painted in self.paintings} | ({self.weights} - {""})
+        galleries = (each for each in self.exhibits.values() if isinstance(each, Pictures))
+        return {file for each in galleries for file in each.files} | ({self.weights} - {""})
 
     @property
     def seconds(self) -> float:
@@ -163,9 +186,8 @@ class Record:
         ValueError
             If a number is not finite.
         """
-        values = dataclasses.asdict(self)
-        for each in values["tables"]:
-            del each["html"]  # follows from the rest
+        values = dataclasses.asdict(dataclasses.replace(self, exhibits={}))
+        values["exhibits"] = {name: _encoded(each) for name, each in self.exhibits.items()}
         return json.dumps(values, allow_nan=False, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -187,9 +209,7 @@ class Record:
             parts = {
                 "runs": [Run(**run) for run in fields["runs"]],
                 "findings": {name: Finding(**each) for name, each in fields["findings"].items()},
-                "tables": [table(**each) for each in fields["tables"]],
-                "curves": [_curves(each) for each in fields["curves"]],
-                "paintings": [Painted(**each) for each in fields["paintings"]],
+                "exhibits": {name: _exhibit(**each) for name, each in fields["exhibits"].items()},
             }
             return cls(**fields | parts)
         except (AttributeError, KeyError, TypeError) as error:
@@ -293,9 +313,40 @@ def write_record(record: Record, files: Mapping[str, bytes], folder: Path | None
     return path
 
 
-def _curves(fields: Mapping[str, Json]) -> Curves:
-    panels = [
-        Panel(**panel | {name: tuple(panel[name]) for name in ("marks", "limits")})
-        for panel in fields["panels"]
-    ]
-    return Curves(**{**fields, "panels": panels})
+def _encoded(exhibit: Exhibit) -> dict[str, Json]:
+    """Return an exhibit as JSON has it, with its kind."""
+    if isinstance(exhibit, dict):
+        return {"kind": "facts", "facts": exhibit}
+    fields = dataclasses.asdict(exhibit)
+    if isinstance(exhibit, Table):
+        del fields["html"]  # follows from the rest
+    kind = next(kind for kind, cls in _KINDS.items() if type(exhibit) is cls)
+    return {"kind": kind, **fields}
+
+
+_KINDS: Mapping[str, type] = {
+    "table": Table,
+    "curves": Curves,
+    "intervals": Intervals,
+    "figure": StoredFigure,
+    "pictures": Pictures,
+    "words": Html,
+}
+
+
+def _exhibit(kind: str, **fields: Json) -> Exhibit:
+    """Read an exhibit back."""
+    if kind == "facts":
+        return dict(fields["facts"])
+    if kind == "table":
+        return table(**fields)
+    if kind == "curves":
+        panels = [
+            Panel(**panel | {name: tuple(panel[name]) for name in ("marks", "limits")})
+            for panel in fields["panels"]
+        ]
+        return Curves(**{**fields, "panels": panels})
+    if kind == "intervals":
+        return Intervals(**{**fields, "rows": [Interval(**row) for row in fields["rows"]]})
+    exhibit: Exhibit = _KINDS[kind](**fields)
+    return exhibit

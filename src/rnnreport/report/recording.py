@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
 import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from rnnreport.experiments.captioning import figures as captioning_figures
 from rnnreport.experiments.captioning import study as captioning
@@ -26,12 +23,12 @@ from rnnreport.experiments.transfer import study as transfer
 from rnnreport.names import PartName
 from rnnreport.report.findings import findings
 from rnnreport.report.parts import code_of, runs_of
-from rnnreport.report.record import Painted, Record, Run
+from rnnreport.report.record import Exhibit, Pictures, Record, Run
 from rnnreport.runs import engine
 from rnnreport.runs.shipped import write_shipped
 from rnnreport.runs.store import Result, load_tensors
-from rnnreport.show.plots import Curves, Line, LinePlot
-from rnnreport.show.tables import Table, share_text, table
+from rnnreport.show.figures import Figure, Gallery, StoredFigure
+from rnnreport.show.plots import Curves, IntervalPlot, Line, LinePlot
 
 __all__ = ["record", "ship"]
 
@@ -72,26 +69,27 @@ def record(part: PartName) -> tuple[Record, dict[str, bytes]]:
     ]
     real = [result for _, _, result in results if result.data["profile"] == "full"]
     page = _PAGES[part]()
+    exhibits, files = {}, dict(page.files)
+    for name, shown in page.shown.items():
+        exhibits[name] = _as_data(shown, f"{part}-{name}", files)
     return (
         Record(
             part=part,
             command=f"nox -s record -- {part}",
             date=max(result.date for result in real),
             machine=_machine(),
-            versions=real[-1].versions,
-            data={name: str(real[-1].data[name]) for name in _DATA if name in real[-1].data},
+            versions=page.result.versions,
+            data={name: str(page.result.data[name]) for name in _DATA if name in page.result.data},
             code=code_of(part),
             runs=[
                 Run(label, _plain(config), _plain(result.metrics), round(result.wall_time, 1))
                 for label, config, result in results
             ],
             findings=dict(findings(part, "full").by_name),
-            tables=page.tables,
-            curves=[_rounded(plot.curves) for plot in page.plots],
-            paintings=page.paintings,
+            exhibits=exhibits,
             weights=page.weights,
         ),
-        page.files,
+        files,
     )
 
 
@@ -157,9 +155,9 @@ def _validation_cider(result: Result) -> float:
 class _Page:
     """The part of a page that its record keeps."""
 
-    tables: list[Table]
-    plots: list[LinePlot]
-    paintings: list[Painted] = dataclasses.field(default_factory=list)
+    shown: dict[str, Exhibit | Figure]
+    result: Result
+    """The run whose data the record names."""
     weights: str = ""
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
@@ -167,79 +165,84 @@ class _Page:
 def _captioning() -> _Page:
     study = captioning.study("full")
     together = captioning.together(study)
-    tables = [
-        captioning_figures.literature_table(study, together),
-        captioning_figures.results_table(study, together),
-        captioning_figures.differences_table(study),
-        captioning_figures.measures_table(study),
-        captioning_figures.stock_words_table(study),
-        captioning_figures.by_heart_table(captioning.by_heart("full")),
-        _captions(study),
-    ]
-    return _Page(tables, [captioning_figures.learning_curves(study)])
-
-
-def _captions(study: captioning.Study) -> Table:
-    """Lay out captions without their images, which may not travel with the pages."""
-    order = study.order("attention", "beam")
-    middle = len(order) // 2
-    rows = [*order[:2], *order[middle - 1 : middle + 1], *order[-2:]]
-    written = {cell: study.captions(cell, "beam")[0] for cell in study.results}
-    return table(
-        ["Image", *(captioning.NAMES[cell] for cell in written)],
-        [
-            (study.names("test")[row], [" ".join(captions[row]) for captions in written.values()])
-            for row in rows
-        ],
-        "What the networks say of six test images: two of the best, two around the median, "
-        "two of the worst by the CIDEr of attention",
+    by_heart = captioning.by_heart("full")
+    gradients = captioning.gradients(study)
+    return _Page(
+        _shown(
+            (captioning_figures.literature_table, study, together),
+            (captioning_figures.results_table, study, together),
+            (captioning_figures.cider_figure, study),
+            (captioning_figures.differences_table, study),
+            (captioning_figures.verdict, study),
+            (captioning_figures.measures_table, study),
+            (captioning_figures.stock_words_table, study),
+            (captioning_figures.settings_table, study),
+            (captioning_figures.learning_curves, study),
+            (captioning_figures.captions_table, study),
+            (captioning_figures.gates_figure, study, study.order("attention", "beam")[0]),
+            (captioning_figures.gradients_figure, list(gradients.values())),
+            (captioning_figures.by_heart_table, by_heart),
+            (captioning_figures.by_heart_curves, by_heart),
+        ),
+        study.results["attention"][0],
     )
 
 
 def _text() -> _Page:
-    study = text.study("full")
-    vectors = text_figures.neighbours_table(text.own_vectors("full"))
-    sizes = text.size_study("full")
-    tables = [text_figures.results_table(study), text_figures.sizes_table(sizes), vectors]
+    study, sizes = text.study("full"), text.size_study("full")
     weights = LiveLSTM.of(text.small_lstm("full")).to_json().encode()
-    plots = [text_figures.learning_curves(study), text_figures.sizes_figure(sizes)]
-    return _Page(tables, plots, weights=_WEIGHTS, files={_WEIGHTS: weights})
+    return _Page(
+        _shown(
+            (text_figures.results_table, study),
+            (text_figures.accuracy_figure, study.rows),
+            (text_figures.verdict, study),
+            (text_figures.learning_curves, study),
+            (text_figures.settings_table, study),
+            (text_figures.sizes_figure, sizes),
+            (text_figures.sizes_verdict, sizes),
+            (text_figures.sizes_table, sizes),
+            (text_figures.accuracy_by_length, study),
+            (text_figures.words_figure, text_figures.word_weights(study)),
+            (text_figures.neighbours_table, text.own_vectors("full")),
+        ),
+        study.results["lstm"][0],
+        weights=_WEIGHTS,
+        files={_WEIGHTS: weights},
+    )
 
 
 def _transfer() -> _Page:
     studies = transfer.studies("full")
-    tables = [transfer_figures.results_table(studies), transfer_figures.settings_table(studies)]
-    return _Page(tables, [transfer_figures.learning_curves(studies)])
+    return _Page(
+        _shown(
+            (transfer_figures.results_table, studies),
+            (transfer_figures.accuracy_figure, studies),
+            (transfer_figures.settings_table, studies),
+            (transfer_figures.choice_table, studies),
+            (transfer_figures.rate_table, studies),
+            (transfer_figures.learning_curves, studies),
+            (transfer_figures.confusion_table, studies[0]),
+            (transfer_figures.facts, studies[0]),
+        ),
+        studies[0].first,
+    )
 
 
 def _style() -> _Page:
     study = style.study("full")
-    paintings, files = [], {}
-    painted = [(name, result, "") for name, (result,) in study.results.items()]
-    # One picture says how the two networks differ.
-    painted += [(name, each, "squeezenet") for name, each in list(study.squeezenet.items())[-1:]]
-    for name, result, network in painted:
-        painting = study.data.paintings[name]
-        left = f"{share_text(result.metrics['style_left'])} of the style loss left"
-        if network:
-            left = f"painted with SqueezeNet, {share_text(study.judged(result))} left by VGG-19"
-        file = f"{'-'.join(filter(None, ('style', name.replace('_', '-'), network)))}.jpg"
-        buffer = io.BytesIO()
-        picture = Image.fromarray(load_tensors(result)["image"].numpy())
-        picture.save(buffer, "JPEG", quality=85, optimize=True)
-        files[file] = buffer.getvalue()
-        paintings.append(
-            Painted(
-                file,
-                f"After {painting.title} ({painting.origin}): {left}",
-                f"{study.data.content_title} painted after {painting.title} by {painting.origin}.",
-                front=not network,
-            )
-        )
-    tables = [style_figures.results_table(study)]
+    calls: list[tuple[Any, ...]] = [
+        (style_figures.facts, study),
+        (style_figures.results_gallery, study),
+        (style_figures.results_table, study),
+        (style_figures.settings_table, study),
+        (style_figures.loss_figure, study),
+        (style_figures.steps_gallery, study),
+        (style_figures.trade_off_gallery, study),
+    ]
     if study.squeezenet:
-        tables.append(style_figures.networks_table(study))
-    return _Page(tables, [style_figures.loss_figure(study)], paintings, files=files)
+        calls.append((style_figures.networks_table, study))
+        calls.append((style_figures.networks_gallery, study))
+    return _Page(_shown(*calls), study.first)
 
 
 _PAGES: Mapping[PartName, Callable[[], _Page]] = {
@@ -248,6 +251,26 @@ _PAGES: Mapping[PartName, Callable[[], _Page]] = {
     "transfer": _transfer,
     "style": _style,
 }
+
+
+def _shown(*calls: tuple[Any, ...]) -> dict[str, Exhibit | Figure]:
+    """Call functions of figures, each with what it takes; return what they lay out, by name."""
+    return {function.__name__: function(*arguments) for function, *arguments in calls}
+
+
+def _as_data(shown: Exhibit | Figure, stem: str, files: dict[str, bytes]) -> Exhibit:
+    """Return what a page shows as data; files of pictures are added, their names from a stem."""
+    if isinstance(shown, LinePlot):
+        return _rounded(shown.curves)
+    if isinstance(shown, IntervalPlot):
+        return shown.intervals
+    if isinstance(shown, Gallery):
+        names = [f"{stem.replace('_', '-')}-{k}.jpg" for k in range(1, len(shown.pictures) + 1)]
+        files.update(zip(names, (each.data for each in shown.pictures), strict=True))
+        captions = [each.caption for each in shown.pictures]
+        alts = [each.alt for each in shown.pictures]
+        return Pictures(shown.label, shown.layout, names, captions, alts)
+    return StoredFigure.of(shown) if isinstance(shown, Figure) else shown
 
 
 def _rounded(curves: Curves, digits: int = 5) -> Curves:

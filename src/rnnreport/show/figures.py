@@ -21,10 +21,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-__all__ = ["PALETTES", "WIDTH", "Figure", "Gallery", "gallery", "overlay", "type_size"]
+__all__ = [
+    "PALETTES",
+    "WIDTH",
+    "Figure",
+    "Gallery",
+    "Picture",
+    "StoredFigure",
+    "gallery",
+    "overlay",
+    "type_size",
+]
 
 Style = Literal["light", "dark"]
 Caption = str | Mapping[str, str]
+Layout = Literal["", "wide", "three"]
 
 #: Four line colours for each style, at least eight steps of CIE lightness apart, so that they stay
 #: distinct in grey and for every common colour blindness; each has a contrast of 4.5 or more.
@@ -156,24 +167,108 @@ class Figure:
         return buffer.getvalue()
 
     def _repr_html_(self) -> str:
-        def image(style: Style, *, hidden: bool) -> Markup:
-            src = _data_uri(self.svg(style).encode(), "svg+xml")
-            return tag("img", class_=f"only-{style}", hidden=hidden, alt=self.alt, src=src)
-
-        # "hidden" keeps the dark copy out of sight where the page's style sheet is missing.
-        both = (image("light", hidden=False), image("dark", hidden=True))
-        return tag("div", *both, class_="two-tone")
+        return _two_tone(self.svg("light"), self.svg("dark"), self.alt)
 
     def __repr__(self) -> str:
         return f"Figure({self.alt!r})"
+
+
+@dataclass(frozen=True)
+class StoredFigure:
+    """A figure as it was drawn before, for both styles.
+
+    Attributes
+    ----------
+    light, dark
+        SVG documents.
+    alt
+        What the figure shows, in words.
+    """
+
+    light: str
+    dark: str
+    alt: str
+
+    @classmethod
+    def of(cls, figure: Figure) -> StoredFigure:
+        """Draw a figure."""
+        return cls(figure.svg("light"), figure.svg("dark"), figure.alt)
+
+    def _repr_html_(self) -> str:
+        return _two_tone(self.light, self.dark, self.alt)
+
+
+def _two_tone(light: str, dark: str, alt: str) -> Markup:
+    def image(style: Style, svg: str, *, hidden: bool) -> Markup:
+        src = _data_uri(svg.encode(), "svg+xml")
+        return tag("img", class_=f"only-{style}", hidden=hidden, alt=alt, src=src)
+
+    # "hidden" keeps the dark copy out of sight where the page's style sheet is missing.
+    both = (image("light", light, hidden=False), image("dark", dark, hidden=True))
+    return tag("div", *both, class_="two-tone")
 
 
 def _data_uri(data: bytes, subtype: str) -> str:
     return f"data:image/{subtype};base64,{base64.b64encode(data).decode()}"
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a gallery.
+
+    Attributes
+    ----------
+    data
+        Its file.
+    caption
+        The words below it.
+    alt
+        Its content in words.
+    """
+
+    data: bytes
+    caption: Caption
+    alt: str
+
+
+@dataclass(frozen=True, repr=False)
 class Gallery(Html):
-    """Pictures side by side, each a ``<figure>`` with its caption; made by :func:`gallery`."""
+    """Pictures side by side, each a ``<figure>`` with its caption; made by :func:`gallery`.
+
+    Attributes
+    ----------
+    pictures : tuple of Picture
+        What it shows.
+    layout : str
+        ``"wide"``: large pictures; ``"three"``: as wide as three of them need; ``""``: small ones.
+    """
+
+    pictures: tuple[Picture, ...]
+    layout: Layout
+
+    @classmethod
+    def of(cls, pictures: Sequence[Picture], label: str, layout: Layout = "") -> Gallery:
+        """Lay out pictures whose files are made."""
+        from PIL import Image
+
+        figures, sizes = [], set()
+        for picture in pictures:
+            with Image.open(io.BytesIO(picture.data)) as image:
+                size, encoding = image.size, str(image.format).lower()
+            sizes.add(size)
+            element = tag(
+                "img",
+                src=_data_uri(picture.data, encoding),
+                alt=picture.alt,
+                width=size[0],
+                height=size[1],
+            )
+            figures.append(tag("figure", element, tag("figcaption", _caption(picture.caption))))
+        kind = "gallery gallery-uniform" if len(sizes) == 1 else "gallery"
+        html = tag("div", *figures, class_=kind, role="group", aria_label=label)
+        if layout:
+            html = tag("div", html, class_=f"gallery-{layout}")
+        return cls(html, label, tuple(pictures), layout)
 
 
 def gallery(
@@ -184,6 +279,7 @@ def gallery(
     label: str = "Pictures with captions",
     encoding: Literal["png", "jpeg"] = "png",
     max_side: int | None = 320,
+    layout: Layout = "",
 ) -> Gallery:
     """Put pictures and their captions into a grid.
 
@@ -203,6 +299,8 @@ def gallery(
         ``"png"`` keeps every pixel, ``"jpeg"`` suits photographs.
     max_side
         Larger pictures are shrunk to this many pixels on the longer side; ``None`` shrinks none.
+    layout
+        As :class:`Gallery` has it.
 
     Returns
     -------
@@ -227,27 +325,18 @@ def gallery(
     if encoding not in ("png", "jpeg"):
         raise ValueError(f"encoding must be 'png' or 'jpeg', got {encoding!r}")
     label = _require_alt(label, "label")
-    figures, shapes = [], set()
+    pictures = []
     for i, (image, caption, text) in enumerate(zip(images, captions, alt, strict=True)):
         picture = _to_pil(image, f"images[{i}]")
         if max_side is not None:
             picture.thumbnail((max_side, max_side))
-        shapes.add(picture.size)
         buffer = io.BytesIO()
         if encoding == "jpeg":
-            picture.convert("RGB").save(buffer, "JPEG", quality=85)
+            picture.convert("RGB").save(buffer, "JPEG", quality=85, optimize=True)
         else:
             picture.save(buffer, "PNG", optimize=True)
-        element = tag(
-            "img",
-            src=_data_uri(buffer.getvalue(), encoding),
-            alt=_require_alt(text, f"alt[{i}]"),
-            width=picture.width,
-            height=picture.height,
-        )
-        figures.append(tag("figure", element, tag("figcaption", _caption(caption))))
-    kind = "gallery gallery-uniform" if len(shapes) == 1 else "gallery"
-    return Gallery(tag("div", *figures, class_=kind, role="group", aria_label=label), label)
+        pictures.append(Picture(buffer.getvalue(), caption, _require_alt(text, f"alt[{i}]")))
+    return Gallery.of(pictures, label, layout)
 
 
 def _caption(caption: Caption) -> str:

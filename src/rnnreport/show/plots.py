@@ -1,6 +1,6 @@
 """Plots of lines and of intervals.
 
-A plot of lines keeps them as data: a record stores the very object that a page shows.
+A plot keeps what it shows as data: a record stores the very object that a page shows.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Curves",
     "Interval",
+    "IntervalPlot",
+    "Intervals",
     "Line",
     "LinePlot",
     "Panel",
-    "interval_plot",
     "line_plot",
     "loss_curves",
 ]
@@ -300,25 +301,19 @@ class Interval:
 
     name: str
     value: float
-    interval: tuple[float, float]
+    interval: Sequence[float]
     points: Sequence[float] = ()
     colour: str = "C0"
     marker: str = "o"
     group: str = ""
-    reference: tuple[float, tuple[float, float]] | None = None
+    reference: tuple[float, Sequence[float]] | None = None
 
 
-def interval_plot(
-    rows: Sequence[Interval],
-    *,
-    xlabel: str,
-    alt: str,
-    row_height: float = 0.45,
-    logit: bool = False,
-) -> Figure:
-    """Plot numbers with their intervals, one below the other.
+@dataclass(frozen=True)
+class Intervals:
+    """The data of a plot of numbers with their intervals, one below the other.
 
-    Parameters
+    Attributes
     ----------
     rows
         From the top.
@@ -332,14 +327,33 @@ def interval_plot(
         Whether the numbers are shares on a logit axis: the step from 95 to 97 % is as wide as that
         from 5 to 3 %. Its ticks are in per cent.
     """
-    heights = [0]
-    for above, below in reversed(list(pairwise(rows))):
-        heights.insert(0, heights[0] + (1 if above.group == below.group else 2))
-    grouped = any(row.group for row in rows)
 
-    def draw(_: MplFigure, ax: Axes) -> None:
+    rows: Sequence[Interval]
+    xlabel: str
+    alt: str
+    row_height: float = 0.45
+    logit: bool = False
+
+    def plot(self) -> IntervalPlot:
+        """Return the plot of the intervals."""
+        height = self.row_height * (self._heights[0] + 1) + (1.25 if self._grouped else 0.9)
+        return IntervalPlot(self._draw, self.alt, figsize=(WIDTH, height), intervals=self)
+
+    @property
+    def _heights(self) -> list[int]:
+        heights = [0]
+        for above, below in reversed(list(pairwise(self.rows))):
+            heights.insert(0, heights[0] + (1 if above.group == below.group else 2))
+        return heights
+
+    @property
+    def _grouped(self) -> bool:
+        return any(row.group for row in self.rows)
+
+    def _draw(self, _: MplFigure, ax: Axes) -> None:
+        heights = self._heights
         headings: dict[str, tuple[int, str]] = {}
-        for y, row in zip(heights, rows, strict=True):
+        for y, row in zip(heights, self.rows, strict=True):
             ax.plot(row.interval, [y, y], color=row.colour, linestyle="-", lw=2)
             ax.plot(row.points, [y] * len(row.points), "|", color=row.colour, ms=9)
             ax.plot([row.value], [y], row.marker, color=row.colour, ms=6)
@@ -358,16 +372,26 @@ def interval_plot(
                 transform=ax.get_yaxis_transform(),
                 va="bottom",
             )
-        if logit:
-            _set_logit(ax, [end for row in rows for end in _ends(row)])
-        ax.set_yticks(heights[::-1], [row.name for row in reversed(rows)])
-        bottom = -0.7 if any(row.reference for row in rows) else -0.6
-        ax.set_ylim(bottom, heights[0] + (1.2 if grouped else 0.6))
+        if self.logit:
+            _set_logit(ax, [end for row in self.rows for end in _ends(row)])
+        ax.set_yticks(heights[::-1], [row.name for row in reversed(self.rows)])
+        bottom = -0.7 if any(row.reference for row in self.rows) else -0.6
+        ax.set_ylim(bottom, heights[0] + (1.2 if self._grouped else 0.6))
         ax.grid(visible=False, axis="y")
-        ax.set_xlabel(xlabel)
+        ax.set_xlabel(self.xlabel)
 
-    height = row_height * (heights[0] + 1) + (1.25 if grouped else 0.9)
-    return Figure(draw, alt, figsize=(WIDTH, height))
+
+@dataclass(frozen=True)
+class IntervalPlot(Figure):
+    """A plot of numbers with their intervals.
+
+    Attributes
+    ----------
+    intervals
+        What it shows.
+    """
+
+    intervals: Intervals = field(kw_only=True)
 
 
 def _ends(row: Interval) -> Sequence[float]:

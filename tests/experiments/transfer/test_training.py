@@ -224,7 +224,9 @@ def test_the_smallest_loss_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["loss"] for row in result.details["table"]] == list(losses.values())
     tensors = load_tensors(result)
     chain = transfer_data.backbone("embedded").blocks
-    views = transfer_choice.fixed_views(transfer_data.transfer_data("sample").val, 32)
+    views = transfer_choice.fixed_views(
+        transfer_data.transfer_data("sample").val, 32, antialias=True
+    )
     expected = transfer_choice.pass_through(chain, views, "").mean((3, 4))
     assert expected.shape == (2, N_VAL, 112)
     torch.testing.assert_close(tensors["val"], expected, rtol=1e-4, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,16 @@ from rnnreport.names import CellType
 from rnnreport.runs.store import Result
 from rnnreport.show.figures import Figure, Gallery, gallery, overlay
 from rnnreport.show.html import Html, tag
-from rnnreport.show.plots import Curves, Interval, LinePlot, Panel, interval_plot, loss_curves
-from rnnreport.show.tables import Table, interval_text, span_text, table
+from rnnreport.show.plots import (
+    Curves,
+    Interval,
+    IntervalPlot,
+    Intervals,
+    LinePlot,
+    Panel,
+    loss_curves,
+)
+from rnnreport.show.tables import Table, framed, interval_text, span_text, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
@@ -36,6 +45,7 @@ __all__ = [
     "by_heart_curves",
     "by_heart_table",
     "captions_gallery",
+    "captions_table",
     "cider_figure",
     "differences_table",
     "free_attention_maps",
@@ -196,7 +206,7 @@ def settings_table(study: Study) -> Html:
     return table(head, lines, "Size and training of each network")
 
 
-def cider_figure(study: Study) -> Figure:
+def cider_figure(study: Study) -> IntervalPlot:
     """Plot the CIDEr of each network and way: its seeds, and the interval of their mean."""
     cells = list(study.results)
     numbers = "; ".join(
@@ -209,7 +219,7 @@ def cider_figure(study: Study) -> Figure:
         )
         for cell in cells
     )
-    return interval_plot(
+    return Intervals(
         [
             Interval(
                 WAY_NAMES[row.way].lower(),
@@ -223,7 +233,7 @@ def cider_figure(study: Study) -> Figure:
         ],
         xlabel="CIDEr on the test images",
         alt=f"CIDEr with 95 % intervals over images, means of the seeds. {numbers}.",
-    )
+    ).plot()
 
 
 def learning_curves(study: Study) -> LinePlot:
@@ -349,6 +359,43 @@ def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "
         label=f"Images ({split}) with a true caption and those of the networks",
         encoding="jpeg" if real else "png",
     )
+
+
+def captions_table(study: Study) -> Html:
+    """Lay out captions of six test images without the images, each with a link to its photograph.
+
+    They are two of the best, two around the median and two of the worst by the CIDEr of attention.
+    """
+    order = study.order("attention", "beam")
+    middle = len(order) // 2
+    chosen = {
+        "best": order[:2],
+        "median": order[middle - 1 : middle + 1],
+        "worst": order[-2:],
+    }
+    written = {cell: study.captions(cell, "beam")[0] for cell in study.results}
+    ciders = study.ciders("attention", "beam")
+    rows = [
+        tag(
+            "tr",
+            tag("th", _photograph(study.names("test")[k]), scope="row"),
+            tag("td", place),
+            tag("td", f"{ciders[k]:.2f}"),
+            *(tag("td", " ".join(captions[k]), class_="sentence") for captions in written.values()),
+        )
+        for place, places in chosen.items()
+        for k in places
+    ]
+    head = ["Photograph", "Among all", "CIDEr of attention", *(NAMES[cell] for cell in written)]
+    return framed(head, rows, "Captions of six test images by each network's first run")
+
+
+def _photograph(name: str) -> str:
+    """Return a link to the page of a Flickr photograph, whose file begins with its number."""
+    match = re.match(r"(\d+)_[0-9a-f]+\.jpg", name)
+    if match is None:
+        return name
+    return tag("a", match[1], href=f"https://www.flickr.com/photo.gne?id={match[1]}")
 
 
 def free_photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> Gallery:

@@ -14,6 +14,7 @@ from torch import Generator
 from rnnreport.data.assets import NEEDS, resolve
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.captioning import by_heart as learning
+from rnnreport.experiments.captioning import gradients as measuring
 from rnnreport.experiments.captioning import together as writing
 from rnnreport.experiments.captioning import training
 from rnnreport.experiments.captioning.measures import (
@@ -51,6 +52,7 @@ __all__ = [
     "by_heart",
     "coco",
     "configs",
+    "gradients",
     "study",
     "together",
     "together_config",
@@ -314,6 +316,16 @@ def by_heart(profile: Profile = "auto") -> dict[CellType, Result]:
     planned = learning.configs(resolve(profile, *NEEDS["captioning"]))
     runs = results(learning, list(planned.values()), label="learning captions by heart")
     return dict(zip(planned, runs, strict=True))
+
+
+def gradients(study: Study) -> dict[CellType, Result]:
+    """Measure how much of an early state is left in a late one, or return the stored results."""
+    configs = [
+        measuring.GradientsConfig(CaptionConfig(**study.results[cell][0].config))
+        for cell in measuring.CELLS
+    ]
+    runs = results(measuring, configs, label="the gradient over time")
+    return dict(zip(measuring.CELLS, runs, strict=True))
 
 
 def _mean(scores: Sequence[Scores]) -> Scores:

@@ -7,17 +7,20 @@ from typing import Any
 from PIL import Image
 
 from rnnreport.experiments.style.study import Study
+from rnnreport.models.style import LAYERS
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Gallery, gallery
-from rnnreport.show.html import Html, joined, tag
+from rnnreport.show.html import Html, joined
 from rnnreport.show.plots import Curves, LinePlot, Panel
 from rnnreport.show.tables import Table, share_text, table
 
 __all__ = [
+    "facts",
     "loss_figure",
     "networks_gallery",
     "networks_table",
     "paintings_gallery",
+    "results_gallery",
     "results_table",
     "settings_table",
     "steps_gallery",
@@ -40,19 +43,39 @@ def results_table(study: Study) -> Table:
     return table(head, lines, "What is left of the losses, and what it took")
 
 
+def facts(study: Study) -> dict[str, str]:
+    """Return the numbers of the page's sentences, by name."""
+    first, last = study.first, list(study.results)[-1]
+    levels, layers = first.config["levels"], LAYERS[first.config["network"]]
+    left = [result.metrics["style_left"] for (result,) in study.results.values()]
+    return {
+        "style-most": share_text(max(left)),
+        "style-content-layer": layers.content,
+        "style-layers": f"{', '.join(layers.style[:-1])} and {layers.style[-1]}",
+        "style-side": str(levels[-1][0]),
+        "style-sizes": ", then ".join(f"{steps} steps at {side} pixels" for side, steps in levels),
+        "style-last": study.data.paintings[last].title,
+        "style-small-side": str(study.trade_off[0].config["levels"][-1][0]),
+        "style-pictures": "The photograph and the paintings are those of the source."
+        if study.profile == "full"
+        else "All pictures are drawn by the package: a river town, and three paintings, each after "
+        "one of the source's three in palette and stroke.",
+    }
+
+
 def networks_table(study: Study) -> Table:
     """Lay out what two networks leave of the style, each by itself and both by VGG-19."""
     lines = []
     for name, squeezenet in study.squeezenet.items():
         for network, result in (("VGG-19", study.results[name][0]), ("SqueezeNet", squeezenet)):
             cells = [share_text(result.metrics["style_left"]), share_text(study.judged(result))]
-            cells += [f"{result.wall_time:.0f} s", _memory(result)]
+            cells.append(f"{result.wall_time:.0f} s")
             lines.append((f"{study.data.paintings[name].title}, {network}", cells))
-    head = ["", "Style left, by itself", "Style left, by VGG-19", "Time", "Peak memory"]
+    head = ["", "Style left, by itself", "Style left, by VGG-19", "Time"]
     return table(head, lines, "Two networks paint")
 
 
-def networks_gallery(study: Study) -> Html:
+def networks_gallery(study: Study) -> Gallery:
     """Show the last painting's style as both networks paint it."""
     name, squeezenet = list(study.squeezenet.items())[-1]
     title = study.data.paintings[name].title
@@ -62,7 +85,7 @@ def networks_gallery(study: Study) -> Html:
         images.append(_picture(result, "image"))
         captions.append(f"{network}: {left} of the style loss left, by VGG-19")
         alts.append(f"The content in the style of {title}, painted with {network}.")
-    return _wide(gallery(images, captions, alts, label="The same with two networks", **_ENCODED))
+    return gallery(images, captions, alts, label="The same with two networks", **_WIDE)
 
 
 def settings_table(study: Study) -> Html:
@@ -96,10 +119,30 @@ def paintings_gallery(study: Study) -> Html:
         [data.content_title],
         [f"The content: {data.content_title}."],
         label="The content",
+        **_WIDE,
+    )
+    pairs = gallery(images, captions, alts, label="Paintings and results", **_WIDE)
+    return Html(joined(content, pairs), pairs.label)
+
+
+def results_gallery(study: Study) -> Gallery:
+    """Show what becomes of the content in the style of each painting, without the paintings."""
+    paintings = [study.data.paintings[name] for name in study.results]
+    left = [share_text(result.metrics["style_left"]) for (result,) in study.results.values()]
+    return gallery(
+        [_picture(result, "image") for (result,) in study.results.values()],
+        [
+            f"After {painting.title} ({painting.origin}): {share} of the style loss left"
+            for painting, share in zip(paintings, left, strict=True)
+        ],
+        [
+            f"{study.data.content_title} painted after {painting.title} by {painting.origin}."
+            for painting in paintings
+        ],
+        label="One picture in the style of each painting",
+        layout="three",
         **_ENCODED,
     )
-    pairs = gallery(images, captions, alts, label="Paintings and results", **_ENCODED)
-    return Html(joined(_wide(content), _wide(pairs)), pairs.label)
 
 
 def steps_gallery(study: Study) -> Gallery:
@@ -120,7 +163,7 @@ def steps_gallery(study: Study) -> Gallery:
     return gallery(resized, captions, alts, label="The image after some steps", **_ENCODED)
 
 
-def trade_off_gallery(study: Study) -> Html:
+def trade_off_gallery(study: Study) -> Gallery:
     """Show the effect of the content's weight, from none to much."""
     images, captions, alts = [], [], []
     for result in study.trade_off:
@@ -129,7 +172,7 @@ def trade_off_gallery(study: Study) -> Html:
         images.append(_picture(result, "image"))
         captions.append({"content weight": weight, "style left": left})
         alts.append(f"The image with content weight {weight}: {left} of the style loss left.")
-    return _wide(gallery(images, captions, alts, label="The weight of the content", **_ENCODED))
+    return gallery(images, captions, alts, label="The weight of the content", **_WIDE)
 
 
 def loss_figure(study: Study) -> LinePlot:
@@ -155,6 +198,7 @@ def loss_figure(study: Study) -> LinePlot:
 
 
 _ENCODED: dict[str, Any] = {"encoding": "jpeg", "max_side": None}
+_WIDE: dict[str, Any] = {**_ENCODED, "layout": "wide"}
 
 
 def _steps(result: Result) -> int:
@@ -180,7 +224,3 @@ def _shrunk(picture: Image.Image) -> Image.Image:
     shrunk = picture.copy()
     shrunk.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     return shrunk
-
-
-def _wide(pictures: Gallery) -> Html:
-    return Html(tag("div", pictures, class_="gallery-wide"), pictures.label)

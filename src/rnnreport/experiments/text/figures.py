@@ -28,10 +28,11 @@ from rnnreport.show.html import Html, joined, tag
 from rnnreport.show.plots import (
     Curves,
     Interval,
+    IntervalPlot,
+    Intervals,
     Line,
     LinePlot,
     Panel,
-    interval_plot,
     line_plot,
 )
 from rnnreport.show.tables import Table, framed, interval_text, p_text, span_text, table
@@ -60,6 +61,7 @@ __all__ = [
 ]
 
 _SHORT_LIST: tuple[ModelName, ...] = ("bag", "average", "rnn", "lstm")  # no more lines in a plot
+_BY_LENGTH: tuple[ModelName, ...] = ("bag", "rnn", "lstm", "bilstm")
 _NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
@@ -167,7 +169,7 @@ def _in_words(groups: Mapping[str, Sequence[Row]]) -> str:
     )
 
 
-def accuracy_figure(rows: Sequence[Row]) -> Figure:
+def accuracy_figure(rows: Sequence[Row]) -> IntervalPlot:
     """Plot the test accuracy of each model: its seeds, the interval of their mean, the source's."""
     ordered = sorted(rows, key=lambda row: row.mean)[::-1]
     numbers = "; ".join(
@@ -176,7 +178,7 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
         for row in ordered
     )
     compared = any(row.source is not None for row in rows)
-    return interval_plot(
+    return Intervals(
         [
             Interval(
                 row.name,
@@ -198,7 +200,7 @@ def accuracy_figure(rows: Sequence[Row]) -> Figure:
         ),
         row_height=0.52,
         logit=True,
-    )
+    ).plot()
 
 
 def sizes_figure(sizes: Sizes) -> LinePlot:
@@ -302,7 +304,7 @@ def learning_curves(study: Study, models: Sequence[ModelName] = _SHORT_LIST) -> 
     )
 
 
-def accuracy_by_length(study: Study, models: Sequence[ModelName]) -> Figure:
+def accuracy_by_length(study: Study, models: Sequence[ModelName] = _BY_LENGTH) -> LinePlot:
     """Plot the test accuracy by the number of words in a sentence, the mean of the seeds."""
     lengths = study.data.test.lengths
     groups = [  # pairs of lengths, so that each point rests on enough sentences

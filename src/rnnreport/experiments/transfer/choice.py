@@ -134,19 +134,22 @@ def run(config: ChoiceConfig) -> Result:
 
 def _compute(config: ChoiceConfig) -> Outcome:
     data = transfer_data(config.profile, config.data_seed)
-    chain = backbone(config.backbone).blocks.to(config.device)
+    network = backbone(config.backbone)
+    chain, antialias = network.blocks.to(config.device), network.antialias
     labels = data.train_labels.to(config.device)
     rows: list[dict[str, float]] = []
     best, chosen_size, chosen_decay, tensors = float("inf"), 0, 0.0, {}
     for size in config.sizes:
-        train = _features(chain, data.train, size, f"features, {size} px")
+        views = fixed_views(data.train, size, antialias=antialias)
+        train = _features(chain, views, f"features, {size} px")
         for decay in config.decays:
             loss, accuracy = _cross_validate(train, labels, decay, config)
             rows.append({"size": size, "decay": decay, "loss": loss, "accuracy": accuracy})
             if loss < best:
                 best, chosen_size, chosen_decay = loss, size, decay
                 tensors = {"train": train.cpu()}
-    val = _features(chain, data.val, chosen_size, "features to validate")
+    views = fixed_views(data.val, chosen_size, antialias=antialias)
+    val = _features(chain, views, "features to validate")
     return Outcome(
         history={},
         metrics={"size": chosen_size, "decay": chosen_decay},
@@ -155,7 +158,9 @@ def _compute(config: ChoiceConfig) -> Outcome:
     )
 
 
-def fixed_views(pictures: Sequence[Image.Image], size: int) -> list[Iterator[Tensor]]:
+def fixed_views(
+    pictures: Sequence[Image.Image], size: int, *, antialias: bool
+) -> list[Iterator[Tensor]]:
     """Return the two views of each picture that it is judged by: its centre, and that mirrored.
 
     Parameters
@@ -164,15 +169,19 @@ def fixed_views(pictures: Sequence[Image.Image], size: int) -> list[Iterator[Ten
         N pictures in RGB.
     size
         Side of the views.
+    antialias
+        As the network's :class:`~rnnreport.models.transfer.Backbone` has it.
 
     Returns
     -------
     list of iterators of Tensor, float32, (3, size, size)
         Two iterators over N views.
     """
-    plain = (centre_view(picture, size) for picture in pictures)
-    mirrored = (centre_view(picture, size).flip(2) for picture in pictures)
-    return [plain, mirrored]
+
+    def views(picture: Image.Image) -> Tensor:
+        return centre_view(picture, size, antialias=antialias)
+
+    return [map(views, pictures), (views(picture).flip(2) for picture in pictures)]
 
 
 @torch.no_grad()
@@ -218,9 +227,9 @@ def pass_through(
     return torch.stack(answers)
 
 
-def _features(chain: nn.Module, pictures: Sequence[Image.Image], size: int, label: str) -> Tensor:
+def _features(chain: nn.Module, views: Sequence[Iterator[Tensor]], label: str) -> Tensor:
     pooled = nn.Sequential(chain, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return pass_through(pooled, fixed_views(pictures, size), label)
+    return pass_through(pooled, views, label)
 
 
 def _cross_validate(

@@ -8,18 +8,19 @@ import torch
 from PIL import Image
 
 from rnnreport.data.views import centre_square
-from rnnreport.experiments.transfer.data import CLASSES
+from rnnreport.experiments.transfer.data import CLASSES, backbone
 from rnnreport.experiments.transfer.study import NAMES, NETWORKS, Row, Study
 from rnnreport.names import BackboneName, Mode
-from rnnreport.show.figures import Figure, Gallery, gallery, overlay
+from rnnreport.show.figures import Gallery, gallery, overlay
 from rnnreport.show.html import Html, tag
-from rnnreport.show.plots import Interval, LinePlot, interval_plot, line_plot
+from rnnreport.show.plots import Interval, IntervalPlot, Intervals, LinePlot, line_plot
 from rnnreport.show.tables import Table, interval_text, p_text, table
 
 __all__ = [
     "accuracy_figure",
     "choice_table",
     "confusion_table",
+    "facts",
     "grad_cam_gallery",
     "learning_curves",
     "mistakes",
@@ -58,7 +59,7 @@ def results_table(studies: Sequence[Study]) -> Table:
     return table(head, lines, "Accuracy on the validation images")
 
 
-def accuracy_figure(studies: Sequence[Study]) -> Figure:
+def accuracy_figure(studies: Sequence[Study]) -> IntervalPlot:
     """Plot both accuracies of both ways with their intervals, and the source's."""
     lines: list[Interval] = []
     for row in _rows(studies):
@@ -84,11 +85,11 @@ def accuracy_figure(studies: Sequence[Study]) -> Figure:
         f"{line.name} {line.value:.1f} ({line.interval[0]:.1f} to {line.interval[1]:.1f})"
         for line in lines
     )
-    return interval_plot(
+    return Intervals(
         lines,
         xlabel="validation accuracy, %",
         alt=f"Validation accuracy in per cent with 95 % intervals: {numbers}.",
-    )
+    ).plot()
 
 
 def learning_curves(studies: Sequence[Study]) -> LinePlot:
@@ -175,6 +176,36 @@ def confusion_table(study: Study) -> Html:
     return table(["", *(f"Called {name}" for name in CLASSES)], lines, "Confusion of the classes")
 
 
+def facts(study: Study) -> dict[str, str]:
+    """Return the numbers of the page's sentences, by name."""
+    config = study.results["finetuned"][0].config
+    ps = study.p_of_ways()
+    texts = sorted({p_text(p) for p in ps})
+    differing = f"p from {p_text(min(ps))} to {p_text(max(ps))} for {len(ps)} seeds"
+    alike = f"p = {texts[0]} for each of {len(ps)} seeds"
+    last = {row.mode: row.last_mean for row in study.rows}
+    left = study.data.left_out
+    return {
+        "transfer-p": alike if len(texts) == 1 else differing,
+        "transfer-frozen": f"{last['frozen']:.4f}",
+        "transfer-finetuned": f"{last['finetuned']:.4f}",
+        "transfer-cut": str(config["cut"]),
+        "transfer-blocks": str(len(backbone(study.backbone).blocks)),
+        "transfer-views": str(config["views"]),
+        "transfer-epochs": str(config["epochs"]),
+        "transfer-finetune-epochs": str(config["finetune_epochs"]),
+        "transfer-train": str(len(study.data.train)),
+        "transfer-val": str(len(study.data.val)),
+        "transfer-pictures": "photographs" if study.profile == "full" else "drawings",
+        "transfer-left-out": (
+            f"Beside them lies {' and '.join(left)}, a placeholder for a photograph that is gone. "
+            "It is no image by the rule of torchvision's loader, and is left out here too."
+            if left
+            else ""
+        ),
+    }
+
+
 def predictions(study: Study, count: int = 8) -> Gallery:
     """Show validation images, half of them ants, drawn by lot, with the answers of both ways."""
     generator = torch.Generator().manual_seed(0)
@@ -198,7 +229,7 @@ def mistakes(study: Study, count: int) -> Html:
     return _gallery(study, chosen, "Validation images that runs get wrong", seeds=True)
 
 
-def grad_cam_gallery(study: Study) -> Html:
+def grad_cam_gallery(study: Study) -> Gallery:
     """Show the map (W2) of both ways over validation images.
 
     Of each class, as the frozen network's first seed sees it: the hit that it is most certain of,
@@ -234,15 +265,15 @@ def grad_cam_gallery(study: Study) -> Html:
             f"{_kind(study)} of {_A[label]}, alone and with what speaks for the answer laid "
             f"over it: {kind}. {_in_words(answers)}."
         )
-    strips = gallery(
+    return gallery(
         images,
         captions,
         alts,
         label="What the networks look at, in images chosen by rule",
         encoding="jpeg",
         max_side=None,
+        layout="wide",
     )
-    return Html(tag("div", strips, class_="gallery-wide"), strips.label)
 
 
 def _gallery(study: Study, rows: Sequence[int], label: str, *, seeds: bool = False) -> Gallery:

@@ -266,7 +266,9 @@ def validation_maps(config: RateConfig) -> Tensor:
     """
     choice = config.choice
     size = int(transfer_choice.run(choice).metrics["size"])
-    views = fixed_views(transfer_data(choice.profile, choice.data_seed).val, size)
+    antialias = backbone(choice.backbone).antialias
+    pictures = transfer_data(choice.profile, choice.data_seed).val
+    views = fixed_views(pictures, size, antialias=antialias)
     return pass_through(_lower(config), views, "views to validate", dtype=torch.half)
 
 

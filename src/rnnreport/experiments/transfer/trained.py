@@ -52,6 +52,7 @@ class TrainedImageClassifier:
         network = backbone(config.backbone)
         self.result = result
         self._size = int(result.metrics["size"])
+        self._antialias = network.antialias
         frozen = config.mode == "frozen"
         self._lower, self._upper = network.split(len(network.blocks) if frozen else config.cut)
         self._head = Head(torch.zeros(1, network.feature_dim), len(CLASSES))
@@ -78,7 +79,9 @@ class TrainedImageClassifier:
         Tensor, float32, shape (N, 2)
             Probabilities, the mean of those of the picture's centre and of its mirror image.
         """
-        views = torch.stack([centre_view(picture, self._size) for picture in pictures])
+        views = torch.stack(
+            [centre_view(picture, self._size, antialias=self._antialias) for picture in pictures]
+        )
         scores = [self._head(self._features(view)) for view in (views, views.flip(3))]
         return torch.stack(scores).softmax(-1).mean(0)
 

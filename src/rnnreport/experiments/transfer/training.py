@@ -357,6 +357,7 @@ def _features(config: TransferConfig, choice: Result) -> tuple[Tensor, Tensor, T
 @functools.lru_cache(maxsize=1)
 def _last_maps(config: ChoiceConfig, size: int) -> Tensor:
     """Return the last maps of the validation images, (M, F, h, w): the same for all seeds."""
-    chain = backbone(config.backbone).blocks.to(config.device)
-    views = fixed_views(transfer_data(config.profile, config.data_seed).val, size)
-    return pass_through(chain, views[:1], "maps to validate")[0]
+    network = backbone(config.backbone)
+    pictures = transfer_data(config.profile, config.data_seed).val
+    views = fixed_views(pictures, size, antialias=network.antialias)
+    return pass_through(network.blocks.to(config.device), views[:1], "maps to validate")[0]
