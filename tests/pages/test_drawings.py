@@ -265,6 +265,9 @@ def test_text_that_is_no_link_is_hidden_from_listeners() -> None:
     assert plain.get("aria-hidden") == "true"
     assert link[0].get("aria-hidden") is None
     assert link.get("aria-label") == "equation (R1)"
+    [several] = finished('<a href="#equation-eq-17-28"><text>(17)–(28)</text></a>')
+    assert several.get("aria-label") == "equation (17)–(28)"
+    assert several.get("data-equation") == "17-28"
 
 
 # -- In a browser --------------------------------------------------------------------------------
