@@ -67,6 +67,7 @@ __all__ = [
 
 _GATES = ("forget", "input", "candidate", "output")  # as the layers pack them
 _TILE = 150  # side of a picture with attention over it, in pixels
+_SPLITS = {"train": "Training", "val": "Validation", "test": "Test"}
 _SHORT: Mapping[CellType, str] = {**NAMES, "attention": "Attention"}  # where a phone has no room
 
 
@@ -202,7 +203,7 @@ def settings_table(study: Study) -> Html:
             f"{results[0].config['hidden_dim']}",
             ", ".join(map(str, best)),
             f"{statistics.fmean(result.metrics['val_loss'] for result in results):.2f}",
-            f"{statistics.fmean(result.wall_time for result in results):.0f} s",
+            f"{statistics.fmean(result.wall_time for result in results):,.0f} s",
         ]
         lines.append((NAMES[cell], cells))
     head = ["", "Parameters", "Hidden units", "Best epochs", "Validation loss", "Time of a run"]
@@ -290,8 +291,8 @@ def by_heart_table(results: Mapping[CellType, Result]) -> Table:
         ("Parameters", [f"{r.metrics['num_parameters']:,}" for r in runs]),
         ("Epochs", [f"{r.metrics['epochs']}" for r in runs]),
         ("Steps of Adam", [f"{r.metrics['iterations']}" for r in runs]),
-        ("Loss per caption at the first step", [f"{r.history['loss'][0]:.2f}" for r in runs]),
-        ("Loss per caption at the last step", [f"{r.metrics['last_loss']:.2g}" for r in runs]),
+        ("First loss per caption", [f"{r.history['loss'][0]:.2f}" for r in runs]),
+        ("Last loss per caption", [f"{r.metrics['last_loss']:.2g}" for r in runs]),
         (
             "Captions repeated exactly",
             [f"{r.metrics['exact']} of {r.metrics['n_train']}" for r in runs],
@@ -332,7 +333,7 @@ def learned_gallery(results: Mapping[CellType, Result], split: str, count: int) 
             for k, record in enumerate(records)
         ],
         [("A photograph: " if real else "A drawn scene: ") + r["truth"][0] for r in records],
-        label=f"Images ({split}) with a reference caption and those of {', '.join(names.values())}",
+        label=f"{_SPLITS[split]} images with a reference caption and those of the networks",
         encoding="jpeg" if real else "png",
     )
 
@@ -359,7 +360,7 @@ def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "
         [study.data.image(names[k], 240) for k in rows],
         captions,
         alts,
-        label=f"Images ({split}) with a reference caption and those of the networks",
+        label=f"{_SPLITS[split]} images with a reference caption and those of the networks",
         encoding="jpeg" if real else "png",
     )
 
@@ -417,7 +418,7 @@ def free_photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> Gallery:
         pictures,
         [
             {
-                "Attention": " ".join(words),
+                "Caption": " ".join(words),
                 "Photo": f"{each.title}; {each.author}, {each.licence}",
             }
             for each, words in zip(about, captions, strict=True)
@@ -599,7 +600,7 @@ def facts(study: Study, together: Row) -> dict[str, str]:
         | {name.replace("_", "-"): f"{settings[name]:g}" for name in chosen}
         | {f"cider-{cell}": f"{study.row(cell, 'beam').scores.cider:.3f}" for cell in study.results}
         | {
-            f"seconds-{cell}": f"{statistics.fmean(result.wall_time for result in results):.0f} s"
+            f"seconds-{cell}": f"{statistics.fmean(result.wall_time for result in results):,.0f} s"
             for cell, results in study.results.items()
         }
         | {
