@@ -28,8 +28,9 @@ WIDTH = round((210 - 2 * 18) / 25.4 * 96)  # px between the margins that print.c
 HEIGHT = round((297 - 20 - 18) / 25.4 * 96)
 LEFT_OUT = (
     "script, .headerlink, img.only-dark, button, form, .viewcode-link, p.page-info a,"
-    " .toctree-wrapper, link"
+    " .toctree-wrapper, link, details.ran-here"
 )
+API = "api"  # the folder of the pages that become an appendix of signatures
 IDS = ("id", "for", "name", "aria-describedby", "aria-labelledby", "aria-controls")
 
 # Shrink what is wider than the page, and name what still is, or is taller than a page and may not
@@ -156,7 +157,9 @@ def page_numbers(pdf: Path) -> dict[str, int]:
 def join(html: Path) -> BeautifulSoup:
     """Join the pages of a folder to one document, a chapter each, with a table of contents."""
     html = Path(os.path.normpath(html))
-    pages = dict(_pages(html / "index.html"))
+    in_order = dict(_pages(html / "index.html"))
+    # The reference comes last, as an appendix.
+    pages = dict(sorted(in_order.items(), key=lambda item: item[0].parent.name == API))
     names = {path: _name(path.relative_to(html).as_posix()) for path in pages}
     chapters = [_chapter(page, path, names) for path, page in pages.items()]
     title = _heading(chapters[0])
@@ -201,6 +204,8 @@ def _chapter(page: BeautifulSoup, path: Path, names: dict[Path, str]) -> Tag:
     article = _only(page, "article.bd-article")
     for element in article.select(LEFT_OUT):
         element.decompose()
+    if path.parent.name == API:
+        _keep_signatures(article)
     for element in article.find_all(True):
         for attribute in IDS:
             if attribute in element.attrs:
@@ -221,6 +226,16 @@ def _chapter(page: BeautifulSoup, path: Path, names: dict[Path, str]) -> Tag:
     article.name = "section"
     article.attrs = {"class": "chapter", "id": f"chapter-{name}"}
     return article
+
+
+def _keep_signatures(article: Tag) -> None:
+    """Leave of a page of the reference what is called how; the HTML has the rest."""
+    for table in article.select("table.autosummary, .table-wrapper"):
+        table.decompose()
+    for description in article.select("dl.py > dd"):
+        for child in description.find_all(True, recursive=False):
+            if child.name != "dl" or "py" not in child.get_attribute_list("class"):
+                child.decompose()
 
 
 def _aim(link: Tag, path: Path, names: dict[Path, str]) -> None:

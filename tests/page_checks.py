@@ -184,6 +184,23 @@ def maths_faults(page: Any) -> list[str]:
     return faults
 
 
+def break_faults(page: Any) -> list[str]:
+    """Lines that begin with the comma, or another sign, after the formula before them."""
+    faults: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("article span.math")].flatMap((formula) => {
+          const text = formula.nextSibling;
+          if (text?.nodeType !== 3 || !/^[,.;:!?)]/.test(text.data)) return [];
+          const sign = document.createRange();
+          sign.setStart(text, 0);
+          sign.setEnd(text, 1);
+          const [before, after] = [formula.getBoundingClientRect(), sign.getBoundingClientRect()];
+          return after.width && after.left < before.right - 1
+            ? ["a line begins with " + text.data.slice(0, 20).trim()] : [];
+        })"""
+    )
+    return faults
+
+
 def overflow_faults(page: Any) -> list[str]:
     """A page that is wider than its window, and what sticks out of it."""
     faults: list[str] = page.evaluate(

@@ -1,7 +1,8 @@
-"""Small repairs of the HTML for readers who hear the page."""
+"""Small repairs of the HTML: for readers who hear the page, and for those with a narrow one."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -15,6 +16,8 @@ REPAIRS = (
     ('<div role="list" class="citation-list">', '<div class="citation-list">'),
     (' role="doc-biblioentry"', ""),
 )
+# A browser may begin a line with the comma after a formula, which it takes for a picture.
+FORMULA = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)]+)')
 
 
 def _repair(
@@ -27,6 +30,7 @@ def _repair(
     if doctree is not None:
         for old, new in REPAIRS:
             context["body"] = context["body"].replace(old, new)
+        context["body"] = FORMULA.sub(r'<span class="unbroken">\1</span>', context["body"])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

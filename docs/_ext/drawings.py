@@ -42,7 +42,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 FOLDER = "drawings"
 SVG = "http://www.w3.org/2000/svg"
-LABEL = re.compile(r"#equation-eq-(\w+)")
+LABEL = re.compile(r"#equation-eq-([\w-]+)")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 TOKEN = re.compile(r"\\([a-zA-Z]+) ?|([_^])|([{}])|(.)")
 LETTERS = {
@@ -124,7 +124,8 @@ def finished(text: str) -> ET.Element:
                 element.set("dy", "0.34em")
             _set_text(element)
         elif element.tag == "a" and (label := LABEL.search(element.get("href", ""))):
-            element.set("aria-label", f"equation ({label[1].upper()})")
+            numbers = label[1].upper().replace("-", ")–(")
+            element.set("aria-label", f"equation ({numbers})")
             element.set("data-equation", element.get("data-equation", label[1].upper()))
     _hide(root)
     for parent in list(root.iter()):

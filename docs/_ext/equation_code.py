@@ -8,7 +8,7 @@ before one that mentions it further down.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from docutils import nodes
@@ -20,6 +20,7 @@ from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
 LABEL = re.compile(r"eq-([A-Z]?)(\d+)")
+SPAN = re.compile(r"eq-([A-Z]?)(\d+)-(\d+)")  # eq-17-28: one formula for (17) to (28)
 RANGE = ("-", "–", "to")  # what stands between the ends of a range
 MOST = 3
 
@@ -57,11 +58,24 @@ class Mentions(PageNotes):
             self.of(app.env)[app.env.docname] = mentions
 
 
+def members(label: str) -> list[str]:
+    """Return the labels that ``eq-17-28`` spans; none of a label that is one equation's."""
+    span = SPAN.fullmatch(label)
+    if span is None:
+        return []
+    return [f"eq-{span[1]}{number}" for number in range(int(span[2]), int(span[3]) + 1)]
+
+
 def implementations(env: BuildEnvironment, label: str) -> list[Mention]:
     """Return the entries nearest to an equation, at most `MOST`, in the order of the reference."""
     notes = Mentions.of(env)
     order = env.toctree_includes.get("api/index", [])
-    mentions: list[Mention] = [m for page in order for m in notes.get(page, {}).get(label, [])]
+    mentions: list[Mention] = [
+        mention
+        for page in order
+        for each in members(label) or [label]
+        for mention in notes.get(page, {}).get(each, [])
+    ]
     nearest = [m for m in mentions if m.first] or mentions
     return list({m.anchor: m for m in nearest}.values())[:MOST]
 
@@ -110,17 +124,33 @@ def _changed(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def _add(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    for equation in list(doctree.findall(nodes.math_block)):
-        mentions = implementations(app.env, equation.get("label") or "")
-        if not mentions:
+    equations = {
+        equation["label"]: equation
+        for equation in doctree.findall(nodes.math_block)
+        if equation.get("label")
+    }
+    said: dict[str, list[Mention]] = {}  # once, under the formula that stands for them
+    for label in equations:
+        said |= dict.fromkeys(members(label), implementations(app.env, label))
+    for label, equation in equations.items():
+        mentions = implementations(app.env, label)
+        if not mentions or said.get(label) == mentions:
             continue
-        line = nodes.paragraph("", "In code: ", classes=["equation-code"])
-        for count, mention in enumerate(mentions):
-            if count:
-                line += nodes.Text(", ")
-            name = nodes.literal("", mention.name)
-            line += make_refnode(app.builder, docname, mention.docname, mention.anchor, name)
-        equation.parent.insert(equation.parent.index(equation) + 1, line)
+        links = [
+            make_refnode(app.builder, docname, m.docname, m.anchor, nodes.literal("", m.name))
+            for m in mentions
+        ]
+        add_line(equation, "In code: ", links)
+
+
+def add_line(equation: nodes.math_block, title: str, links: Sequence[nodes.Node]) -> None:
+    """Set a line of links under an equation, above those that are there."""
+    line = nodes.paragraph("", title, classes=["equation-code"])
+    for count, link in enumerate(links):
+        if count:
+            line += nodes.Text(", ")
+        line += link
+    equation.parent.insert(equation.parent.index(equation) + 1, line)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

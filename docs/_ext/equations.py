@@ -1,6 +1,8 @@
 """Equations whose label decides their number, and a look at them wherever they are referred to.
 
-The label ``eq-17`` is equation (17) on every page, ``eq-T1`` is (T1) and ``eq-17b`` is (17b). Their
+The label ``eq-17`` is equation (17) on every page, ``eq-T1`` is (T1) and ``eq-17b`` is (17b). The
+label ``eq-17-28`` is one formula that stands for (17) to (28). What is referred to by one of these
+numbers is the equation on the same page that has its label, written out, or else the formula. Their
 TeX goes into one small script, with the names of the functions that implement them. From it the
 pages show an equation beside a reference to it.
 """
@@ -9,15 +11,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar, cast
 
 from docutils import nodes
-from equation_code import implementations
+from equation_code import add_line, implementations, members
 from page_notes import PageNotes
 from sphinx.application import Sphinx
+from sphinx.domains import ObjType
 from sphinx.domains.math import MathDomain
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
+from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
 LABEL = re.compile(r"eq-([A-Z]?\d+[a-z]?)")
@@ -32,16 +37,27 @@ class FixedMathDomain(MathDomain):
     def note_equation(self, docname: str, labelid: str, location: Any = None) -> None:
         """Take up one labelled equation."""
         super().note_equation(docname, labelid, location)
-        match = LABEL.fullmatch(labelid)
-        if match is None:
+        span = members(labelid) or [labelid]
+        ends = [LABEL.fullmatch(label) for label in dict.fromkeys((span[0], span[-1]))]
+        if None in ends:
             logger.warning(
-                "the label of an equation must read eq-17, eq-T1 or eq-17b, got %r",
+                "the label of an equation must read eq-17, eq-T1, eq-17b or eq-17-28, got %r",
                 labelid,
                 location=location,
             )
         else:
-            # Sphinx counts here; it only ever formats what it gets back.
-            self.data["objects"][labelid] = (docname, match[1])
+            # Sphinx counts here; it only ever formats what it gets back, between parentheses.
+            number = ")–(".join(end[1] for end in ends if end)
+            self.data["objects"][labelid] = (docname, number)
+
+    object_types: ClassVar = {"equation": ObjType("equation")}
+
+    def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
+        """Name the equations to the search, which finds (33) by its number."""
+        for label, (docname, number) in self.data["objects"].items():
+            if LABEL.fullmatch(label):
+                name = f"({number})"
+                yield name, name, "equation", docname, _anchor(label), 1
 
 
 class Equations(PageNotes):
@@ -50,12 +66,30 @@ class Equations(PageNotes):
     name = "rnnreport_equations"
 
     def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
-        """Note a page's equations."""
-        labelled = [node for node in doctree.findall(nodes.math_block) if node.get("label")]
-        if labelled:
-            self.of(app.env)[app.env.docname] = {
-                node["label"]: _tex(node.astext()) for node in labelled
-            }
+        """Note a page's equations, and find a place for the numbers that a formula stands for."""
+        equations = _equations(doctree)
+        tex = {label: _tex(equation.astext()) for label, equation in equations.items()}
+        for label, equation in equations.items():
+            for alias in members(label):
+                if alias not in equations:
+                    domain = app.env.get_domain("math")
+                    cast("MathDomain", domain).note_equation(app.env.docname, alias, equation)
+                    equation["ids"].append(_anchor(alias))
+                    tex[alias] = tex[label]
+        if tex:
+            self.of(app.env)[app.env.docname] = tex
+
+
+def _equations(doctree: nodes.document) -> dict[str, nodes.math_block]:
+    return {
+        equation["label"]: equation
+        for equation in doctree.findall(nodes.math_block)
+        if equation.get("label")
+    }
+
+
+def _anchor(label: str) -> str:
+    return str(nodes.make_id(f"equation-{label}"))
 
 
 def _tex(text: str) -> str:
@@ -72,7 +106,7 @@ def _write(app: Sphinx, env: BuildEnvironment) -> None:
         return
     equations = {label: tex for page in Equations.of(env).values() for label, tex in page.items()}
     entries = {
-        f"equation-{label.lower()}": {
+        _anchor(label): {
             "tex": tex,
             "code": [mention.name for mention in implementations(env, label)],
         }
@@ -83,6 +117,19 @@ def _write(app: Sphinx, env: BuildEnvironment) -> None:
     (folder / SCRIPT).write_text(
         f"window.rnnreportEquations = {json.dumps(entries, indent=0)};\n", encoding="utf-8"
     )
+
+
+def _add_numbers(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Under a formula that stands for several, link to each of them that is written out."""
+    equations = _equations(doctree)
+    for label, equation in equations.items():
+        links = [
+            make_refnode(app.builder, docname, docname, _anchor(each), nodes.Text(f"({each[3:]})"))
+            for each in members(label)
+            if each in equations
+        ]
+        if links:
+            add_line(equation, "One by one: ", links)
 
 
 def _need_mathjax(
@@ -103,12 +150,13 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_domain(FixedMathDomain, override=True)
     app.add_env_collector(Equations)
     app.connect("env-updated", _write)
+    app.connect("doctree-resolved", _add_numbers)
     app.connect("html-page-context", _need_mathjax, priority=400)
     for script in (SCRIPT, "equations-ui.js"):
         app.add_js_file(script, loading_method="defer")
     return {
         "version": "1",
-        "env_version": 2,
+        "env_version": 3,
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

@@ -1,6 +1,7 @@
 /* Shows an equation and the names of the functions that implement it beside a reference to it, on
    hover or focus; Escape puts it away.
-   Also lets the keyboard scroll an equation that is wider than its column. */
+   Also opens the fold that a link leads into, and lets the keyboard scroll an equation that is wider
+   than its column. */
 (() => {
   "use strict";
   const card = document.createElement("div");
@@ -61,9 +62,23 @@
     }
   };
 
+  const unfold = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    let fold = target?.parentElement.closest("details:not([open])");
+    if (!fold) return;
+    for (; fold; fold = fold.parentElement.closest("details:not([open])")) fold.open = true;
+    target.scrollIntoView();
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     window.MathJax?.startup?.promise?.then(reach);
     addEventListener("resize", reach);
+    document.addEventListener("toggle", reach, true);
+    unfold();
+    addEventListener("hashchange", unfold);
+    document.addEventListener("click", (event) => {
+      if (event.target.closest("a[href*='#']")) setTimeout(unfold); // to where it has been before
+    });
     document.body.append(card);
     card.addEventListener("mouseenter", () => clearTimeout(timer));
     card.addEventListener("mouseleave", () => later(hide, 200));

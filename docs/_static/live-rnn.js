@@ -202,10 +202,14 @@
     return `✗ off by ${percent.toFixed(percent < 10 ? 1 : 0)} %`;
   };
 
-  const answer = (wrong) => {
-    if (!wrong) return "All five gradients agree with the numerical ones.";
-    return `${wrong} of five gradients ${wrong === 1 ? "is" : "are"} wrong.`;
-  };
+  const ANSWERS = [
+    "All five gradients agree with the numerical ones.",
+    "One of five gradients is wrong.",
+    "Two of five gradients are wrong.",
+    "Three of five gradients are wrong.",
+    "Four of five gradients are wrong.",
+    "All five gradients are wrong.",
+  ];
 
   const superscript = (number) =>
     String(number).replace(/[-\d]/g, (sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign] ?? "⁻");
@@ -225,14 +229,14 @@
     }
     const offs = Object.keys(GRADIENTS).map((name) => found[`off.${name}`]);
     for (const name of Object.keys(GRADIENTS)) written[`off.${name}`] = verdict(found[`off.${name}`]);
-    written.answer = answer(offs.filter((off) => off > AGREES).length);
+    written.answer = ANSWERS[offs.filter((off) => off > AGREES).length];
     written.long = grows(found["long.0"]);
     return written;
   };
 
   // -- The chart -----------------------------------------------------------------------------------
 
-  const [LEFT, RIGHT_EDGE, TOP, BOTTOM] = [56, 700, 14, 206];
+  const [LEFT, RIGHT_EDGE, TOP, BOTTOM] = [6, 694, 24, 216];
 
   const height = (decade) =>
     TOP + ((BOTTOM - TOP) * (DECADES - Math.min(Math.max(decade, -DECADES), DECADES))) / (2 * DECADES);

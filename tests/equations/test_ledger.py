@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -110,7 +111,9 @@ def test_entries_are_complete(entry: Any) -> None:
     }
     assert entry.number in {*numbered.get(entry.page, ()), *LETTERED.get(entry.page, ())}
     page = (DOCS / f"{entry.page}.md").read_text(encoding="utf-8")
-    assert f"$$ (eq-{entry.number})" in page
+    labels = re.findall(r"^\$\$ \(eq-([A-Z]?)(\d+)(?:-(\d+))?\)$", page, re.MULTILINE)
+    spans = [(letter, range(int(k), int(last or k) + 1)) for letter, k, last in labels]
+    assert entry.number in {f"{letter}{number}" for letter, span in spans for number in span}
     assert callable(getattr(layers, entry.layer))
     for latex in (entry.statement, entry.printed or ""):
         assert "\n" not in latex

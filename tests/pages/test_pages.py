@@ -24,6 +24,7 @@ from page_checks import (
     Watch,
     alt_faults,
     axe_faults,
+    break_faults,
     broken_links,
     colour_faults,
     copy_faults,
@@ -98,7 +99,7 @@ def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     watch = show(window, name)
     # The keyboard is tried in one scheme: in light where it is wide, in dark on a phone.
     last, first = ("dark", "light") if window.viewport_size["width"] < 600 else ("light", "dark")
-    layout = (maths_faults, overflow_faults, copy_faults, drawing_faults)
+    layout = (maths_faults, break_faults, overflow_faults, copy_faults, drawing_faults)
     faults = faults_in(last, window, *layout) + faults_in(first, window, *layout)
     thin(window)
     faults += axe_faults(window) + faults_in(first, window, colour_faults)
@@ -233,11 +234,13 @@ def test_folded_cell_opens_with_a_key(window: Any) -> None:
 @built
 def test_equations_and_their_functions_link_to_each_other(window: Any) -> None:
     targets: dict[int, list[str]] = {}
-    for name, numbers in (("rnn", (1,)), ("lstm", (17, 49))):
+    for name, labels in (("rnn", ("1",)), ("lstm", ("17-28", "48-49"))):
         show(window, name)
-        for number in numbers:
-            equation = window.locator(f"#equation-eq-{number}")
-            links = equation.locator("xpath=following-sibling::*[1]").locator("a")
+        for label in labels:
+            number = int(label.partition("-")[0])
+            equation = window.locator(f"#equation-eq-{label}")
+            code = equation.locator("xpath=following-sibling::p[contains(., 'In code')][1]")
+            links = code.locator("a")
             targets[number] = links.evaluate_all("links => links.map((link) => link.hash)")
             paths = set(links.evaluate_all("links => links.map((link) => link.pathname)"))
             assert {Path(path).name for path in paths} == {"rnnreport.layers.html"}
@@ -290,6 +293,22 @@ def test_live_figure_answers(window: Any) -> None:
     assert watch.faults() == []
 
 
+@built
+def test_network_to_take_apart_answers(window: Any) -> None:
+    watch = show(window, "rnn")
+    window.locator("#live-rnn[data-ready=true]").wait_for()
+    answer = window.locator("#live-rnn .live-answer")
+    before = answer.inner_text()
+    window.get_by_label("Break an equation").select_option("not-transposed")
+    assert "All five gradients are wrong" in answer.inner_text()
+    window.locator("#live-rnn-Wh11").press("ArrowRight")
+    assert answer.inner_text() != before
+    link = window.locator("#live-rnn .live-about:visible a[href='#equation-eq-5']")
+    link.hover()
+    assert "lit" in (window.locator("#equation-eq-5").get_attribute("class") or "")
+    assert watch.faults() == []
+
+
 # -- The checks find what they are for -----------------------------------------------------------
 
 GOOD = """<!doctype html><html lang="en"><head><title>A page</title><style>{style}</style></head>
@@ -338,6 +357,12 @@ LIVE_FAULTS = [
         '<span class="math"><mjx-container data-mjx-error="Missing }">x</mjx-container></span>',
         "",
         "MathJax: Missing }",
+    ),
+    (
+        break_faults,
+        '<p><span class="math"><i></i></span>, and</p>',
+        "p { width: 9px } i { display: inline-block; width: 9px }",
+        "a line begins with ,",
     ),
     (overflow_faults, '<p class="wide">x</p>', ".wide { width: 3000px }", "p.wide"),
     (copy_faults, '<div class="highlight"><pre>x = 1</pre></div>', "", "no copy button: x = 1"),

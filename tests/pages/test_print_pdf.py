@@ -75,6 +75,27 @@ def test_book_has_contents_with_pages_and_keeps_numbers(
     assert pypdf.PdfReader(pdf).outline
 
 
+def test_the_reference_is_an_appendix_of_signatures(
+    program: ModuleType, pages: Callable[[str], Path]
+) -> None:
+    signature = '<dl class="py {}"><dt>{}()</dt><dd><p>What it returns.</p>{}</dd></dl>'
+    inner = signature.format("method", "close", "")
+    folder = pages("<p>Words.</p>")
+    (folder / "api").mkdir()
+    page = PAGE.format(title="layers", body=signature.format("function", "forward", inner))
+    (folder / "api" / "layers.html").write_text(
+        page.replace("</body>", NEXT.format("../next.html")), encoding="utf-8"
+    )
+    front = (folder / "index.html").read_text(encoding="utf-8")
+    (folder / "index.html").write_text(front.replace("next.html", "api/layers.html"))
+    chapters = [str(chapter["id"]) for chapter in program.join(folder).select(".chapter")]
+    assert chapters == ["chapter-index", "chapter-next", "chapter-api-layers"]
+    text = program.join(folder).select(".chapter")[-1].get_text(" ", strip=True)
+    assert "forward()" in text
+    assert "close()" in text
+    assert "What it returns" not in text
+
+
 @needs_browser
 @pytest.mark.parametrize(
     "body",

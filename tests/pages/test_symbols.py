@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-ROW = re.compile(r"^\| \$(?P<symbol>[^$]+)\$ \|.*\{eq\}`(?P<label>eq-\w+)` \|$", re.MULTILINE)
-EQUATION = re.compile(r"^\$\$\n((?:(?!^\$\$).)*?)^\$\$ \((eq-\w+)\)$", re.MULTILINE | re.DOTALL)
+ROW = re.compile(r"^\| \$(?P<symbol>[^$]+)\$ \|.*\{eq\}`(?P<label>eq-[\w-]+)` \|$", re.MULTILINE)
+EQUATION = re.compile(r"^\$\$\n((?:(?!^\$\$).)*?)^\$\$ \((eq-[\w-]+)\)$", re.MULTILINE | re.DOTALL)
 TOKEN = re.compile(r"\\(?:begin|end)\{\w+\}|\\text\{[^}]*\}|\\[a-zA-Z]+|\\.|[^\s]")
 SPACING = frozenset({r"\,", r"\;", r"\!"})  # does not change what is meant
 

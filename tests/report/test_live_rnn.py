@@ -126,8 +126,9 @@ def test_verdict(off: float, text: str) -> None:
 def test_answer_counts_what_is_wrong() -> None:
     answers = {key: texts(values(SETTINGS, mistake=key))["answer"] for key in ("", *MISTAKES)}
     assert answers[""] == "All five gradients agree with the numerical ones."
-    assert answers["first-gradient-early"] == "1 of five gradients is wrong."
-    assert answers["one-step-alone"] == "3 of five gradients are wrong."
+    assert answers["first-gradient-early"] == "One of five gradients is wrong."
+    assert answers["own-gradient-unused"] == "All five gradients are wrong."
+    assert answers["one-step-alone"] == "Three of five gradients are wrong."
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_files_are_there_and_no_others() -> None:
     for name in pictures:
         with Image.open(record_folder() / name) as picture:
             assert picture.format == "JPEG"
-            assert min(picture.size) >= 256
+            assert min(picture.size) >= 128
 
 
 def test_records_hold_what_our_networks_made_alone() -> None:

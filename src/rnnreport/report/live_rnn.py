@@ -255,13 +255,19 @@ def texts(found: Values) -> dict[str, str]:
     for name in _VARIABLES:
         written[f"off.{name}"] = _verdict(found[f"off.{name}"])
     wrong = sum(found[f"off.{name}"] > _AGREES for name in _VARIABLES)
-    written["answer"] = (
-        "All five gradients agree with the numerical ones."
-        if not wrong
-        else f"{wrong} of five gradients {'is' if wrong == 1 else 'are'} wrong."
-    )
+    written["answer"] = f"{_ANSWERS[wrong]}."
     written["long"] = _grows(found["long.0"])
     return written
+
+
+_ANSWERS = (
+    "All five gradients agree with the numerical ones",
+    "One of five gradients is wrong",
+    "Two of five gradients are wrong",
+    "Three of five gradients are wrong",
+    "Four of five gradients are wrong",
+    "All five gradients are wrong",
+)
 
 
 def _signed(number: float) -> str:
@@ -319,8 +325,7 @@ def live_rnn() -> Html:
             class_="live-fixed",
         ),
         _answer(written),
-        _steps(written),
-        _sums(written),
+        tag("div", _steps(written), _sums(written), class_="live-tables"),
         _chart(found, written),
         tag("p", class_="live-status", role="status"),
     )
@@ -470,7 +475,7 @@ def _answer(written: Mapping[str, str]) -> Markup:
     return tag(
         "p",
         "Loss ",
-        tag("b", _number("loss", written)),
+        tag("b", written["loss"], data_value="loss"),
         ". ",
         tag("span", written["answer"], data_value="answer"),
         class_="live-answer",
@@ -491,7 +496,13 @@ def _steps(written: Mapping[str, str]) -> Markup:
         ("loss", joined("½|", _symbol("h_t"), " − ", _symbol("y_t"), "|²"), "loss", (), 1),
         ("direct", derivative("h_t"), "direct part", (), H),
         ("whole", new, "whole gradient", ("6", "7", "12"), H),
-        ("delta", joined(tag("i", "δ"), tag("sub", tag("i", "t"))), "", ("R3",), H),
+        (
+            "delta",
+            joined(tag("i", "δ"), tag("sub", tag("i", "t"))),
+            "pre-activation gradient",
+            ("R3",),
+            H,
+        ),
     )
     head = tag(
         "tr",
@@ -600,7 +611,7 @@ def _scroll(table: Markup, label: str) -> Markup:
 
 # -- The chart -------------------------------------------------------------------------------------
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 700, 14, 206
+_LEFT, _RIGHT, _TOP, _BOTTOM = 6, 694, 24, 216
 
 
 def _chart(found: Values, written: Mapping[str, str]) -> Markup:
@@ -609,17 +620,17 @@ def _chart(found: Values, written: Mapping[str, str]) -> Markup:
         y = f"{_height(decade):.1f}"
         power = "1" if decade == 0 else f"10{str(decade).translate(_SUPERSCRIPTS)}"
         lines.append(tag("path", class_="live-grid", d=f"M{_LEFT} {y}H{_RIGHT}"))
-        lines.append(tag("text", power, class_="live-power", x=_LEFT - 8, y=y, dy="0.34em"))
+        lines.append(tag("text", power, class_="live-power", x=_LEFT, y=y, dy="-0.3em"))
     lines += [
-        tag("text", str(t), class_="live-step", x=f"{_across(t):.1f}", y=_BOTTOM + 20)
-        for t in range(0, LONG + 1, 10)
+        tag("text", str(t), class_="live-step", x=f"{_across(t):.1f}", y=_BOTTOM + 24)
+        for t in range(10, LONG + 1, 10)
     ]
     svg = tag(
         "svg",
         *lines,
         tag("path", class_="live-bare", d=_way(found, "bare")),
         tag("path", class_="live-long", d=_way(found, "long")),
-        viewBox=f"0 0 {_RIGHT + 8} {_BOTTOM + 28}",
+        viewBox=f"0 0 {_RIGHT + 16} {_BOTTOM + 30}",
         role="img",
         aria_label=f"Norm of the gradient at each of {LONG} steps. {written['long']}",
     )
