@@ -169,6 +169,7 @@ def _captioning() -> _Page:
     gradients = captioning.gradients(study)
     return _Page(
         _shown(
+            (captioning_figures.facts, study, together),
             (captioning_figures.literature_table, study, together),
             (captioning_figures.results_table, study, together),
             (captioning_figures.cider_figure, study),
@@ -183,6 +184,8 @@ def _captioning() -> _Page:
             (captioning_figures.gradients_figure, list(gradients.values())),
             (captioning_figures.by_heart_table, by_heart),
             (captioning_figures.by_heart_curves, by_heart),
+            (captioning_figures.by_heart_facts, by_heart),
+            (captioning_figures.gradient_facts, gradients),
         ),
         study.results["attention"][0],
     )

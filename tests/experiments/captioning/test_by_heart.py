@@ -239,4 +239,4 @@ def test_gallery_shows_what_each_network_says_of_the_first_images() -> None:
     assert html.count("<figure>") == 2
     for record in result.details["val"][:2]:
         assert f'alt="A drawn scene: {record["truth"][0]}"' in html
-    assert html.count("<dt>RNN</dt>") == html.count("<dt>attention</dt>") == 2
+    assert html.count("<dt>RNN</dt>") == html.count("<dt>Attention</dt>") == 2

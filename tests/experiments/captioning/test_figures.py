@@ -18,9 +18,12 @@ from rnnreport.experiments.captioning import study as captioning_study
 from rnnreport.experiments.captioning.figures import (
     attention_maps,
     captions_gallery,
+    captions_table,
     cider_figure,
     differences_table,
+    facts,
     gates_figure,
+    gradient_facts,
     gradients_figure,
     learning_curves,
     literature_table,
@@ -181,6 +184,42 @@ def test_captions_gallery(study: Study) -> None:
     assert "(0." not in captions_gallery(study, "train", range(2)).html
 
 
+def test_captions_table(study: Study) -> None:
+    _, *lines = Tags(captions_table(study).html).rows
+    order = study.order("attention", "beam")
+    chosen = [*order[:2], *order[3:5], *order[-2:]]
+    assert [len(line) for line in lines] == [1, 3, 3, 3] * 6
+    for place, k in enumerate(chosen):
+        assert study.names("test")[k] in lines[4 * place][0]
+        for cell, line in zip(CELLS, lines[4 * place + 1 : 4 * place + 4], strict=True):
+            caption = " ".join(study.captions(cell, "beam")[0][k])
+            assert line[1:] == [caption, f"{study.ciders(cell, 'beam')[k]:.2f}"]
+
+
+def test_link_to_a_photograph() -> None:
+    link = captioning_figures._photograph("3363750526_efcedc47a9.jpg")
+    assert Tags(link).named("a")[0]["href"] == "https://www.flickr.com/photo.gne?id=3363750526"
+    assert captioning_figures._photograph("scene-1.png") == "scene-1.png"
+
+
+def test_facts(study: Study) -> None:
+    together = study.row("attention", "beam")
+    told = facts(study, together)
+    assert told["n-train"] == "40"
+    assert told["uniform"] == f"{1 / 36:.2f}"
+    assert told["cider-lstm"] == f"{study.row('lstm', 'beam').scores.cider:.3f}"
+    assert told["seeds"] == "2"
+    assert told["feature-dropout"] == ", and 0.3 of the features"
+    assert told["vocabulary"].endswith("words: every word of the training captions")
+    by_people = {word for one in study.references("test") for words in one for word in words}
+    assert told["used-by-people"] == str(len(by_people))
+    of_seeds = [
+        len({word for words in each for word in words})
+        for each in study.captions("attention", "beam")
+    ]
+    assert told["used"] == f"{sum(of_seeds) / 2:.0f}"
+
+
 def test_attention_maps(study: Study) -> None:
     written = study.captions("attention", "beam")[0]
     rows = [k for k, words in enumerate(written) if words][:2]
@@ -240,6 +279,11 @@ def test_gradients_figure(study: Study) -> None:
         measure_gradients(GradientsConfig(CaptionConfig(**run.config), n_captions=3, distance=4))
         for run in (study.results[cell][0] for cell in ("rnn", "lstm"))
     ]
+    told = gradient_facts(dict(zip(("rnn", "lstm"), results, strict=True)))
+    assert (told["distance"], told["half-distance"], told["gradient-captions"]) == ("4", "2", "3")
+    means = np.exp(np.log(results[1].details["norms"]["after"]["c"]).mean(1))
+    assert told["left-lstm-after-c"] == f"{means[3]:.2g}"
+    assert told["rate-lstm-c"] == f"{(means[3] / means[1]) ** 0.5:.2f}"
     figure = gradients_figure(results)
     before, after = axes_of(figure)
     assert [len(ax.lines) for ax in (before, after)] == [3, 3]

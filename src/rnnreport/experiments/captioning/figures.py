@@ -25,7 +25,7 @@ from rnnreport.models.captioning import Trace
 from rnnreport.names import CellType
 from rnnreport.runs.store import Result
 from rnnreport.show.figures import Figure, Gallery, gallery, overlay
-from rnnreport.show.html import Html, tag
+from rnnreport.show.html import Html, joined, tag
 from rnnreport.show.plots import (
     Curves,
     Interval,
@@ -43,14 +43,17 @@ if TYPE_CHECKING:
 __all__ = [
     "attention_maps",
     "by_heart_curves",
+    "by_heart_facts",
     "by_heart_table",
     "captions_gallery",
     "captions_table",
     "cider_figure",
     "differences_table",
+    "facts",
     "free_attention_maps",
     "free_photographs",
     "gates_figure",
+    "gradient_facts",
     "gradients_figure",
     "learned_gallery",
     "learning_curves",
@@ -64,6 +67,7 @@ __all__ = [
 
 _GATES = ("forget", "input", "candidate", "output")  # as the layers pack them
 _TILE = 150  # side of a picture with attention over it, in pixels
+_SPLITS = {"train": "Training", "val": "Validation", "test": "Test"}
 _SHORT: Mapping[CellType, str] = {**NAMES, "attention": "Attention"}  # where a phone has no room
 
 
@@ -199,7 +203,7 @@ def settings_table(study: Study) -> Html:
             f"{results[0].config['hidden_dim']}",
             ", ".join(map(str, best)),
             f"{statistics.fmean(result.metrics['val_loss'] for result in results):.2f}",
-            f"{statistics.fmean(result.wall_time for result in results):.0f} s",
+            f"{statistics.fmean(result.wall_time for result in results):,.0f} s",
         ]
         lines.append((NAMES[cell], cells))
     head = ["", "Parameters", "Hidden units", "Best epochs", "Validation loss", "Time of a run"]
@@ -273,9 +277,9 @@ def learning_curves(study: Study) -> LinePlot:
         for cell, lines in curves.items()
     )
     return Curves(
-        "passes over the training captions",
-        "loss of a caption",
-        f"Loss of a caption by epoch, means of the seeds. {numbers}.",
+        "epoch",
+        "loss per caption",
+        f"Loss per caption by epoch, means of the seeds. {numbers}.",
         panels,
     ).plot()
 
@@ -285,10 +289,10 @@ def by_heart_table(results: Mapping[CellType, Result]) -> Table:
     runs = results.values()
     lines = [
         ("Parameters", [f"{r.metrics['num_parameters']:,}" for r in runs]),
-        ("Passes over the captions", [f"{r.metrics['epochs']}" for r in runs]),
+        ("Epochs", [f"{r.metrics['epochs']}" for r in runs]),
         ("Steps of Adam", [f"{r.metrics['iterations']}" for r in runs]),
-        ("Loss at the first step", [f"{r.history['loss'][0]:.2f}" for r in runs]),
-        ("Loss at the last step", [f"{r.metrics['last_loss']:.2g}" for r in runs]),
+        ("First loss per caption", [f"{r.history['loss'][0]:.2f}" for r in runs]),
+        ("Last loss per caption", [f"{r.metrics['last_loss']:.2g}" for r in runs]),
         (
             "Captions repeated exactly",
             [f"{r.metrics['exact']} of {r.metrics['n_train']}" for r in runs],
@@ -307,7 +311,7 @@ def by_heart_curves(results: Mapping[CellType, Result]) -> LinePlot:
     return loss_curves(
         {NAMES[cell].replace("LSTM with ", ""): r.history["loss"] for cell, r in results.items()},
         xlabel="step of Adam",
-        ylabel="loss of a caption",
+        ylabel="loss per caption",
         alt=f"Training loss of the networks on a logarithmic axis. {numbers}",
     )
 
@@ -317,11 +321,11 @@ def learned_gallery(results: Mapping[CellType, Result], split: str, count: int) 
     first = next(iter(results.values()))
     records = first.details[split][:count]
     real = first.data["profile"] == "full"
-    names = {cell: NAMES[cell].replace("LSTM with attention", "attention") for cell in results}
+    names = {cell: _SHORT[cell] for cell in results}
     return gallery(
         images(first, [record["image"] for record in records], size=240),
         [
-            {"truth": record["truth"][0]}
+            {"Reference": record["truth"][0]}
             | {
                 names[cell]: result.details[split][k]["caption"] or "(nothing)"
                 for cell, result in results.items()
@@ -329,7 +333,7 @@ def learned_gallery(results: Mapping[CellType, Result], split: str, count: int) 
             for k, record in enumerate(records)
         ],
         [("A photograph: " if real else "A drawn scene: ") + r["truth"][0] for r in records],
-        label=f"Images ({split}) with a true caption and those of {', '.join(names.values())}",
+        label=f"{_SPLITS[split]} images with a reference caption and those of the networks",
         encoding="jpeg" if real else "png",
     )
 
@@ -342,21 +346,21 @@ def captions_gallery(study: Study, split: str, rows: Sequence[int], way: str = "
     real = study.profile == "full"
     captions, alts = [], []
     for k in rows:
-        truth = " ".join(references[k][0])
+        reference = " ".join(references[k][0])
         captions.append(
-            {"truth": truth}
+            {"Reference": reference}
             | {
                 _SHORT[cell]: (" ".join(written[cell][k]) or "(nothing)")
                 + (f" ({scores[cell][k]:.2f})" if split != "train" else "")
                 for cell in written
             }
         )
-        alts.append(("A photograph: " if real else "A drawn scene: ") + truth)
+        alts.append(("A photograph: " if real else "A drawn scene: ") + reference)
     return gallery(
         [study.data.image(names[k], 240) for k in rows],
         captions,
         alts,
-        label=f"Images ({split}) with a true caption and those of the networks",
+        label=f"{_SPLITS[split]} images with a reference caption and those of the networks",
         encoding="jpeg" if real else "png",
     )
 
@@ -369,25 +373,27 @@ def captions_table(study: Study) -> Html:
     order = study.order("attention", "beam")
     middle = len(order) // 2
     chosen = {
-        "best": order[:2],
-        "median": order[middle - 1 : middle + 1],
-        "worst": order[-2:],
+        "Among the best": order[:2],
+        "Around the median": order[middle - 1 : middle + 1],
+        "Among the worst": order[-2:],
     }
-    written = {cell: study.captions(cell, "beam")[0] for cell in study.results}
-    ciders = study.ciders("attention", "beam")
-    rows = [
-        tag(
-            "tr",
-            tag("th", _photograph(study.names("test")[k]), scope="row"),
-            tag("td", place),
-            tag("td", f"{ciders[k]:.2f}"),
-            *(tag("td", " ".join(captions[k]), class_="sentence") for captions in written.values()),
-        )
-        for place, places in chosen.items()
-        for k in places
-    ]
-    head = ["Photograph", "Among all", "CIDEr of attention", *(NAMES[cell] for cell in written)]
-    return framed(head, rows, "Captions of six test images by each network's first run")
+    captions = {cell: study.captions(cell, "beam")[0] for cell in study.results}
+    scores = {cell: study.ciders(cell, "beam") for cell in study.results}
+    rows = []
+    for place, of_place in chosen.items():
+        for k in of_place:
+            title = (f"{place}: ", _photograph(study.names("test")[k]))
+            rows.append(tag("th", *title, colspan=3, scope="colgroup", class_="sentence"))
+            rows += [
+                joined(
+                    tag("th", _SHORT[cell], scope="row"),
+                    tag("td", " ".join(captions[cell][k]), class_="sentence"),
+                    tag("td", f"{scores[cell][k]:.2f}"),
+                )
+                for cell in captions
+            ]
+    label = "Captions of six test images by the first seed of each network"
+    return framed(["", "Caption", "CIDEr"], rows, label)
 
 
 def _photograph(name: str) -> str:
@@ -395,7 +401,9 @@ def _photograph(name: str) -> str:
     match = re.match(r"(\d+)_[0-9a-f]+\.jpg", name)
     if match is None:
         return name
-    return tag("a", match[1], href=f"https://www.flickr.com/photo.gne?id={match[1]}")
+    return tag(
+        "a", f"photograph {match[1]}", href=f"https://www.flickr.com/photo.gne?id={match[1]}"
+    )
 
 
 def free_photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> Gallery:
@@ -410,7 +418,7 @@ def free_photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> Gallery:
         pictures,
         [
             {
-                "Attention": " ".join(words),
+                "Caption": " ".join(words),
                 "Photo": f"{each.title}; {each.author}, {each.licence}",
             }
             for each, words in zip(about, captions, strict=True)
@@ -567,11 +575,124 @@ def gradients_figure(results: Sequence[Result]) -> Figure:
     steps = results[0].metrics["distance"]
     return Figure(
         draw,
-        f"Largest singular value of the Jacobian of the last state by an earlier one, at a "
-        f"distance from 1 to {steps:.0f} words. {numbers}.",
+        f"Largest singular value of the Jacobian of the last state with respect to an earlier one, "
+        f"1 to {steps:.0f} words before it. {numbers}.",
         figsize=(5.4, 6.2),
         subplots={"nrows": 2, "sharex": True, "sharey": True},
     )
+
+
+def facts(study: Study, together: Row) -> dict[str, str]:
+    """Return the numbers of the page's sentences about data, training and captions, by name."""
+    settings, counts = study.first.config, study.first.metrics
+    written = study.captions("attention", "beam")
+    by_people = [words for references in study.references("test") for words in references]
+    best = study.row("attention", "beam")
+    captioner = TrainedCaptioner(study.results["attention"][0])
+    places = captioner.features([study.data.image(study.names("test")[0])]).shape[1]
+    thinned = settings["feature_dropout"]
+    often = settings["min_count"]
+    least = f"each word that occurs at least {often} times in" if often > 1 else "every word of"
+    numbers = ("n_train", "n_train_captions", "n_val", "n_test", "n_test_captions")
+    chosen = ("dropout", "clip_norm", "epochs", "patience", "batch_size", "beam", "length_penalty")
+    return (
+        {name.replace("_", "-"): f"{counts[name]:,}" for name in numbers}
+        | {name.replace("_", "-"): f"{settings[name]:g}" for name in chosen}
+        | {f"cider-{cell}": f"{study.row(cell, 'beam').scores.cider:.3f}" for cell in study.results}
+        | {
+            f"seconds-{cell}": f"{statistics.fmean(result.wall_time for result in results):,.0f} s"
+            for cell, results in study.results.items()
+        }
+        | {
+            "split": _split(study),
+            "features": _features(study),
+            "vocabulary": f"{counts['vocabulary_size'] - 4:,} words: {least} the training captions",
+            "seeds": str(len(study.results["rnn"])),
+            "feature-dropout": f", and {thinned:g} of the features" if thinned else "",
+            "uniform": f"{1 / places:.2f}",
+            "cider-together": f"{together.scores.cider:.3f}",
+            "different": f"{statistics.fmean(len(set(of_seed)) for of_seed in written):.0f}",
+            "used": f"{statistics.fmean(len(_words(of_seed)) for of_seed in written):.0f}",
+            "used-by-people": f"{len(_words(by_people)):,}",
+            "exact": f"{best.exact:.1f}",
+            "in-training": _percent(best.in_training),
+        }
+    )
+
+
+def _split(study: Study) -> str:
+    """Say how images were divided into parts."""
+    if study.profile == "sample":
+        return "Each scene is drawn for one part and stands in no other."
+    if study.first.data["parts"] == "the official ones":
+        return "The parts are Flickr8k's official ones, which others use too."
+    return "A hash of its file name decides in which part a photograph is."
+
+
+def _features(study: Study) -> str:
+    """Say how images are described to the networks."""
+    if study.profile == "sample":
+        return (
+            "A scene is described by mean colours on a grid of 12 × 12 cells, and for attention by "
+            "a small grid at each of 6 × 6 places, standardised."
+        )
+    return (
+        "EfficientNet-Lite1, trained on ImageNet, describes a photograph by 1,280 numbers at each "
+        f"of 8 × 8 places. The networks get {study.first.metrics['input_dim']} principal "
+        "components of them; those without attention get their mean over the places. Each training "
+        "photograph has a second view: a random part of it, at least half of its area, mirrored "
+        "every second time and stored as a smaller JPEG file. At every step each caption comes "
+        "with one of the two views."
+    )
+
+
+def _words(captions: Sequence[Sequence[str]]) -> set[str]:
+    return {word for caption in captions for word in caption}
+
+
+def by_heart_facts(results: Mapping[CellType, Result]) -> dict[str, str]:
+    """Return the numbers of the sentences about captions learned by heart, by name."""
+    first = next(iter(results.values()))
+    right = [
+        f"{NAMES[cell]} {sum(record['exact'] for record in result.details['val'])}"
+        for cell, result in results.items()
+    ]
+    return {
+        "heart-n": str(first.metrics["n_train"]),
+        "heart-val": str(len(first.details["val"])),
+        "heart-right": ", ".join(right),
+    }
+
+
+def gradient_facts(results: Mapping[CellType, Result]) -> dict[str, str]:
+    """Return the numbers of the sentences about the gradient over time, by name."""
+    distance = int(results["lstm"].metrics["distance"])
+    half = distance // 2
+
+    def left(cell: CellType, when: str, state: str, steps: int = distance) -> float:
+        norms = results[cell].details["norms"][when][state][steps - 1]
+        return _geometric(torch.tensor(norms).log10())
+
+    def rate(cell: CellType, state: str) -> str:
+        ratio = left(cell, "after", state) / left(cell, "after", state, distance - half)
+        return f"{ratio ** (1 / half):.2f}"
+
+    ways: tuple[tuple[CellType, str], ...] = (("rnn", "h"), ("lstm", "h"), ("lstm", "c"))
+    rnn, lstm = rate("rnn", "h"), rate("lstm", "h")
+    slower, faster = ("LSTM", "RNN") if float(lstm) > float(rnn) else ("RNN", "LSTM")
+    alike = "both forget equally fast"
+    return {
+        "distance": str(distance),
+        "half-distance": str(half),
+        "gradient-captions": str(int(results["lstm"].metrics["captions"])),
+        "slower": alike if rnn == lstm else f"the {slower} forgets more slowly than the {faster}",
+        **{f"rate-{cell}-{state}": rate(cell, state) for cell, state in ways},
+        **{
+            f"left-{cell}-{when}-{state}": f"{left(cell, when, state):.2g}"
+            for cell, state in ways
+            for when in WHEN
+        },
+    }
 
 
 _MATHS = {"h": r"$\partial h_T/\partial h_t$", "c": r"$\partial h_T/\partial c_t$"}
