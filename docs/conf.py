@@ -41,6 +41,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "accessible",
     "api_docs",
+    "drawings",
     "equations",
     "execution",
     "local_mathjax",

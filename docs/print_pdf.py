@@ -206,6 +206,9 @@ def _chapter(page: BeautifulSoup, path: Path, names: dict[Path, str]) -> Tag:
             if attribute in element.attrs:
                 values = _text(element, attribute).split()
                 element[attribute] = " ".join(f"{name}--{value}" for value in values)
+        for attribute, value in element.attrs.items():
+            if isinstance(value, str) and "url(#" in value:  # a drawing refers to a part of itself
+                element[attribute] = value.replace("url(#", f"url(#{name}--")
         if element.name == "a" and "href" in element.attrs:
             _aim(element, path, names)
         if element.name == "img":

@@ -200,6 +200,28 @@ def overflow_faults(page: Any) -> list[str]:
     return faults
 
 
+def drawing_faults(page: Any, least: float = 10) -> list[str]:
+    """Text of drawings that is drawn smaller than `least` pixels, or sticks out of its drawing."""
+    faults: list[str] = page.evaluate(
+        """(least) => [...document.querySelectorAll(".drawing svg :is(text, tspan)")].flatMap(
+          (text) => {
+            if (!text.checkVisibility()) return [];
+            const letters = text.textContent.trim();
+            const svg = text.closest("svg"), scale = svg.getScreenCTM().a;
+            const size = parseFloat(getComputedStyle(text).fontSize) * scale;
+            const faults = [];
+            if (size < least) faults.push(`text of ${size.toFixed(1)} px in a drawing: ${letters}`);
+            const box = text.getBoundingClientRect(), room = svg.getBoundingClientRect();
+            if (text.tagName === "text" && (box.left < room.left - 1 || box.right > room.right + 1
+                || box.top < room.top - 1 || box.bottom > room.bottom + 1))
+              faults.push("text sticks out of its drawing: " + letters);
+            return faults;
+          })""",
+        least,
+    )
+    return list(dict.fromkeys(faults))
+
+
 def thin(page: Any, entries: int = 25) -> None:
     """Leave out what would cost minutes and tell nothing new.
 

@@ -11,8 +11,8 @@
   let timer = 0;
 
   const equation = (link) => {
-    const at = link.href.indexOf("#equation-");
-    return at < 0 ? undefined : (window.rnnreportEquations || {})[link.href.slice(at + 1)];
+    const [, id] = link.getAttribute("href").split("#"); // a drawing's link has no text for a href
+    return (window.rnnreportEquations || {})[id];
   };
 
   const hide = () => {

@@ -27,6 +27,7 @@ from page_checks import (
     broken_links,
     colour_faults,
     copy_faults,
+    drawing_faults,
     fetched_elsewhere,
     heading_faults,
     keyboard_faults,
@@ -97,7 +98,7 @@ def test_page_is_whole_in_the_browser(window: Any, name: str) -> None:
     watch = show(window, name)
     # The keyboard is tried in one scheme: in light where it is wide, in dark on a phone.
     last, first = ("dark", "light") if window.viewport_size["width"] < 600 else ("light", "dark")
-    layout = (maths_faults, overflow_faults, copy_faults)
+    layout = (maths_faults, overflow_faults, copy_faults, drawing_faults)
     faults = faults_in(last, window, *layout) + faults_in(first, window, *layout)
     thin(window)
     faults += axe_faults(window) + faults_in(first, window, colour_faults)

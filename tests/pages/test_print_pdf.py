@@ -112,6 +112,16 @@ def test_links_lead_to_their_place_in_the_book_or_nowhere(
     assert len(ids) == len(set(ids))
 
 
+def test_parts_of_a_drawing_find_each_other_in_the_book(
+    program: ModuleType, pages: Callable[[str], Path]
+) -> None:
+    drawn = '<svg><clipPath id="cut"></clipPath><g clip-path="url(#cut)"></g></svg>'
+    book = program.join(pages(drawn))
+    [group] = book.select("#chapter-next g")
+    assert group["clip-path"] == "url(#next--cut)"
+    assert book.find(id="next--cut") is not None
+
+
 def test_a_page_in_a_folder_is_a_chapter_too(
     program: ModuleType, pages: Callable[[str], Path]
 ) -> None:
