@@ -81,13 +81,24 @@ class Page:
         recorded = _html(_exhibit(self.record, function))
         if not here:
             return recorded
-        fold = tag(
-            "details",
-            tag("summary", "The same from this build, on a generated sample"),
-            _html(function(*arguments)),
-            class_="ran-here",
-        )
+        fold = _folded("The same from this build, on a generated sample", function(*arguments))
         return Html(joined(recorded, fold), recorded.label)
+
+    def only_here(self, function: Callable[..., Exhibit | Figure], *arguments: Any) -> Html:
+        """Show what no record may hold: sentences and photographs of somebody else.
+
+        Where the real data is not there, what this build has of a sample is shown in a fold.
+
+        Parameters
+        ----------
+        function, *arguments
+            As :meth:`show` takes them.
+        """
+        shown = _html(function(*arguments))
+        if self.record is None:
+            return shown
+        summary = "Shown here where the real data is; from this build, on a generated sample"
+        return Html(_folded(summary, shown), shown.label)
 
     def glue(self, function: Callable[..., dict[str, str]], *arguments: Any) -> None:
         """Glue numbers for the page's sentences: those of the run that the page shows.
@@ -119,6 +130,11 @@ def _exhibit(record: Record, function: Callable[..., Any]) -> Exhibit:
 def recorded(part: PartName, name: str) -> Html:
     """Show one exhibit of a record, on any page."""
     return _html(load_record(part).exhibits[name])
+
+
+def _folded(summary: str, exhibit: Exhibit | Figure) -> Markup:
+    """Fold what this build has away."""
+    return tag("details", tag("summary", summary), _html(exhibit), class_="ran-here")
 
 
 def _html(exhibit: Exhibit | Figure) -> Html:
