@@ -334,7 +334,7 @@ def test_a_page_with_real_data_shows_this_build() -> None:
 @pytest.mark.usefixtures("recorded")
 def test_what_no_record_may_hold_is_folded_where_it_is_of_a_sample() -> None:
     shown = Page("style", result("sample")).only_here(left_table, "5 %")
-    assert shown.html.startswith('<details class="ran-here"><summary>Shown here where the real')
+    assert shown.html.startswith('<details class="ran-here"><summary>From this build, on a')
     assert left_table("5 %").html in shown.html
     assert "A &lt; B" not in shown.html
     assert shown.label == "What is left here"
@@ -405,6 +405,9 @@ def test_the_text_page_says_what_was_recorded() -> None:
     assert numbers["negated-praise"] < 10
     assert numbers["wrong-always-bag"] > numbers["wrong-always"] / 2
     assert numbers["lstm-alone"] > 2 * numbers["bag-alone"]
+    words = load_record("text").exhibits["words_figure"]
+    assert isinstance(words, StoredFigure)
+    assert " not," in words.alt
 
 
 def test_the_same_code_is_not_called_changed(recorded: Record) -> None:

@@ -97,8 +97,7 @@ class Page:
         shown = _html(function(*arguments))
         if self.record is None:
             return shown
-        summary = "Shown here where the real data is; from this build, on a generated sample"
-        return Html(_folded(summary, shown), shown.label)
+        return Html(_folded("From this build, on a generated sample", shown), shown.label)
 
     def glue(self, function: Callable[..., dict[str, str]], *arguments: Any) -> None:
         """Glue numbers for the page's sentences: those of the run that the page shows.

@@ -22,6 +22,7 @@ from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
+from rnnreport.experiments.text import figures
 from rnnreport.experiments.text import study as text_study
 from rnnreport.experiments.text.data import TextData
 from rnnreport.experiments.text.figures import (
@@ -34,6 +35,8 @@ from rnnreport.experiments.text.figures import (
     learning_curves,
     mistakes,
     negations_table,
+    neighbour_facts,
+    neighbours_table,
     results_table,
     sizes_figure,
     sizes_table,
@@ -46,6 +49,7 @@ from rnnreport.experiments.text.figures import (
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, Row, Sizes, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
+from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.names import MODELS, ModelName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.tables import p_text, table
@@ -478,7 +482,7 @@ KINDS = ("plain", "a <b>", "plain", "plain", "a <b>", "plain")
 def test_accuracy_by_kind() -> None:
     labels = (1, 0, 1, 0, 1, 0)
     study = make_study(
-        make_data(labels, kinds=KINDS),
+        make_data(labels, ["a b", "c <b>", "a b c", "d", "e", "f"], kinds=KINDS),
         {
             "bag": [answering(labels, [0, 1]), answering(labels, [0, 2, 4])],
             "rnn": [answering(labels, [])] * 2,
@@ -491,9 +495,9 @@ def test_accuracy_by_kind() -> None:
     element = kinds_table(study, ("bag", "rnn"))
     page = Tags(element.html)
     assert page.rows == [
-        ["Construction", "Sentences", "Bag of words", "RNN"],
-        ["plain", "4", "0.62", "1.00"],
-        ["a <b>", "2", "0.50", "1.00"],
+        ["Construction", "Sentences", "Bag of words", "RNN", "Example"],
+        ["plain", "4", "0.62", "1.00", "d"],
+        ["a <b>", "2", "0.50", "1.00", "e"],
     ]
     assert "<b>" not in element.html
     assert element.label == "Test accuracy by construction"
@@ -640,6 +644,36 @@ def made_facts(vectors: str) -> dict[str, str]:
     return facts(study)
 
 
+def test_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("good", "terrible", "fantastic", "horrible", "rare")
+    data = make_data((1,), train=["good terrible fantastic horrible"] * 20 + ["rare good"])
+    index = data.vocabulary.word_to_idx
+    vectors = torch.zeros(len(index), 2)
+    angles = (1.5, 0.0, 1.0, 0.5, 0.1)  # from that of "terrible"
+    for k, (word, angle) in enumerate(zip(words, angles, strict=True)):
+        vectors[index[word]] = (k + 1) * torch.tensor([math.cos(angle), math.sin(angle)])
+    result = store_result(
+        "rnnreport.experiments.text.word_vectors",
+        WordVectorsConfig("sample", dim=2, window=1),
+        data=data.about,
+        seeds={},
+        device="CPU",
+        compute=lambda: Outcome({}, {}, {}, {"vectors": vectors}),
+    )
+    monkeypatch.setattr(figures, "text_data", lambda *_: data)
+    element = neighbours_table(result, ("terrible", "soup", "rare"), 2)
+    assert element.lines == (
+        ("terrible", ("horrible 0.88, fantastic 0.54",)),
+        ("rare", ("terrible 1.00, horrible 0.92",)),  # rare words are asked, and never answer
+    )
+    found = neighbour_facts(result)
+    assert (found["own-terrible-horrible"], found["own-terrible-fantastic"]) == ("0.88", "0.54")
+    assert (found["own-sentences"], found["own-words"], found["own-tokens"]) == ("21", "5", "82")
+    # Of words side by side there are four pairs, in both orders, of 25.
+    assert (found["own-pairs"], found["own-pairs-share"]) == ("8", "32 %")
+    assert (found["own-window"], found["own-dim"]) == ("1", "2")
+
+
 def test_facts() -> None:
     found = made_facts("glove.6B.100d.part.txt beside glove.twitter.27B.50d.txt")
     assert all(name.startswith("text-") for name in found)
@@ -706,6 +740,8 @@ def test_strips() -> None:
         f"--strength:{strength}" for strength in ("0.00", "0.50", "1.00", "0.02", "0.50", "1.00")
     ]
     assert element.label == "Probability after each word of 2 sentences"
+    alone = strips(cast("Mapping[str, TrainedClassifier]", {"LSTM": Reader(0.25)}), [["good"]])
+    assert Tags(alone.html).text == "good0.25"
 
 
 def test_disagreements() -> None:

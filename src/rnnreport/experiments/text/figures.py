@@ -28,6 +28,7 @@ from rnnreport.experiments.text.study import (
     source_fixed,
 )
 from rnnreport.experiments.text.trained import TrainedClassifier
+from rnnreport.layers import cooccurrences
 from rnnreport.names import ModelName
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Figure
@@ -42,7 +43,7 @@ from rnnreport.show.plots import (
     Panel,
     line_plot,
 )
-from rnnreport.show.tables import Table, framed, interval_text, p_text, span_text, table
+from rnnreport.show.tables import Table, framed, interval_text, p_text, share_text, span_text, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
@@ -130,14 +131,17 @@ def _seconds(results: Sequence[Result]) -> float:
 
 
 def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
-    """Lay out the test accuracy for each construction of the generated sentences."""
-    kinds = accuracy_by_kind(study, models)
+    """Lay out the accuracy of each model by the construction of sentences, with an example each."""
+    test = study.data.splits.test
     names = [NAMES[model] for model in models]
-    lines = [
-        (kind, [f"{row['sentences']:.0f}", *(f"{row[name]:.2f}" for name in names)])
-        for kind, row in kinds.items()
-    ]
-    return table(["Construction", "Sentences", *names], lines, "Test accuracy by construction")
+    lines = []
+    for kind, row in accuracy_by_kind(study, models).items():
+        of_kind = (s for s, k in zip(test.sentences, test.kinds, strict=True) if k == kind)
+        example = " ".join(min(of_kind, key=len))
+        accuracies = (f"{row[name]:.2f}" for name in names)
+        lines.append((kind, [f"{row['sentences']:,.0f}", *accuracies, example]))
+    head = ["Construction", "Sentences", *names, "Example"]
+    return table(head, lines, "Test accuracy by construction")
 
 
 def verdict(study: Study) -> Html:
@@ -549,12 +553,16 @@ def neighbour_facts(result: Result) -> dict[str, str]:
     """Return the numbers of the sentences about word vectors trained here, by name."""
     data = text_data(result.data["profile"], result.config["data_seed"])
     nearest = dict(_neighbours(result, ["terrible"])["terrible"])
+    n_words, window = len(data.vocabulary), result.config["window"]
+    pairs = len(cooccurrences(data.train.words, data.train.lengths, n_words, window=window).rows)
     return {
         "own-sentences": f"{len(data.train):,}",
-        "own-words": f"{len(data.vocabulary) - len(Vocabulary.SPECIAL):,}",
+        "own-words": f"{n_words - len(Vocabulary.SPECIAL):,}",
         "own-tokens": f"{len(data.train.words):,}",
         "own-dim": str(result.config["dim"]),
-        "own-window": str(result.config["window"]),
+        "own-window": str(window),
+        "own-pairs": f"{pairs:,}",
+        "own-pairs-share": share_text(pairs / (n_words - len(Vocabulary.SPECIAL)) ** 2),
         "own-x-max": f"{result.config['x_max']:g}",
         "own-epochs": str(result.config["epochs"]),
         "own-seconds": f"{result.wall_time:.0f} s",
@@ -584,7 +592,10 @@ def _neighbours(result: Result, words: Sequence[str]) -> dict[str, list[tuple[st
 def strips(
     classifiers: Mapping[str, TrainedClassifier], sentences: Sequence[Sequence[str]]
 ) -> Html:
-    """Show the probability after each word of some sentences, as coloured words."""
+    """Show the probability after each word of some sentences, as coloured words.
+
+    A single classifier is not named.
+    """
     blocks = []
     for sentence in sentences:
         lines = []
@@ -600,13 +611,9 @@ def strips(
                 )
                 for word, p in steps
             )
+            named = [tag("span", name, class_="strip-name")] if len(classifiers) > 1 else []
             lines.append(
-                tag(
-                    "div",
-                    tag("span", name, class_="strip-name"),
-                    tag("span", *words, class_="strip-words"),
-                    class_="strip-line",
-                )
+                tag("div", *named, tag("span", *words, class_="strip-words"), class_="strip-line")
             )
         label = " ".join(sentence)
         blocks.append(tag("div", *lines, class_="strip", role="group", aria_label=label))
