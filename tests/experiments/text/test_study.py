@@ -628,7 +628,7 @@ def made_facts(vectors: str) -> dict[str, str]:
     sentences = ["good one"] * 30 + ["the long bad one"] * 30  # of two words, and of four
     data = make_data(labels, sentences, profile="full", train=train)
     answers: dict[ModelName, list[list[float]]] = {
-        model: [answering(labels, [0, 59])] * 2 for model in MODELS
+        model: [answering(labels, [0, 1, 59])] * 2 for model in MODELS
     }
     answers["bag"] = [answering(labels, [0, 1, 2])] * 2
     answers["bilstm"] = [answering(labels, [59, 58], 0.99)] * 2
@@ -678,7 +678,7 @@ def test_facts() -> None:
     found = made_facts("glove.6B.100d.part.txt beside glove.twitter.27B.50d.txt")
     assert all(name.startswith("text-") for name in found)
     said = {name.removeprefix("text-"): value for name, value in found.items()}
-    assert said["accuracy-lstm"] == f"{58 / 60:.4f}"
+    assert said["accuracy-lstm"] == f"{57 / 60:.4f}"
     assert (said["parameters-rnn"], said["seconds-rnn"]) == ("1,234", "0 s")
     assert (said["first-bag"], said["last-bag"]) == ("50.0 %", "75.0 %")
     assert (said["shortest-bag"], said["longest-bag"]) == ("90.0 %", "100.0 %")
