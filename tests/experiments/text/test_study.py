@@ -390,8 +390,7 @@ def test_sizes_in_words() -> None:
     ahead = 0.89 + 0.04 * math.log2(VECTORS_DIM / 100)
     guess = f"GloVe 6B vectors would reach {ahead:.3f} with 300 numbers if every doubling brought"
     assert f"{guess} as much as the last one. The source reports 0.932." in text
-    own = {("", 100): (0.7,), ("", 300): (0.75,)}
-    longer = str(sizes_verdict(make_sizes(SIZED | own)))
+    longer = str(sizes_verdict(make_sizes({**SIZED, ("", 100): (0.7,), ("", 300): (0.75,)})))
     assert "−10.0 points of accuracy, from 100 to 200 adds 0.0 and from 200 to 300 adds 5" in longer
     assert "last one, and 0.940 if they gained as much as the vectors trained here. The" in longer
     assert "ource" not in str(sizes_verdict(make_sizes(SIZED, "sample")))
@@ -790,6 +789,9 @@ def test_words_figure() -> None:
         assert [label.get_text() for label in ax.get_yticklabels()] == words
         assert [bar.get_width() for bar in ax.patches] == lengths
         assert ax.get_xlabel() == "weight"
+    (against,), (praise,) = ({bar.get_facecolor() for bar in ax.patches} for ax in (left, right))
+    assert against[0] > against[2]  # more red than blue, as the coloured words are
+    assert praise[0] < praise[2]
     assert "&lt;b&gt;" in figure._repr_html_()
 
 

@@ -77,6 +77,7 @@ _BY_LENGTH: tuple[ModelName, ...] = ("bag", "rnn", "lstm", "bilstm")
 _NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
 _LSTMS: tuple[ModelName, ...] = ("lstm", "bilstm")  # whose average is the best model
 _NEGATIONS = frozenset({"not", "n't"})
+_FOR, _AGAINST = "#3b8fc9", "#d9772b"  # as the coloured words, on light pages and on dark ones
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
 
@@ -136,8 +137,8 @@ def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
     names = [NAMES[model] for model in models]
     lines = []
     for kind, row in accuracy_by_kind(study, models).items():
-        of_kind = (s for s, k in zip(test.sentences, test.kinds, strict=True) if k == kind)
-        example = " ".join(min(of_kind, key=len))
+        pairs = zip(test.sentences, test.kinds, strict=True)
+        example = min((" ".join(words) for words, of in pairs if of == kind), key=len)
         accuracies = (f"{row[name]:.2f}" for name in names)
         lines.append((kind, [f"{row['sentences']:,.0f}", *accuracies, example]))
     head = ["Construction", "Sentences", *names, "Example"]
@@ -516,7 +517,7 @@ def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figur
     negative, positive = weights[:count][::-1], weights[-count:]
 
     def draw(_: MplFigure, axes: Any) -> None:
-        for ax, part, colour in ((axes[0], negative, "C1"), (axes[1], positive, "C0")):
+        for ax, part, colour in ((axes[0], negative, _AGAINST), (axes[1], positive, _FOR)):
             ax.barh(range(len(part)), [abs(v) for _, v in part], color=colour, height=0.7)
             ax.set_yticks(range(len(part)), [word for word, _ in part])
             ax.grid(visible=False, axis="y")
