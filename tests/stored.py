@@ -10,6 +10,7 @@ from rnnreport.runs.store import Outcome, Request, Result, get_or_compute
 _EXPERIMENTS = {
     "rnnreport.experiments.captioning.training": "captions",
     "rnnreport.experiments.text.training": "text",
+    "rnnreport.experiments.text.word_vectors": "word-vectors",
     "rnnreport.experiments.transfer.training": "transfer",
 }
 

@@ -77,11 +77,11 @@ ASKED: tuple[Asked, ...] = (
     Asked("captioning", "unseen-lstm", "LSTM, unseen images"),
     Asked("captioning", "unseen-attention", "LSTM with attention, unseen images"),
     _text("bag", "Bag of words"),
-    _text("average", "Embedding, average"),
-    _text("glove-fixed", "GloVe fixed, average", f", {VECTORS_DIM} numbers a word"),
-    _text("glove", "GloVe trained on, average"),
-    _text("rnn", "GloVe, RNN"),
-    _text("lstm", "GloVe, LSTM"),
-    _text("bilstm", "LSTM in two directions"),
+    _text("average", "Learned vectors, averaged"),
+    _text("glove-fixed", "Fixed GloVe, averaged", f", {VECTORS_DIM} numbers per word"),
+    _text("glove", "Fine-tuned GloVe, averaged"),
+    _text("rnn", "RNN"),
+    _text("lstm", "LSTM"),
+    _text("bilstm", "Bidirectional LSTM"),
 )
 """All figures of the source but its equations, in its order, and what it leaves open."""

@@ -376,7 +376,31 @@ def test_the_recorded_text_classifiers_say_which_word_vectors_they_had() -> None
     assert f"{size} each, {record.data['vectors']}." in description(record)
     runs = [run for run in record.runs if run.config.get("model") == "glove-fixed"]
     sizes = {run.metrics["num_parameters"] - 1 for run in runs}
-    assert any(f", {n} numbers a word" in record.findings["glove-fixed"].note for n in sizes)
+    assert any(f", {n} numbers per word" in record.findings["glove-fixed"].note for n in sizes)
+
+
+def test_the_text_page_says_what_was_recorded() -> None:
+    """The sentences of the page that draw conclusions are of these numbers."""
+    said = load_record("text").exhibits["facts"]
+    assert isinstance(said, dict)
+    numbers = {
+        name.removeprefix("text-"): float(
+            value.removesuffix(" %").removesuffix(" s").replace(",", "")
+        )
+        for name, value in said.items()
+        if name not in ("text-vectors", "text-fixed")
+    }
+    order = ("glove-fixed", "bag", "average", "glove", "rnn", "lstm", "bilstm", "all")
+    accuracies = [numbers[f"accuracy-{model}"] for model in order]
+    assert accuracies == sorted(accuracies)
+    assert numbers["longest-bilstm"] - numbers["longest-bag"] > 2
+    assert numbers["shortest-bilstm"] - numbers["shortest-bag"] < 0.5
+    assert numbers["negated-praise"] < 10
+    assert numbers["wrong-always-bag"] > numbers["wrong-always"] / 2
+    assert numbers["lstm-alone"] > 2 * numbers["bag-alone"]
+    words = load_record("text").exhibits["words_figure"]
+    assert isinstance(words, StoredFigure)
+    assert " not," in words.alt
 
 
 def test_the_same_code_is_not_called_changed(recorded: Record) -> None:

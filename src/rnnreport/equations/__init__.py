@@ -47,7 +47,7 @@ from rnnreport.equations._ledger import (
     equation,
     mistakes,
 )
-from rnnreport.equations._mistakes import CATALOGUE, Mistake
+from rnnreport.equations._mistakes import CATALOGUE, Mistake, Planted, planted
 from rnnreport.equations._pairs import PAIRS, Pair, PairRow, PairSizes, PairTable, pairs
 from rnnreport.equations._style import MapSizes
 from rnnreport.equations._table import (
@@ -79,6 +79,7 @@ __all__ = [
     "PairRow",
     "PairSizes",
     "PairTable",
+    "Planted",
     "Residual",
     "Sizes",
     "WordSizes",
@@ -90,5 +91,6 @@ __all__ = [
     "mistakes",
     "number_text",
     "pairs",
+    "planted",
     "table",
 ]

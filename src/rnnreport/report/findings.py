@@ -72,7 +72,7 @@ def _text(profile: Profile) -> Findings:
     for row in study.rows:
         note = _95(row.interval)
         if row.model == "glove-fixed":  # their size decides what vectors that stay fixed can say
-            note += f", {study.results[row.model][0].data['vectors_dim']} numbers a word"
+            note += f", {study.results[row.model][0].data['vectors_dim']} numbers per word"
         by_name[row.model] = Finding(f"{row.mean:.4f}", note, len(row.accuracies))
     (accuracy,) = (row.mean for row in study.rows if row.model == "lstm")
     return _found(study, by_name, f"the LSTM judges {100 * accuracy:.1f} % of sentences correctly")

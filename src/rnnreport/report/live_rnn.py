@@ -17,8 +17,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from rnnreport.equations import Planted, planted
 from rnnreport.equations._backward import RIGHT, Backward, backward
-from rnnreport.equations._mistakes import Planted, planted
 from rnnreport.equations._recurrences import RNNProblem
 from rnnreport.show.html import Html, Markup, joined, tag
 

@@ -39,8 +39,14 @@ class Page:
         self.is_real = results[0].data["profile"] == "full"
         self.record: Record | None = None if self.is_real else load_record(part)
 
-    def source(self) -> Html:
-        """Say which data the page's numbers rest on."""
+    def source(self, headline: str = "") -> Html:
+        """Say which data the page's numbers rest on.
+
+        Parameters
+        ----------
+        headline
+            What this build found on a sample; that of the part if not given.
+        """
         here = provenance(*self.results)
         if self.record is None:
             return Html(here._repr_html_(), str(here))
@@ -48,7 +54,7 @@ class Page:
         seconds = sum(result.wall_time for result in self.results)
         line = (
             f"This build ran the same code on {self.results[0].data['name']} in {seconds:.0f} s: "
-            f"{findings(self.part).headline}."
+            f"{headline or findings(self.part).headline}."
         )
         box = tag(
             "div",
@@ -85,7 +91,9 @@ class Page:
         return Html(joined(recorded, fold), recorded.label)
 
     def show_here(self, function: Callable[..., Any], *arguments: Any) -> Html:
-        """Show what a record may not hold: photographs, and sentences of somebody else.
+        """Show what no record may hold: photographs and sentences of somebody else.
+
+        Where the real data is not there, what this build has of a sample is shown in a fold.
 
         Parameters
         ----------

@@ -14,19 +14,20 @@ __all__ = ["description", "readers"]
 def readers(result: Result) -> dict[str, LiveLSTM]:
     """Return the networks of the live figure, by the data that they were trained on.
 
-    That is the network of a result of :mod:`rnnreport.experiments.text.live`, and after one that
-    was trained on a sample, that of the recorded run.
+    That is the network of a result of :mod:`rnnreport.experiments.text.live`. Where it was trained
+    on a sample, that of the recorded run comes before it.
     """
     networks = {f"{result.data['name']}, in this build": LiveLSTM.of(result)}
-    if result.config["profile"] == "sample":
-        record = load_record("text")
-        path = record_folder() / record.weights
-        try:
-            recorded = LiveLSTM.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataFormatError(f"{path}: {error}") from error
-        networks[f"{record.data['name']}, in the recorded run of {record.date[:10]}"] = recorded
-    return networks
+    if result.config["profile"] == "full":
+        return networks
+    record = load_record("text")
+    path = record_folder() / record.weights
+    try:
+        recorded = LiveLSTM.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataFormatError(f"{path}: {error}") from error
+    name = f"{record.data['name']}, in the recorded run of {record.date[:10]}"
+    return {name: recorded} | networks
 
 
 def description(record: Record) -> str:

@@ -193,9 +193,11 @@ def _captioning() -> _Page:
 
 def _text() -> _Page:
     study, sizes = text.study("full"), text.size_study("full")
-    weights = LiveLSTM.of(text.small_lstm("full")).to_json().encode()
+    small, vectors = text.small_lstm("full"), text.own_vectors("full")
+    weights = LiveLSTM.of(small).to_json().encode()
     return _Page(
         _shown(
+            (text_figures.facts, study),
             (text_figures.results_table, study),
             (text_figures.accuracy_figure, study.rows),
             (text_figures.verdict, study),
@@ -206,7 +208,10 @@ def _text() -> _Page:
             (text_figures.sizes_table, sizes),
             (text_figures.accuracy_by_length, study),
             (text_figures.words_figure, text_figures.word_weights(study)),
-            (text_figures.neighbours_table, text.own_vectors("full")),
+            (text_figures.negations_table, study),
+            (text_figures.live_facts, small),
+            (text_figures.neighbours_table, vectors),
+            (text_figures.neighbour_facts, vectors),
         ),
         study.results["lstm"][0],
         weights=_WEIGHTS,

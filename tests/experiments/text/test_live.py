@@ -25,6 +25,7 @@ from rnnreport.data.sentiment import tokenise_review
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text import data as text_data
 from rnnreport.experiments.text import fitting, live
+from rnnreport.experiments.text.figures import live_facts
 from rnnreport.experiments.text.live import LiveConfig, default_config, run
 from rnnreport.experiments.text.live_figure import EXAMPLES, LiveLSTM, live_figure
 from rnnreport.models.text import RecurrentClassifier
@@ -305,7 +306,7 @@ def test_a_text_that_is_none_of_weights(text: str) -> None:
 def test_beside_a_sample_the_recorded_network_can_be_asked() -> None:
     record = load_record("text")
     result = run(tiny())
-    (ours, mine), (theirs, recorded) = readers(result).items()
+    (theirs, recorded), (ours, mine) = readers(result).items()  # real data first
     assert ours == "generated review sentences, in this build"
     assert theirs == f"{record.data['name']}, in the recorded run of {record.date[:10]}"
     assert mine.to_json() == LiveLSTM.of(result).to_json()
@@ -324,6 +325,21 @@ def test_beside_a_sample_the_recorded_network_can_be_asked() -> None:
     assert bad < 0.1
     on_real = replace(result, config={**result.config, "profile": "full"})
     assert len(readers(on_real)) == 1
+
+
+def test_facts_about_the_network_in_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_lstm(["the", "soup", "was", "good", "not"])
+    monkeypatch.setattr(LiveLSTM, "of", lambda _: model)
+    result = run(tiny())
+    found = live_facts(result)
+    reading = model.read(["the", "soup", "was", "not", "good"])
+    assert found["text-live-units"] == str(len(model.tensors["w"]))
+    assert found["text-live-parameters"] == f"{result.metrics['num_parameters']:,}"
+    assert found["text-live-test"] == f"{result.metrics['test_accuracy']:.4f}"
+    assert found["text-live-not-good"] == f"{float(reading.probability[-1]):.2f}"
+    cell = f"{float(reading.c[-1].mean()):+.2f}".replace("-", "−")
+    assert found["text-live-cell-not-good"] == cell
+    assert found["text-live-cell-good"] != cell
 
 
 def test_both_networks_fit_into_a_page(monkeypatch: pytest.MonkeyPatch) -> None:

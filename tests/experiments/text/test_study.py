@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -21,6 +22,7 @@ from rnnreport.data.sentences import Sentences
 from rnnreport.data.sentiment import LabelledSentences, SentimentSplits
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
+from rnnreport.experiments.text import figures
 from rnnreport.experiments.text import study as text_study
 from rnnreport.experiments.text.data import TextData
 from rnnreport.experiments.text.figures import (
@@ -28,9 +30,13 @@ from rnnreport.experiments.text.figures import (
     accuracy_by_length,
     accuracy_figure,
     disagreements,
+    facts,
     kinds_table,
     learning_curves,
     mistakes,
+    negations_table,
+    neighbour_facts,
+    neighbours_table,
     results_table,
     sizes_figure,
     sizes_table,
@@ -43,6 +49,7 @@ from rnnreport.experiments.text.figures import (
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, Row, Sizes, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
+from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.names import MODELS, ModelName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.tables import p_text, table
@@ -80,6 +87,8 @@ def make_study(
     *,
     histories: Mapping[ModelName, Sequence[Sequence[float]]] | None = None,
     weights: Sequence[Sequence[float]] = (),
+    metrics: Mapping[str, float] = MappingProxyType({}),
+    about: Mapping[str, object] = MappingProxyType({}),
 ) -> Study:
     """Store runs with given answers: a probability per sentence for each model and seed."""
     labels = torch.tensor(data.splits.test.labels).bool()
@@ -94,11 +103,11 @@ def make_study(
         return store_result(
             "rnnreport.experiments.text.training",
             TextConfig(model=model, profile=data.profile, seed=seed),
-            data=data.about,
+            data={**data.about, **about},
             seeds={"model": seed},
             device="CPU",
             compute=lambda: Outcome(
-                {"dev_accuracy": history}, {"test_accuracy": accuracy}, {}, tensors
+                {"dev_accuracy": history}, {"test_accuracy": accuracy, **metrics}, {}, tensors
             ),
         )
 
@@ -189,8 +198,8 @@ def test_rows() -> None:
     rows = make_study(make_data(LABELS), {"bag": BAG, "lstm": lstm, "bilstm": [BAG[0]] * 2}).rows
     assert [(row.model, row.name) for row in rows] == [
         ("bag", "Bag of words"),
-        ("lstm", "GloVe, LSTM"),
-        ("bilstm", "LSTM in two directions"),
+        ("lstm", "LSTM"),
+        ("bilstm", "Bidirectional LSTM"),
     ]
     bag, better, same = rows
     assert bag.accuracies == (0.7, 0.75)
@@ -375,11 +384,15 @@ def test_the_table_of_sizes() -> None:
 
 def test_sizes_in_words() -> None:
     text = str(sizes_verdict(make_sizes(SIZED)))
-    assert "GloVe 6B, 50, 100 numbers: each doubling brings +4.0 points of accuracy." in text
-    assert "trained here, 50, 200 numbers: each doubling brings −5.0 points" in text
+    assert "GloVe 6B: going from 50 to 100 numbers per word adds 4.0 points of accuracy." in text
+    assert "GloVe, trained here: going from 50 to 200 numbers per word adds −10.0 points" in text
     assert "Twitter" not in text  # of one size nothing follows
     ahead = 0.89 + 0.04 * math.log2(VECTORS_DIM / 100)
-    assert f"would reach {ahead:.3f}. The source has 0.932" in text
+    guess = f"GloVe 6B vectors would reach {ahead:.3f} with 300 numbers if every doubling brought"
+    assert f"{guess} as much as the last one. The source reports 0.932." in text
+    longer = str(sizes_verdict(make_sizes({**SIZED, ("", 100): (0.7,), ("", 300): (0.75,)})))
+    assert "−10.0 points of accuracy, from 100 to 200 adds 0.0 and from 200 to 300 adds 5" in longer
+    assert "last one, and 0.940 if they gained as much as the vectors trained here. The" in longer
     assert "ource" not in str(sizes_verdict(make_sizes(SIZED, "sample")))
 
 
@@ -426,10 +439,10 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     page = Tags(element.html)
     head, bag, _, two, committee = page.rows
     assert {len(cells) for cells in page.rows} == {columns}
-    assert head[1:5] == ["Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
+    assert head[1:5] == ["Test accuracy", "± over seeds", "95 % interval", "p against bag of words"]
     low, high = wilson(29, 40)
     assert bag[:5] == ["Bag of words", "0.7250", "0.0354", f"{low:.4f} – {high:.4f}", "–"]
-    assert two[:3] == ["LSTM in two directions", "0.9375", "0.0177"]
+    assert two[:3] == ["Bidirectional LSTM", "0.9375", "0.0177"]
     assert two[4] == "0.0078"  # of 9 against 0 and of 8 against 0 the larger
     # Wrong are the third and the fourth, on which most of the four agree.
     low, high = wilson(38, 40)
@@ -439,7 +452,7 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     (region,) = page.classed("table-scroll")
     assert region["aria-label"] == element.label
     if profile == "full":
-        assert head[5:] == ["The source", "p against it"]
+        assert head[5:] == ["The source", "p against the source"]
         assert bag[5] == "0.953"
         assert two[5:] == committee[5:] == ["–", "–"]
     else:
@@ -468,7 +481,7 @@ KINDS = ("plain", "a <b>", "plain", "plain", "a <b>", "plain")
 def test_accuracy_by_kind() -> None:
     labels = (1, 0, 1, 0, 1, 0)
     study = make_study(
-        make_data(labels, kinds=KINDS),
+        make_data(labels, ["a b", "c <b>", "a b c", "d", "e", "f"], kinds=KINDS),
         {
             "bag": [answering(labels, [0, 1]), answering(labels, [0, 2, 4])],
             "rnn": [answering(labels, [])] * 2,
@@ -476,14 +489,14 @@ def test_accuracy_by_kind() -> None:
     )
     table = accuracy_by_kind(study, ("rnn", "bag"))
     assert list(table) == ["plain", "a <b>"]
-    assert table["plain"] == {"sentences": 4, "GloVe, RNN": 1.0, "Bag of words": 5 / 8}
-    assert table["a <b>"] == {"sentences": 2, "GloVe, RNN": 1.0, "Bag of words": 0.5}
+    assert table["plain"] == {"sentences": 4, "RNN": 1.0, "Bag of words": 5 / 8}
+    assert table["a <b>"] == {"sentences": 2, "RNN": 1.0, "Bag of words": 0.5}
     element = kinds_table(study, ("bag", "rnn"))
     page = Tags(element.html)
     assert page.rows == [
-        ["Construction", "Sentences", "Bag of words", "GloVe, RNN"],
-        ["plain", "4", "0.62", "1.00"],
-        ["a <b>", "2", "0.50", "1.00"],
+        ["Construction", "Sentences", "Bag of words", "RNN", "Example"],
+        ["plain", "4", "0.62", "1.00", "d"],
+        ["a <b>", "2", "0.50", "1.00", "e"],
     ]
     assert "<b>" not in element.html
     assert element.label == "Test accuracy by construction"
@@ -503,13 +516,13 @@ def test_mistakes() -> None:
     element = mistakes(study, "lstm", 3)
     page = Tags(element.html)
     assert page.rows == [
-        ["Sentence", "Label", "GloVe, LSTM", "Bag of words"],
+        ["Sentence", "Label", "LSTM", "Bag of words"],
         ["fine", "positive", "0.010", "0.500"],
         ['the <b> & "x"', "negative", "0.950", "0.250"],
         ["soup", "positive", "0.300", "0.125"],
     ]
     assert "<b>" not in element.html
-    assert element.label == "The 3 most certain mistakes of GloVe, LSTM"
+    assert element.label == "The 3 most certain mistakes of LSTM"
     everything = mistakes(study, "lstm", 99)
     assert [row[0] for row in Tags(everything.html).rows[1:]] == [
         "fine",
@@ -560,14 +573,13 @@ def study_of(n_sentences: int, *rows: Row) -> Study:
 def test_verdict() -> None:
     element = verdict(study_of(1234, *ROWS))
     first = (
-        "On the same 1,234 test sentences, with p < 0.01 for every seed: "
-        "“GloVe, LSTM” and “LSTM in two directions” are better than bag of words; "
-        "“GloVe, RNN” is worse; "
-        "“Embedding, average” and “GloVe trained on, average” cannot be told apart from it."
+        "Compared with bag of words on the same 1,234 test sentences, “LSTM” and “Bidirectional "
+        "LSTM” are better; “RNN” is worse; “Learned vectors, averaged” and “Fine-tuned GloVe, "
+        "averaged” cannot be told apart. A difference counts where p < 0.01 with every seed."
     )
     second = (
-        "Against the source, with p < 0.01: “Embedding, average” and “GloVe, LSTM” are above the "
-        "source's number; “GloVe, RNN” is below it; “Bag of words” cannot be told apart from it."
+        "Compared with the source's accuracies, “Learned vectors, averaged” and “LSTM” are better; "
+        "“RNN” is worse; “Bag of words” cannot be told apart. A difference counts where p < 0.01."
     )
     assert element.label == f"{first} {second}"
     page = Tags(element.html)
@@ -578,10 +590,120 @@ def test_verdict() -> None:
 def test_verdict_leaves_out_what_does_not_occur() -> None:
     element = verdict(study_of(1, row("bag", 0.6), row("lstm", 0.9, p_bag=1e-9)))
     assert element.label == (
-        "On the same 1 test sentences, with p < 0.01 for every seed: "
-        "“GloVe, LSTM” is better than bag of words."
+        "Compared with bag of words on the same 1 test sentences, “LSTM” is better. A difference "
+        "counts where p < 0.01 with every seed."
     )
     assert repr(element) == f"Html({element.label!r})"
+
+
+# Numbers for sentences
+
+SAID = ["not bad", "not good", "good but dear", "n't", "good", "good"]
+SAID_LABELS = (1, 0, 0, 0, 1, 1)
+
+
+def test_negations_table() -> None:
+    study = make_study(
+        make_data(SAID_LABELS, SAID),
+        {
+            "bag": [answering(SAID_LABELS, [0, 1, 2])],
+            "lstm": [answering(SAID_LABELS, [0]), answering(SAID_LABELS, [0, 2])],
+            "bilstm": [answering(SAID_LABELS, [0])],
+        },
+    )
+    element = negations_table(study)
+    assert element.head[3:5] == ("Bag of words", "3 LSTM models")
+    assert element.lines == (
+        ("With “not” or “n't”", ("3", "33 %", "0.3333", "0.6667", "1.00")),
+        ("With “but”", ("1", "0 %", "0.0000", "1.0000", "1.00")),
+        ("With none of them", ("2", "100 %", "1.0000", "1.0000", "1.00")),
+    )
+
+
+def made_facts(vectors: str) -> dict[str, str]:
+    """Return the facts of a study of all models that begins with such vectors."""
+    train = ["good one", "not bad", "was n't bad", "not good", "bad not"]
+    labels = [1] * 30 + [0] * 30
+    sentences = ["good one"] * 30 + ["the long bad one"] * 30  # of two words, and of four
+    data = make_data(labels, sentences, profile="full", train=train)
+    answers: dict[ModelName, list[list[float]]] = {
+        model: [answering(labels, [0, 1, 59])] * 2 for model in MODELS
+    }
+    answers["bag"] = [answering(labels, [0, 1, 2])] * 2
+    answers["bilstm"] = [answering(labels, [59, 58], 0.99)] * 2
+    begun = {"vectors": vectors, "vectors_dim": 150}
+    metrics = {"num_parameters": 1234, "words_with_vector": 1}
+    study = make_study(
+        data,
+        answers,
+        histories={model: [[0.5, 0.75]] * 2 for model in MODELS},
+        metrics=metrics,
+        about=begun,
+    )
+    return facts(study)
+
+
+def test_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("good", "terrible", "fantastic", "horrible", "rare")
+    data = make_data((1,), train=["good terrible fantastic horrible"] * 20 + ["rare good"])
+    index = data.vocabulary.word_to_idx
+    vectors = torch.zeros(len(index), 2)
+    angles = (1.5, 0.0, 1.0, 0.5, 0.1)  # from that of "terrible"
+    for k, (word, angle) in enumerate(zip(words, angles, strict=True)):
+        vectors[index[word]] = (k + 1) * torch.tensor([math.cos(angle), math.sin(angle)])
+    result = store_result(
+        "rnnreport.experiments.text.word_vectors",
+        WordVectorsConfig("sample", dim=2, window=1),
+        data=data.about,
+        seeds={},
+        device="CPU",
+        compute=lambda: Outcome({}, {}, {}, {"vectors": vectors}),
+    )
+    monkeypatch.setattr(figures, "text_data", lambda *_: data)
+    element = neighbours_table(result, ("terrible", "soup", "rare"), 2)
+    assert element.lines == (
+        ("terrible", ("horrible 0.88, fantastic 0.54",)),
+        ("rare", ("terrible 1.00, horrible 0.92",)),  # rare words are asked, and never answer
+    )
+    found = neighbour_facts(result)
+    assert (found["own-terrible-horrible"], found["own-terrible-fantastic"]) == ("0.88", "0.54")
+    assert (found["own-sentences"], found["own-words"], found["own-tokens"]) == ("21", "5", "82")
+    # Of words side by side there are four pairs, in both orders, of 25.
+    assert (found["own-pairs"], found["own-pairs-share"]) == ("8", "32 %")
+    assert (found["own-window"], found["own-dim"]) == ("1", "2")
+
+
+def test_facts() -> None:
+    found = made_facts("glove.6B.100d.part.txt beside glove.twitter.27B.50d.txt")
+    assert all(name.startswith("text-") for name in found)
+    said = {name.removeprefix("text-"): value for name, value in found.items()}
+    assert said["accuracy-lstm"] == f"{57 / 60:.4f}"
+    assert (said["parameters-rnn"], said["seconds-rnn"]) == ("1,234", "0 s")
+    assert (said["first-bag"], said["last-bag"]) == ("50.0 %", "75.0 %")
+    assert (said["shortest-bag"], said["longest-bag"]) == ("90.0 %", "100.0 %")
+    assert (said["shortest-bilstm"], said["longest-bilstm"]) == ("100.0 %", "93.3 %")
+    assert (said["n-train"], said["n-test"], said["n-words"]) == ("5", "60", "6")
+    assert said["vectors"] == "100 numbers of GloVe 6B and 50 numbers of GloVe Twitter 27B"
+    assert (said["vectors-dim"], said["vectors-known"]) == ("150", "1")
+    # Half of the test sentences are "good one", as a training sentence is.
+    assert (said["again"], said["again-length"]) == ("30", "2.0")
+    assert said["fresh-lstm"] == f"{29 / 30:.4f}"
+    # The labels of make_data's training sentences are all 1.
+    assert (said["negated"], said["negated-praise"]) == ("4", "100 %")
+    assert (said["not-bad"], said["not-bad-praise"]) == ("2", "2")
+    # On average the LSTMs are wrong on the last sentence, and on the one before, where the models
+    # of two directions are surer than the others.
+    assert (said["n-all"], said["wrong"], said["accuracy-all"]) == ("4", "2", f"{58 / 60:.4f}")
+    assert (said["wrong-always"], said["wrong-always-bag"], said["wrong-certain"]) == (
+        "1",
+        "0",
+        "0",
+    )
+    assert (said["bag-alone"], said["lstm-alone"]) == ("2", "3")
+
+
+def test_vectors_without_a_known_origin_are_named_as_they_are() -> None:
+    assert made_facts("mine.txt")["text-vectors"] == "mine.txt"
 
 
 # Sentences
@@ -617,6 +739,8 @@ def test_strips() -> None:
         f"--strength:{strength}" for strength in ("0.00", "0.50", "1.00", "0.02", "0.50", "1.00")
     ]
     assert element.label == "Probability after each word of 2 sentences"
+    alone = strips(cast("Mapping[str, TrainedClassifier]", {"LSTM": Reader(0.25)}), [["good"]])
+    assert Tags(alone.html).text == "good0.25"
 
 
 def test_disagreements() -> None:
@@ -665,6 +789,9 @@ def test_words_figure() -> None:
         assert [label.get_text() for label in ax.get_yticklabels()] == words
         assert [bar.get_width() for bar in ax.patches] == lengths
         assert ax.get_xlabel() == "weight"
+    (against,), (praise,) = ({bar.get_facecolor() for bar in ax.patches} for ax in (left, right))
+    assert against[0] > against[2]  # more red than blue, as the coloured words are
+    assert praise[0] < praise[2]
     assert "&lt;b&gt;" in figure._repr_html_()
 
 
@@ -672,16 +799,16 @@ def test_accuracy_figure() -> None:
     figure = accuracy_figure(ROWS)
     assert figure.alt.startswith("Test accuracy in per cent with 95 % intervals, best first: ")
     lines = [
-        "LSTM in two directions 99.0",
-        "GloVe, LSTM 97.0 (the source: 93.7)",
-        "Embedding, average 96.0 (the source: 95.0)",
+        "Bidirectional LSTM 99.0",
+        "LSTM 97.0 (the source: 93.7)",
+        "Learned vectors, averaged 96.0 (the source: 95.0)",
         "Bag of words 95.3 (the source: 95.3)",
-        "GloVe trained on, average 94.5",
-        "GloVe, RNN 90.0 (the source: 92.2)",
+        "Fine-tuned GloVe, averaged 94.5",
+        "RNN 90.0 (the source: 92.2)",
     ]
     assert f"best first: {'; '.join(lines)}." in figure.alt
     assert figure.alt.endswith(
-        "The source's numbers are drawn below each line with their own intervals."
+        "Below a line stands the source's accuracy, with an interval of its own."
     )
     ax = axes_of(figure)
     names = [label.get_text() for label in ax.get_yticklabels()]
@@ -760,7 +887,7 @@ def test_learning_curves() -> None:
     )
     figure = learning_curves(study, ("lstm", "bag"))
     assert figure.alt == (
-        "Accuracy on dev by epoch, in per cent: GloVe, LSTM from 50.0 to 60.0, "
+        "Validation accuracy by epoch, in per cent: LSTM from 50.0 to 60.0, "
         "Bag of words from 55.0 to 90.0."
     )
     ax = axes_of(figure)
@@ -768,7 +895,7 @@ def test_learning_curves() -> None:
     assert lstm.get_xdata().tolist() == [1, 2]
     assert bag.get_xdata().tolist() == [1, 2, 3]
     assert bag.get_ydata() == pytest.approx([55, 75, 90])
-    assert [label.get_text() for label in ax.texts] == ["GloVe, LSTM", "Bag of words"]
+    assert [label.get_text() for label in ax.texts] == ["LSTM", "Bag of words"]
     assert "%" in ax.get_ylabel()
 
 
@@ -794,7 +921,7 @@ def test_accuracy_by_length() -> None:
     assert bag.get_marker() == "o"
     assert figure.alt == (
         "Test accuracy by length of the sentence, in per cent: Bag of words 87.5 for the shortest "
-        "and 100.0 for the longest; GloVe, LSTM 100.0 for the shortest and 0.0 for the longest."
+        "and 100.0 for the longest; LSTM 100.0 for the shortest and 0.0 for the longest."
     )
 
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from rnnreport.asked import VECTORS_DIM
+from rnnreport.data.vocabulary import Vocabulary
+from rnnreport.experiments.significance import mcnemar
 from rnnreport.experiments.text.data import text_data
+from rnnreport.experiments.text.live_figure import LiveLSTM
 from rnnreport.experiments.text.study import (
     NAMES,
+    OWN,
     SOURCE_CORPUS,
     Row,
     SizeRow,
     Sizes,
     Study,
+    origin,
     source_fixed,
 )
 from rnnreport.experiments.text.trained import TrainedClassifier
+from rnnreport.layers import cooccurrences
 from rnnreport.names import ModelName
 from rnnreport.runs.store import Result, load_tensors
 from rnnreport.show.figures import Figure
@@ -35,7 +43,7 @@ from rnnreport.show.plots import (
     Panel,
     line_plot,
 )
-from rnnreport.show.tables import Table, framed, interval_text, p_text, span_text, table
+from rnnreport.show.tables import Table, framed, interval_text, p_text, share_text, span_text, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
@@ -45,9 +53,13 @@ __all__ = [
     "accuracy_by_length",
     "accuracy_figure",
     "disagreements",
+    "facts",
     "kinds_table",
     "learning_curves",
+    "live_facts",
     "mistakes",
+    "negations_table",
+    "neighbour_facts",
     "neighbours_table",
     "results_table",
     "settings_table",
@@ -63,6 +75,9 @@ __all__ = [
 _SHORT_LIST: tuple[ModelName, ...] = ("bag", "average", "rnn", "lstm")  # no more lines in a plot
 _BY_LENGTH: tuple[ModelName, ...] = ("bag", "rnn", "lstm", "bilstm")
 _NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
+_LSTMS: tuple[ModelName, ...] = ("lstm", "bilstm")  # whose average is the best model
+_NEGATIONS = frozenset({"not", "n't"})
+_FOR, _AGAINST = "#3b8fc9", "#d9772b"  # as the coloured words, on light pages and on dark ones
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
 
 
@@ -72,8 +87,8 @@ def results_table(study: Study) -> Table:
     The last line is the average of the LSTMs of all seeds.
     """
     compared = study.profile == "full"
-    head = ["", "Test accuracy", "± of seeds", "95 % interval", "p against bag of words"]
-    head += ["The source", "p against it"] if compared else []
+    head = ["", "Test accuracy", "± over seeds", "95 % interval", "p against bag of words"]
+    head += ["The source", "p against the source"] if compared else []
     lines = []
     for row in study.rows:
         cells = [
@@ -86,8 +101,8 @@ def results_table(study: Study) -> Table:
             cells.append("–" if row.source is None else f"{row.source:.3f}")
             cells.append("–" if row.p_source is None else p_text(row.p_source))
         lines.append((row.name, cells))
-    runs = len(study.results["lstm"]) + len(study.results["bilstm"])
-    accuracy, interval, p_bag = study.committee_row("lstm", "bilstm")
+    runs = sum(len(study.results[model]) for model in _LSTMS)
+    accuracy, interval, p_bag = study.committee_row(*_LSTMS)
     cells = [f"{accuracy:.4f}", "–", interval_text(interval), p_text(p_bag)]
     cells += ["–", "–"] if compared else []
     lines.append((f"All {runs} LSTM models, averaged", cells))
@@ -96,77 +111,78 @@ def results_table(study: Study) -> Table:
 
 def settings_table(study: Study) -> Html:
     """Lay out how large each model is and how it was trained."""
-    head = ["", "Parameters trained", "Learning rate", "Best epoch", "Time of a run"]
+    head = ["", "Trained parameters", "Learning rate", "Best epoch", "Time per run"]
     lines = []
     for model, results in study.results.items():
         first = results[0]
         epochs = [int(result.metrics["best_epoch"]) for result in results]
-        seconds = sum(result.wall_time for result in results) / len(results)
         cells = [
             f"{first.metrics['num_parameters']:,}",
             f"{first.config['learning_rate']:g}",
             f"{span_text(epochs)} of {first.config['epochs']}",
-            f"{seconds:.0f} s",
+            f"{_seconds(results):.0f} s",
         ]
         lines.append((NAMES[model], cells))
     return table(head, lines, "Size and training of each model")
 
 
+def _seconds(results: Sequence[Result]) -> float:
+    """Return how long a run took, the mean of some."""
+    return statistics.fmean(result.wall_time for result in results)
+
+
 def kinds_table(study: Study, models: Sequence[ModelName]) -> Html:
-    """Lay out the test accuracy for each construction of the generated sentences."""
-    kinds = accuracy_by_kind(study, models)
+    """Lay out the accuracy of each model by the construction of sentences, with an example each."""
+    test = study.data.splits.test
     names = [NAMES[model] for model in models]
-    lines = [
-        (kind, [f"{row['sentences']:.0f}", *(f"{row[name]:.2f}" for name in names)])
-        for kind, row in kinds.items()
-    ]
-    return table(["Construction", "Sentences", *names], lines, "Test accuracy by construction")
+    lines = []
+    for kind, row in accuracy_by_kind(study, models).items():
+        pairs = zip(test.sentences, test.kinds, strict=True)
+        example = min((" ".join(words) for words, of in pairs if of == kind), key=len)
+        accuracies = (f"{row[name]:.2f}" for name in names)
+        lines.append((kind, [f"{row['sentences']:,.0f}", *accuracies, example]))
+    head = ["Construction", "Sentences", *names, "Example"]
+    return table(head, lines, "Test accuracy by construction")
 
 
 def verdict(study: Study) -> Html:
     """Say in words which differences are more than chance."""
     rows = study.rows
     (bag,) = (row for row in rows if row.model == "bag")
-    others = [row for row in rows if row.p_bag is not None]
-    groups = {
-        "are better than bag of words": [
-            row for row in others if _beyond(row.p_bag) and row.mean > bag.mean
-        ],
-        "are worse": [row for row in others if _beyond(row.p_bag) and row.mean < bag.mean],
-        "cannot be told apart from it": [row for row in others if not _beyond(row.p_bag)],
-    }
-    text = (
-        f"On the same {len(study.labels):,} test sentences, with p < {_CERTAIN} for every seed: "
-        f"{_in_words(groups)}."
-    )
-    paragraphs = [text]
-    sourced = [row for row in rows if row.source is not None]
+    compared = [(row, row.p_bag, bag.mean) for row in rows if row.p_bag is not None]
+    first = f"Compared with bag of words on the same {len(study.labels):,} test sentences, "
+    first += f"{_in_words(compared)}. A difference counts where p < {_CERTAIN} with every seed."
+    paragraphs = [first]
+    sourced = [
+        (row, row.p_source, row.source)
+        for row in rows
+        if row.p_source is not None and row.source is not None
+    ]
     if sourced:
-        groups = {
-            "are above the source's number": [
-                row for row in sourced if _beyond(row.p_source) and row.mean > (row.source or 0)
-            ],
-            "are below it": [
-                row for row in sourced if _beyond(row.p_source) and row.mean < (row.source or 0)
-            ],
-            "cannot be told apart from it": [row for row in sourced if not _beyond(row.p_source)],
-        }
-        paragraphs.append(f"Against the source, with p < {_CERTAIN}: {_in_words(groups)}.")
+        paragraphs.append(
+            f"Compared with the source's accuracies, {_in_words(sourced)}. A difference counts "
+            f"where p < {_CERTAIN}."
+        )
     return Html(joined(*(tag("p", text) for text in paragraphs)), " ".join(paragraphs))
 
 
-def _beyond(p: float | None) -> bool:
-    return p is not None and p < _CERTAIN
-
-
-def _in_words(groups: Mapping[str, Sequence[Row]]) -> str:
-    """Name the rows of each group, without empty groups."""
+def _in_words(compared: Sequence[tuple[Row, float, float]]) -> str:
+    """Say which of some rows differ from a number, each with its p-value and that number."""
+    better, worse, alike = "{} better", "{} worse", "cannot be told apart"
+    groups: dict[str, list[str]] = {better: [], worse: [], alike: []}
+    for row, p, other in compared:
+        group = alike if p >= _CERTAIN else better if row.mean > other else worse
+        groups[group].append(f"“{row.name}”")
     return "; ".join(
-        f"{' and '.join(f'“{row.name}”' for row in rows)} "
-        + (words if len(rows) > 1 else words.replace("are ", "is ", 1))
-        for words, rows in groups.items()
-        if rows
+        f"{_listed(names)} {words.format('are' if len(names) > 1 else 'is')}"
+        for words, names in groups.items()
+        if names
     )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Write words in a row, the last one after “and”."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def accuracy_figure(rows: Sequence[Row]) -> IntervalPlot:
@@ -194,7 +210,7 @@ def accuracy_figure(rows: Sequence[Row]) -> IntervalPlot:
         xlabel="test accuracy, % (logit scale)",
         alt=f"Test accuracy in per cent with 95 % intervals, best first: {numbers}."
         + (
-            " The source's numbers are drawn below each line with their own intervals."
+            " Below a line stands the source's accuracy, with an interval of its own."
             if compared
             else ""
         ),
@@ -221,10 +237,10 @@ def sizes_figure(sizes: Sizes) -> LinePlot:
         for corpus, line in lines.items()
     )
     return Curves(
-        xlabel="numbers a word (each doubling as wide)",
+        xlabel="numbers per word (log scale)",
         ylabel="test accuracy, %",
-        alt="Test accuracy of fixed word vectors, averaged, in per cent by how many numbers a word "
-        f"has, with 95 % intervals. {told}.",
+        alt="Test accuracy in per cent of fixed word vectors, averaged, by the numbers per word, "
+        f"with 95 % intervals. {told}.",
         panels=[Panel(lines, bars=bars)],
         markers=True,
         doublings=True,
@@ -234,11 +250,11 @@ def sizes_figure(sizes: Sizes) -> LinePlot:
 def sizes_table(sizes: Sizes) -> Table:
     """Lay out the test accuracy of fixed word vectors, and how many words have one."""
     head = [
-        "Numbers a word",
+        "Numbers per word",
         "Test accuracy",
         "95 % interval",
         "Words with a vector",
-        "as they occur",
+        "Text with a vector",
     ]
     lines = [
         (
@@ -261,25 +277,29 @@ def sizes_table(sizes: Sizes) -> Table:
 
 
 def sizes_verdict(sizes: Sizes) -> Html:
-    """Say in words what more numbers a word bring."""
+    """Say in words what larger vectors bring."""
     by_corpus = {corpus: list(rows) for corpus, rows in groupby(sizes.rows, lambda row: row.corpus)}
     sentences = []
     for corpus, rows in by_corpus.items():
-        gains = [_gain(*pair) for pair in pairwise(rows)]
-        if gains:
-            points = " and ".join(f"{100 * gain:+.1f}".replace("-", "−") for gain in gains)
-            steps = ", ".join(str(row.size) for row in rows)
-            sentences.append(
-                f"{corpus}, {steps} numbers: each doubling brings {points} points of accuracy."
-            )
-    official = by_corpus.get(SOURCE_CORPUS, [])
+        steps: list[str] = []
+        for smaller, larger in pairwise(rows):
+            numbers, points = ("", "") if steps else (" numbers per word", " points of accuracy")
+            gain = f"{100 * (larger.mean - smaller.mean):.1f}{points}".replace("-", "−")
+            steps.append(f"from {smaller.size} to {larger.size}{numbers} adds {gain}")
+        if steps:
+            sentences.append(f"{corpus}: going {_listed(steps)}.")
+    official, own = by_corpus.get(SOURCE_CORPUS, []), by_corpus.get(OWN, [])
     if sizes.profile == "full" and len(official) > 1 and official[-1].size < VECTORS_DIM:
         last, (found, _) = official[-1], source_fixed(len(sizes.data.test))
-        doublings = math.log2(VECTORS_DIM / last.size)
-        ahead = last.mean + doublings * _gain(*official[-2:])
+        ahead = last.mean + math.log2(VECTORS_DIM / last.size) * _gain(*official[-2:])
+        guess = f"{ahead:.3f} with {VECTORS_DIM} numbers if every doubling brought as much as the "
+        guess += "last one"
+        by_size = {row.size: row.mean for row in own}
+        if {last.size, VECTORS_DIM} <= by_size.keys():
+            like_own = last.mean + by_size[VECTORS_DIM] - by_size[last.size]
+            guess += f", and {like_own:.3f} if they gained as much as the vectors trained here"
         sentences.append(
-            f"Were the next doublings to bring as much as the last one, {VECTORS_DIM} numbers of "
-            f"the same corpus would reach {ahead:.3f}. The source has {found:.3f} with them."
+            f"{SOURCE_CORPUS} vectors would reach {guess}. The source reports {found:.3f}."
         )
     text = " ".join(sentences)
     return Html(tag("p", text), text)
@@ -291,33 +311,29 @@ def _gain(smaller: SizeRow, larger: SizeRow) -> float:
 
 
 def learning_curves(study: Study, models: Sequence[ModelName] = _SHORT_LIST) -> LinePlot:
-    """Plot the accuracy on dev after each epoch, the mean of the seeds."""
+    """Plot the validation accuracy after each epoch, the mean of the seeds."""
     curves = {NAMES[model]: study.mean_curve(model, "dev_accuracy", factor=100) for model in models}
     ends = ", ".join(
         f"{name} from {values[0]:.1f} to {values[-1]:.1f}" for name, (_, values) in curves.items()
     )
     return line_plot(
         curves,
-        xlabel="passes over the training sentences",
-        ylabel="accuracy on dev, %",
-        alt=f"Accuracy on dev by epoch, in per cent: {ends}.",
+        xlabel="epoch",
+        ylabel="validation accuracy, %",
+        alt=f"Validation accuracy by epoch, in per cent: {ends}.",
     )
 
 
 def accuracy_by_length(study: Study, models: Sequence[ModelName] = _BY_LENGTH) -> LinePlot:
     """Plot the test accuracy by the number of words in a sentence, the mean of the seeds."""
-    lengths = study.data.test.lengths
-    groups = [  # pairs of lengths, so that each point rests on enough sentences
-        (low, (lengths == low) | (lengths == low + 1))
-        for low in range(int(lengths.min()), int(lengths.max()) + 1, 2)
-    ]
-    groups = [(low, group) for low, group in groups if int(group.sum()) >= 30]
+    groups = _lengths(study)
+    longest = int(study.data.test.lengths.max())
     curves = {}
     for model in models:
         right = study.right(model).double()
         curves[NAMES[model]] = (
-            [(low + min(low + 1, int(lengths.max()))) / 2 for low, _ in groups],
-            [100 * right[:, group].mean().item() for _, group in groups],
+            [(low + min(low + 1, longest)) / 2 for low in groups],
+            [100 * right[:, group].mean().item() for group in groups.values()],
         )
     numbers = "; ".join(
         f"{name} {values[0]:.1f} for the shortest and {values[-1]:.1f} for the longest"
@@ -330,6 +346,143 @@ def accuracy_by_length(study: Study, models: Sequence[ModelName] = _BY_LENGTH) -
         alt=f"Test accuracy by length of the sentence, in per cent: {numbers}.",
         markers=True,
     )
+
+
+def _lengths(study: Study) -> dict[int, Tensor]:
+    """Group the test sentences by pairs of lengths, so that each group is large enough.
+
+    Returns masks of the sentences, (N,), by the smaller length.
+    """
+    lengths = study.data.test.lengths
+    lows = range(int(lengths.min()), int(lengths.max()) + 1, 2)
+    groups = {low: (lengths == low) | (lengths == low + 1) for low in lows}
+    return {low: group for low, group in groups.items() if int(group.sum()) >= 30}
+
+
+def negations_table(study: Study) -> Table:
+    """Lay out the accuracy on sentences with a negation, with a “but” and with neither.
+
+    Bag of words and the LSTMs answer by the averages of their runs.
+    """
+    bag, ours = ((study.committee(*models) > 0.5) == study.labels for models in (("bag",), _LSTMS))
+    kinds = {"With “not” or “n't”": _NEGATIONS, "With “but”": frozenset({"but"})}
+    groups = {
+        name: torch.tensor([not words.isdisjoint(s) for s in study.data.splits.test.sentences])
+        for name, words in kinds.items()
+    }
+    groups["With none of them"] = ~torch.stack(list(groups.values())).any(0)
+    lines = []
+    for name, group in groups.items():
+        accuracies = (right[group].double().mean().item() for right in (bag, ours))
+        cells = [
+            f"{int(group.sum()):,}",
+            f"{100 * study.labels[group].double().mean().item():.0f} %",
+            *(f"{accuracy:.4f}" for accuracy in accuracies),
+            p_text(mcnemar(ours[group], bag[group])),
+        ]
+        lines.append((name, cells))
+    runs = sum(len(study.results[model]) for model in _LSTMS)
+    head = ["Test sentences", "Number", "Praise", NAMES["bag"], f"{runs} LSTM models", "p"]
+    return table(head, lines, "Test accuracy with a negation, with a turn and with neither")
+
+
+def facts(study: Study) -> dict[str, str]:
+    """Return the numbers of the page's sentences, by name."""
+    found = {f"accuracy-{row.model}": f"{row.mean:.4f}" for row in study.rows}
+    for model, results in study.results.items():
+        found[f"parameters-{model}"] = f"{results[0].metrics['num_parameters']:,}"
+        found[f"seconds-{model}"] = f"{_seconds(results):.0f} s"
+    for model in ("bag", "rnn"):
+        _, values = study.mean_curve(model, "dev_accuracy", factor=100)
+        found[f"first-{model}"] = f"{values[0]:.1f} %"
+        found[f"last-{model}"] = f"{max(values):.1f} %"
+    for model in ("bag", "bilstm"):
+        shares = [
+            study.right(model)[:, group].double().mean() for group in _lengths(study).values()
+        ]
+        found[f"shortest-{model}"] = f"{100 * shares[0].item():.1f} %"
+        found[f"longest-{model}"] = f"{100 * shares[-1].item():.1f} %"
+    return {
+        f"text-{name}": value
+        for name, value in (found | _data_facts(study) | _mistake_facts(study)).items()
+    }
+
+
+def _data_facts(study: Study) -> dict[str, str]:
+    """Return the numbers that describe sentences and word vectors."""
+    train, test = study.data.splits.train, study.data.splits.test
+    begun, fixed = study.results["lstm"][0], study.results["glove-fixed"][0]
+    seen = set(train.sentences)
+    again = torch.tensor([sentence in seen for sentence in test.sentences])
+    negated = [
+        label
+        for sentence, label in zip(train.sentences, train.labels, strict=True)
+        if not _NEGATIONS.isdisjoint(sentence)
+    ]
+    not_bad = [
+        label
+        for sentence, label in zip(train.sentences, train.labels, strict=True)
+        if any(first in _NEGATIONS and then == "bad" for first, then in pairwise(sentence))
+    ]
+    return {
+        "n-train": f"{len(train):,}",
+        "n-test": f"{len(test):,}",
+        "n-words": f"{len(study.data.vocabulary) - len(Vocabulary.SPECIAL):,}",
+        "vectors": _origins(begun),
+        "vectors-dim": str(begun.data["vectors_dim"]),
+        "vectors-known": f"{begun.metrics['words_with_vector']:,}",
+        "fixed": _origins(fixed),
+        "again": f"{int(again.sum()):,}",
+        "again-length": f"{study.data.test.lengths[again].double().mean().item():.1f}",
+        "fresh-lstm": f"{study.right('lstm')[:, ~again].double().mean().item():.4f}",
+        "negated": f"{len(negated):,}",
+        "negated-praise": f"{100 * statistics.fmean(negated):.0f} %",
+        "not-bad": f"{len(not_bad):,}",
+        "not-bad-praise": f"{sum(not_bad):,}",
+    }
+
+
+def _origins(result: Result) -> str:
+    """Say in words where the vectors of a run come from."""
+    origins = [origin(file) for file in str(result.data["vectors"]).split(" beside ")]
+    if None in origins:
+        return str(result.data["vectors"])
+    return _listed([f"{size} numbers of {corpus}" for corpus, size in filter(None, origins)])
+
+
+def _mistake_facts(study: Study) -> dict[str, str]:
+    """Return the numbers on the mistakes of the LSTMs, averaged and one by one."""
+    p = study.committee(*_LSTMS)
+    wrong = (p > 0.5) != study.labels
+    bag_wrong = (study.committee("bag") > 0.5) != study.labels
+    always = ~torch.cat([study.right(model) for model in _LSTMS]).any(0)
+    return {
+        "accuracy-all": f"{study.committee_row(*_LSTMS)[0]:.4f}",
+        "n-all": str(sum(len(study.results[model]) for model in _LSTMS)),
+        "wrong": f"{int(wrong.sum()):,}",
+        "wrong-certain": f"{int((wrong & ((p - 0.5).abs() > 0.45)).sum()):,}",
+        "wrong-always": f"{int(always.sum()):,}",
+        "wrong-always-bag": f"{int((always & bag_wrong).sum()):,}",
+        "bag-alone": f"{int((wrong & ~bag_wrong).sum()):,}",
+        "lstm-alone": f"{int((bag_wrong & ~wrong).sum()):,}",
+    }
+
+
+def live_facts(small: Result) -> dict[str, str]:
+    """Return the numbers of the sentences about the LSTM inside the page, by name."""
+    reader = LiveLSTM.of(small)
+    good, not_good = (
+        reader.read(f"the soup was {words}".split()) for words in ("good", "not good")
+    )
+    found = {
+        "units": str(len(reader.tensors["w"])),
+        "parameters": f"{small.metrics['num_parameters']:,}",
+        "test": f"{small.metrics['test_accuracy']:.4f}",
+    }
+    for name, reading in (("good", good), ("not-good", not_good)):
+        found[name] = f"{float(reading.probability[-1]):.2f}"
+        found[f"cell-{name}"] = f"{float(reading.c[-1].mean()):+.2f}".replace("-", "−")
+    return {f"text-live-{name}": value for name, value in found.items()}
 
 
 def accuracy_by_kind(study: Study, models: Sequence[ModelName]) -> dict[str, dict[str, float]]:
@@ -364,7 +517,7 @@ def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figur
     negative, positive = weights[:count][::-1], weights[-count:]
 
     def draw(_: MplFigure, axes: Any) -> None:
-        for ax, part, colour in ((axes[0], negative, "C1"), (axes[1], positive, "C0")):
+        for ax, part, colour in ((axes[0], negative, _AGAINST), (axes[1], positive, _FOR)):
             ax.barh(range(len(part)), [abs(v) for _, v in part], color=colour, height=0.7)
             ax.set_yticks(range(len(part)), [word for word, _ in part])
             ax.grid(visible=False, axis="y")
@@ -390,29 +543,60 @@ def neighbours_table(
     Words that the vocabulary does not have are left out; neighbours are words that stand at least
     twenty times in training.
     """
+    lines = [
+        (word, [", ".join(f"{neighbour} {cosine:.2f}" for neighbour, cosine in nearest[:count])])
+        for word, nearest in _neighbours(result, words).items()
+    ]
+    return table(["Word", "Nearest words and their cosines"], lines, "Nearest words")
+
+
+def neighbour_facts(result: Result) -> dict[str, str]:
+    """Return the numbers of the sentences about word vectors trained here, by name."""
+    data = text_data(result.data["profile"], result.config["data_seed"])
+    nearest = dict(_neighbours(result, ["terrible"])["terrible"])
+    n_words, window = len(data.vocabulary), result.config["window"]
+    pairs = len(cooccurrences(data.train.words, data.train.lengths, n_words, window=window).rows)
+    return {
+        "own-sentences": f"{len(data.train):,}",
+        "own-words": f"{n_words - len(Vocabulary.SPECIAL):,}",
+        "own-tokens": f"{len(data.train.words):,}",
+        "own-dim": str(result.config["dim"]),
+        "own-window": str(window),
+        "own-pairs": f"{pairs:,}",
+        "own-pairs-share": share_text(pairs / (n_words - len(Vocabulary.SPECIAL)) ** 2),
+        "own-x-max": f"{result.config['x_max']:g}",
+        "own-epochs": str(result.config["epochs"]),
+        "own-seconds": f"{result.wall_time:.0f} s",
+    } | {f"own-terrible-{word}": f"{nearest[word]:.2f}" for word in ("horrible", "fantastic")}
+
+
+def _neighbours(result: Result, words: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+    """Return for each known word all frequent ones and their cosines, the nearest first."""
     data = text_data(result.data["profile"], result.config["data_seed"])
     index = data.vocabulary.word_to_idx
     counts = torch.bincount(data.train.words, minlength=len(index))
     vectors = torch.nn.functional.normalize(load_tensors(result)["vectors"], dim=1)
-    vectors[counts < 20] = 0
-    lines = []
+    frequent = (counts >= 20).nonzero()[:, 0]
+    nearest = {}
     for word in words:
         if word in index:
-            cosines = vectors @ vectors[index[word]]
-            cosines[index[word]] = -1
-            nearest = cosines.topk(count)
-            pairs = zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
-            neighbours = ", ".join(
-                f"{data.vocabulary.words[k]} {cosine:.2f}" for k, cosine in pairs
-            )
-            lines.append((word, [neighbours]))
-    return table(["Word", "Nearest words and their cosines"], lines, "Nearest words")
+            others = frequent[frequent != index[word]]
+            cosines = vectors[others] @ vectors[index[word]]
+            order = cosines.argsort(descending=True, stable=True)
+            nearest[word] = [
+                (data.vocabulary.words[k], cosine)
+                for k, cosine in zip(others[order].tolist(), cosines[order].tolist(), strict=True)
+            ]
+    return nearest
 
 
 def strips(
     classifiers: Mapping[str, TrainedClassifier], sentences: Sequence[Sequence[str]]
 ) -> Html:
-    """Show the probability after each word of some sentences, as coloured words."""
+    """Show the probability after each word of some sentences, as coloured words.
+
+    A single classifier is not named.
+    """
     blocks = []
     for sentence in sentences:
         lines = []
@@ -428,13 +612,9 @@ def strips(
                 )
                 for word, p in steps
             )
+            named = [tag("span", name, class_="strip-name")] if len(classifiers) > 1 else []
             lines.append(
-                tag(
-                    "div",
-                    tag("span", name, class_="strip-name"),
-                    tag("span", *words, class_="strip-words"),
-                    class_="strip-line",
-                )
+                tag("div", *named, tag("span", *words, class_="strip-words"), class_="strip-line")
             )
         label = " ".join(sentence)
         blocks.append(tag("div", *lines, class_="strip", role="group", aria_label=label))

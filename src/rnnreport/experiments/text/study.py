@@ -27,6 +27,7 @@ from rnnreport.runs.store import Result
 __all__ = [
     "NAMES",
     "ORDER_MODELS",
+    "OWN",
     "SOURCE_CORPUS",
     "Row",
     "SizeRow",
@@ -35,6 +36,7 @@ __all__ = [
     "configs",
     "order_configs",
     "order_study",
+    "origin",
     "own_vectors",
     "size_configs",
     "size_study",
@@ -45,18 +47,17 @@ __all__ = [
 
 NAMES: Mapping[ModelName, str] = {
     "bag": "Bag of words",
-    "average": "Embedding, average",
-    "glove-fixed": "GloVe fixed, average",
-    "glove": "GloVe trained on, average",
-    "rnn": "GloVe, RNN",
-    "lstm": "GloVe, LSTM",
-    "bilstm": "LSTM in two directions",
+    "average": "Learned vectors, averaged",
+    "glove-fixed": "Fixed GloVe, averaged",
+    "glove": "Fine-tuned GloVe, averaged",
+    "rnn": "RNN",
+    "lstm": "LSTM",
+    "bilstm": "Bidirectional LSTM",
 }
 """Names of the models on the pages."""
 
 ORDER_MODELS: tuple[ModelName, ...] = ("bag", "rnn", "lstm")
 """The models that are compared where the order of words decides."""
-
 
 SOURCE_CORPUS = "GloVe 6B"
 """The corpus of the source's vectors."""
@@ -216,7 +217,7 @@ class Sizes(study_of_runs.Study[TextData, str]):
     def _row(self, runs: tuple[Result, ...]) -> SizeRow:
         n = len(self.data.test)
         first = runs[0]
-        corpus, _ = _origin(first.config["file"]) or (OWN, 0)
+        corpus, _ = origin(first.config["file"]) or (OWN, 0)
         accuracies = tuple(run.metrics["test_accuracy"] for run in runs)
         mean = statistics.fmean(accuracies)
         return SizeRow(
@@ -237,7 +238,7 @@ def source_fixed(n: int) -> tuple[float, tuple[float, float]]:
     return accuracy, wilson(round(accuracy * n), n)
 
 
-def _origin(file: str) -> tuple[str, str] | None:
+def origin(file: str) -> tuple[str, str] | None:
     """Read the corpus and the size of vectors off the name of a file, as the official ones are."""
     match = re.fullmatch(r"glove\.(.+?)\.(\d+)d.*", file)
     return None if match is None else (f"GloVe {match[1].replace('.', ' ').title()}", match[2])
@@ -267,7 +268,7 @@ def size_configs(profile: ResolvedProfile, *, seeds: Sequence[int] = SEEDS) -> l
     kinds: dict[object, TextConfig] = {}
     if profile == "full":
         for path in find_all("glove"):
-            kinds.setdefault(_origin(path.name), replace(fixed, vectors="file", file=path.name))
+            kinds.setdefault(origin(path.name), replace(fixed, vectors="file", file=path.name))
     for size in OWN_SIZES[profile]:
         kinds[size] = replace(fixed, vectors="own", file="", own_dim=size)
     return [replace(config, seed=seed) for config in kinds.values() for seed in seeds]
