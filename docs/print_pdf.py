@@ -24,11 +24,12 @@ from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
-WIDTH = round((210 - 2 * 18) / 25.4 * 96)  # px between the margins that print.css sets on A4
-HEIGHT = round((297 - 20 - 18) / 25.4 * 96)
+SCALE = 0.8  # what is 10.5 points in print.css is 8.4 on paper
+WIDTH = round((210 - 2 * 15) / 25.4 * 96 / SCALE)  # px between the margins of print.css on A4
+HEIGHT = round((297 - 18 - 15) / 25.4 * 96 / SCALE)
 LEFT_OUT = (
     "script, .headerlink, img.only-dark, button, form, .viewcode-link, p.page-info a,"
-    " .toctree-wrapper, link, details.ran-here"
+    " .toctree-wrapper, link, details.ran-here, .tag_hide-input details.hide"
 )
 API = "api"  # the folder of the pages that become an appendix of signatures
 IDS = ("id", "for", "name", "aria-describedby", "aria-labelledby", "aria-controls")
@@ -139,7 +140,12 @@ def print_pdf(html: Path, pdf: Path) -> int:
 
 def _print(page: Any, pdf: Path) -> None:
     page.pdf(
-        path=str(pdf), prefer_css_page_size=True, print_background=True, outline=True, tagged=True
+        path=str(pdf),
+        prefer_css_page_size=True,
+        print_background=True,
+        outline=True,
+        tagged=True,
+        scale=SCALE,
     )
 
 
@@ -255,7 +261,8 @@ def _contents(chapters: list[Tag]) -> Tag:
     items = []
     for chapter in chapters:
         inner = ""
-        for heading in chapter.find_all("h2"):
+        headings = [] if _is_signatures(chapter) else chapter.find_all("h2")
+        for heading in headings:
             section = heading.find_parent("section")
             if isinstance(section, Tag) and section.get("id"):
                 inner += f"<li>{_entry(_text(section, 'id'), heading.decode_contents())}</li>"
@@ -290,6 +297,8 @@ def _fill_head(head: Tag, html: Path, ids: list[str], chapters: list[Tag]) -> No
         head.append(_fragment(f'<link rel="stylesheet" href="{address}">'))
     rules = ""
     for identity, chapter in zip(ids, chapters, strict=True):
+        if _is_signatures(chapter):
+            continue  # a header of its own would begin a new page
         text = re.sub(r'["\\\n]', " ", _heading(chapter))
         rules += (
             f"#{identity} {{ page: {identity}; }}\n"
@@ -303,6 +312,10 @@ def _fill_head(head: Tag, html: Path, ids: list[str], chapters: list[Tag]) -> No
             f"{rules}</style>"
         )
     )
+
+
+def _is_signatures(chapter: Tag) -> bool:
+    return _text(chapter, "id").startswith("chapter-api-rnnreport")
 
 
 def _heading(chapter: Tag) -> str:

@@ -65,8 +65,8 @@ def _text(model: ModelName, name: str, more: str = "") -> Asked:
 _PICTURE, _CAPTIONS = "a picture and a curve", "captions and a curve"
 
 ASKED: tuple[Asked, ...] = (
-    _transfer("finetuned", "All weights trained on"),
-    _transfer("frozen", "A new last layer alone"),
+    _transfer("finetuned", "Fine-tuned"),
+    _transfer("frozen", "Frozen, with a new last layer"),
     Asked("style", "painting-1", "Composition VII", _PICTURE),
     Asked("style", "painting-2", "The Scream", _PICTURE),
     Asked("style", "painting-3", "The Starry Night", _PICTURE),

@@ -738,6 +738,31 @@ def test_stylise(
         assert made.format == ("PNG" if suffix == ".png" else "JPEG")
 
 
+@pytest.mark.parametrize("lost", ["content.png", "painting.png"])
+def test_stylise_does_not_take_the_place_of_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    paths = [tmp_path / name for name in ("content.png", "painting.png")]
+    for path in paths:
+        Image.new("RGB", (50, 40)).save(path)
+    kept = (tmp_path / lost).read_bytes()
+    out = tmp_path / "." / lost
+    assert main(["stylise", *map(str, paths), "--out", str(out), "--side", "32"]) == 1
+    assert f"--out must be another file than {tmp_path / lost}" in capsys.readouterr().err
+    assert (tmp_path / lost).read_bytes() == kept
+
+
+def test_what_would_steer_a_terminal_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = b"the food was good \x1b[31m\x07 .\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert main(["classify"]) == 0
+    out, err = capsys.readouterr()
+    assert "the food was good" in out
+    assert not {"\x1b", "\x07"} & set(out + err)
+
+
 @pytest.mark.parametrize("colour", [(0, 0, 0), (9, 200, 30)])
 def test_stylise_says_that_a_picture_is_in_the_style_already(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], colour: tuple[int, int, int]

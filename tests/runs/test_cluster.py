@@ -25,8 +25,9 @@ from rnnreport.cli.main import main
 from rnnreport.experiments.captioning import gradients, training
 from rnnreport.experiments.captioning.gradients import GradientsConfig
 from rnnreport.experiments.captioning.settings import CaptionConfig
+from rnnreport.names import PARTS, PartName
 from rnnreport.report import parts
-from rnnreport.report.parts import Plan, Runs
+from rnnreport.report.parts import Plan, Runs, runs_of
 from rnnreport.runs import engine, remote, store
 from rnnreport.runs.cluster import Cluster, ClusterError
 from rnnreport.runs.engine import Job
@@ -328,6 +329,14 @@ def test_a_configuration_must_be_plain() -> None:
     config = Toy(1, inner=Inner(sizes=((Path("a"), 1),)))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"must consist of numbers, .* got PosixPath"):
         remote.plain(config)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_configuration_of_the_report_travels(part: PartName) -> None:
+    for runs in runs_of(part, "sample"):
+        for config in runs.configs:
+            built = remote._built(json.loads(json.dumps(remote.plain(config))))
+            assert repr(built) == repr(config)  # of the same kinds: a tuple equals a named one
 
 
 def test_a_gpu_is_asked_for(cluster: Cluster) -> None:

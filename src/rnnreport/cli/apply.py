@@ -270,16 +270,23 @@ def _classify(arguments: argparse.Namespace) -> None:
             else:
                 p = next(answers)
                 verdict = f"{p:.3f} {'positive' if p > 0.5 else 'negative'}"
-            print(f"{verdict}  {' '.join(tokens)}")
+            print(f"{verdict}  {_printable(' '.join(tokens))}")
         print(end="", flush=True)  # standard output may be closed
     if unknown:
         first = ", ".join(f"{word} ({count})" for word, count in unknown.most_common(_MOST_WORDS))
         more = f" and {len(unknown) - _MOST_WORDS} more" if len(unknown) > _MOST_WORDS else ""
         print(
-            f"rnnreport: the model does not know {first}{more}: it reads each as any other unknown "
-            "word",
+            f"rnnreport: the model does not know {_printable(first)}{more}: it reads each as any "
+            "other unknown word",
             file=sys.stderr,
         )
+
+
+def _printable(text: str) -> str:
+    """Replace what would steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
 
 
 _MOST_WORDS = 10  # that are named as unknown
@@ -332,6 +339,7 @@ def _stylise(arguments: argparse.Namespace) -> None:
         to_pixels,
     )
 
+    _check_kept(arguments.out, arguments.content, arguments.style)
     content, painting = map(read_picture, (arguments.content, arguments.style))
     name = arguments.network or ("vgg19" if find("vgg19") else "embedded")
     network = feature_network(name)
@@ -360,6 +368,15 @@ def _stylise(arguments: argparse.Namespace) -> None:
         f"{stylised.seconds[-1]:.0f} s{memory}; "
         f"{_nearness(stylised.style_before, stylised.style_left)}"
     )
+
+
+def _check_kept(out: Path, *pictures: Path) -> None:
+    """See that no picture would be lost: the result may not take its place."""
+    for picture in pictures:
+        if out.exists() and picture.exists() and out.samefile(picture):
+            raise FileExistsError(
+                f"--out must be another file than {picture}, which would be overwritten"
+            )
 
 
 def _compare_sizes(path: Path, size: tuple[int, int], painted: tuple[int, int]) -> None:

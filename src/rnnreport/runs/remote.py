@@ -67,11 +67,12 @@ def plain(value: Any) -> Any:
     Raises
     ------
     TypeError
-        If there is anything in it but numbers, texts, tuples and dataclasses.
+        If there is anything in it but numbers, texts, tuples, named or not, and dataclasses.
     """
+    kind, names = type(value), getattr(value, "_fields", None)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kind = type(value)
         names = [field.name for field in dataclasses.fields(value)]
+    if names is not None:
         fields = {name: plain(getattr(value, name)) for name in names}
         return {_KIND: [kind.__module__, kind.__qualname__], "fields": fields}
     if isinstance(value, tuple):
