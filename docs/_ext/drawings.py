@@ -314,8 +314,8 @@ def _aim(self: Any, node: drawing, root: ET.Element) -> bool:
             del link.attrib["href"]  # no page has it where some are built by themselves
             continue
         linked = True
-        if there[0] != page:
-            link.set("href", self.builder.get_relative_uri(page, there[0]) + link.get("href", ""))
+        uri = "" if there[0] == page else self.builder.get_relative_uri(page, there[0])
+        link.set("href", f"{uri}#equation-eq-{label[1].lower()}")  # an id has no capitals
     return linked
 
 
