@@ -2,9 +2,13 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+STATIC = Path(__file__).resolve().parents[1] / "docs" / "_static"
 
 
 def find_chromium() -> str | None:
@@ -48,3 +52,35 @@ def page(context: Any) -> Iterator[Any]:
     opened = context.new_page()
     yield opened
     opened.close()
+
+
+def page_of(figure: str, name: str, folder: Path) -> Path:
+    """Write a page that holds a live figure, with its script and its style sheet beside it."""
+    (folder / "_static").mkdir()
+    for suffix in ("js", "css"):
+        shutil.copy(STATIC / f"{name}.{suffix}", folder / "_static")
+    page = folder / "page.html"
+    page.write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>A figure</title>'
+        f'<body class="bd-article">{figure}</body></html>',
+        encoding="utf-8",
+    )
+    return page
+
+
+@contextmanager
+def opened(context: Any, page_file: Path, name: str) -> Iterator[Any]:
+    """Open a page of :func:`page_of`, without an error on its console or a request elsewhere."""
+    page = context.new_page()
+    page.set_viewport_size({"width": 390, "height": 800})
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(page_file.as_uri())
+    page.wait_for_selector(f"#{name}[data-ready=true]")
+    yield page
+    page.close()
+    assert not complaints
+    assert all(url.startswith(page_file.parent.as_uri()) for url in requests)

@@ -1,7 +1,7 @@
 /* Shows an equation and the names of the functions that implement it beside a reference to it, on
    hover or focus; Escape puts it away.
-   Also opens the fold that a link leads into, and lets the keyboard scroll an equation that is wider
-   than its column. */
+   Also opens the fold that a link leads into, lets the keyboard scroll an equation that is wider
+   than its column, and fades out a table or code where it goes on to the right. */
 (() => {
   "use strict";
   const card = document.createElement("div");
@@ -62,6 +62,16 @@
     }
   };
 
+  // What can be scrolled sideways fades out where it goes on.
+  const SCROLLS = ".ledger-scroll, .table-scroll, .pst-scrollable-table-container, div.highlight pre";
+  const fade = ({ target: box }) => {
+    const goesOn = box.scrollLeft + box.clientWidth < box.scrollWidth - 2;
+    box.classList.toggle("goes-on", goesOn);
+  };
+  const fadeAll = () => {
+    for (const box of document.querySelectorAll(SCROLLS)) fade({ target: box });
+  };
+
   const unfold = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     let fold = target?.parentElement.closest("details:not([open])");
@@ -72,8 +82,12 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     window.MathJax?.startup?.promise?.then(reach);
-    addEventListener("resize", reach);
-    document.addEventListener("toggle", reach, true);
+    fadeAll();
+    for (const box of document.querySelectorAll(SCROLLS)) box.addEventListener("scroll", fade);
+    for (const again of [reach, fadeAll]) {
+      addEventListener("resize", again);
+      document.addEventListener("toggle", again, true);
+    }
     unfold();
     addEventListener("hashchange", unfold);
     document.addEventListener("click", (event) => {

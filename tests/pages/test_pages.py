@@ -202,11 +202,33 @@ def test_reference_shows_its_equation_until_escape(window: Any, way: str) -> Non
 
 
 @built
-@pytest.mark.parametrize(("word", "result"), [("lstm", "lstm.html"), ("dropout", "attention.html")])
+@pytest.mark.parametrize(
+    ("word", "result"),
+    [
+        ("lstm", "lstm.html"),
+        ("dropout", "attention.html"),
+        ("(33)", "lstm.html#equation-eq-33"),
+        ("lstm_backward", "api/rnnreport.layers.html#rnnreport.layers.lstm_backward"),
+    ],
+)
 def test_search_works_from_a_file(window: Any, word: str, result: str) -> None:
     watch = show(window, "search", f"?q={word}")
     window.locator(f"#search-results li a[href^='{result}']").first.wait_for()
     assert watch.faults() == []
+
+
+@built
+@pytest.mark.parametrize("window", [WIDTHS[1]], indirect=True)
+def test_what_scrolls_sideways_fades_where_it_goes_on(window: Any) -> None:
+    show(window, "transfer")
+    wide = window.locator(".table-scroll.goes-on").first
+    wide.wait_for()
+    assert "linear-gradient" in wide.evaluate("(box) => getComputedStyle(box).maskImage")
+    count = window.locator(".table-scroll.goes-on").count()
+    wide.evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
+    window.wait_for_function(
+        f"() => document.querySelectorAll('.table-scroll.goes-on').length === {count - 1}"
+    )
 
 
 @built

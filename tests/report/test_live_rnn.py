@@ -6,14 +6,13 @@ import itertools
 import json
 import math
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from browser import browser, context
+from browser import STATIC, browser, context, opened, page_of
 from tags import Tags
 
 from rnnreport import layers
@@ -22,7 +21,6 @@ from rnnreport.report.live_rnn import CASES, MISTAKES, SETTINGS, live_rnn, texts
 
 __all__ = ["browser", "context"]
 
-STATIC = Path(__file__).parents[2] / "docs" / "_static"
 Settings = Mapping[str, float]
 
 
@@ -169,35 +167,14 @@ def test_the_figure_is_whole_without_a_script() -> None:
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "_static").mkdir()
-    for name in ("live-rnn.js", "live-rnn.css"):
-        shutil.copy(STATIC / name, folder / "_static")
-    page = folder / "page.html"
-    page.write_text(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>A figure</title>'
-        f'<body class="bd-article">{live_rnn().html}</body></html>',
-        encoding="utf-8",
-    )
-    return page
+    return page_of(live_rnn().html, "live-rnn", tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture
 def page(context: Any, page_file: Path) -> Iterator[Any]:
-    """The figure in a page that was opened from a file, without an error on its console."""
-    opened = context.new_page()
-    opened.set_viewport_size({"width": 390, "height": 800})
-    complaints: list[str] = []
-    requests: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda request: requests.append(request.url))
-    opened.goto(page_file.as_uri())
-    opened.wait_for_selector("#live-rnn[data-ready=true]")
-    yield opened
-    opened.close()
-    assert not complaints
-    assert all(url.startswith(page_file.parent.as_uri()) for url in requests)
+    """The figure in a page that was opened from a file."""
+    with opened(context, page_file, "live-rnn") as page:
+        yield page
 
 
 def alike(written: Mapping[str, str], expected: Mapping[str, str]) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from browser import browser, context
+from browser import browser, context, opened, page_of
 from live_networks import ENOUGH, random_lstm
 
 from rnnreport.data.sentiment import tokenise_review
@@ -20,7 +19,6 @@ from rnnreport.samples.reviews import generate
 
 __all__ = ["browser", "context"]
 
-STATIC = Path(__file__).parents[3] / "docs" / "_static"
 PARTS = ("f", "i", "c_tilde", "o", "c", "probability")
 N_GENERATED, LONGEST = 180, 400
 
@@ -105,35 +103,18 @@ def other() -> LiveLSTM:
 
 @pytest.fixture(scope="module")
 def page_file(model: LiveLSTM, other: LiveLSTM, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "_static").mkdir()
-    for name in ("live-lstm.js", "live-lstm.css"):
-        shutil.copy(STATIC / name, folder / "_static")
-    page = folder / "page.html"
-    page.write_text(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>A figure</title>'
-        f"<body>{live_figure({'these': model, 'those': other}).html}</body></html>",
-        encoding="utf-8",
+    return page_of(
+        live_figure({"these": model, "those": other}).html,
+        "live-lstm",
+        tmp_path_factory.mktemp("page"),
     )
-    return page
 
 
 @pytest.fixture
 def page(context: Any, page_file: Path) -> Iterator[Any]:
-    """The figure in a page that was opened from a file, without an error on its console."""
-    opened = context.new_page()
-    opened.set_viewport_size({"width": 390, "height": 800})
-    complaints: list[str] = []
-    requests: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda request: requests.append(request.url))
-    opened.goto(page_file.as_uri())
-    opened.wait_for_selector("#live-lstm[data-ready=true]")
-    yield opened
-    opened.close()
-    assert not complaints
-    assert all(url.startswith(page_file.parent.as_uri()) for url in requests)
+    """The figure in a page that was opened from a file."""
+    with opened(context, page_file, "live-lstm") as page:
+        yield page
 
 
 @pytest.mark.parametrize("name", ["these", "those"])
