@@ -327,7 +327,9 @@ def test_a_page_without_real_data_leads_with_the_recorded_run() -> None:
 
 @pytest.mark.usefixtures("recorded")
 def test_a_page_with_real_data_shows_this_build() -> None:
-    page = Page("style", result("full"))
+    other = result("full")
+    other.data["fingerprint"] = "of another network"
+    page = Page("style", result("full"), other)
     assert "12 s" in page.source().html
     html = page.show(left_table, "5 %").html
     assert html == page.show_here(left_table, "5 %").html == left_table("5 %").html

@@ -31,11 +31,14 @@ class Page:
     part
         One of :data:`~rnnreport.names.PARTS`.
     *results
-        All results of this build that the page rests on.
+        All results of this build that the page rests on. Those on the same data as the first are
+        what :meth:`source` describes: another network beside it is compared, and not the page's.
     """
 
     def __init__(self, part: PartName, *results: Result) -> None:
-        self.part, self.results = part, results
+        on = results[0].data["fingerprint"]
+        self.part = part
+        self.results = [result for result in results if result.data["fingerprint"] == on]
         self.is_real = results[0].data["profile"] == "full"
         self.record: Record | None = None if self.is_real else load_record(part)
 
