@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import pytest
 from fresh_python import output_of
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+
+from execution import code_of  # noqa: E402
+
 PACKAGE = ROOT / "src" / "rnnreport"
 MAP = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8").split("\n## ")[1]
 
@@ -80,16 +85,12 @@ def code() -> dict[str, str]:
         ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
         for path in PACKAGE.rglob("*.py")
     }
-    cells = re.compile(
-        r"^```\{code-cell\}[^\n]*\n(?:---\n.*?^---\n|(?::[^\n]*\n)*)(.*?)^```",
-        re.MULTILINE | re.DOTALL,
-    )
     docs = ROOT / "docs"
     pages = [path.read_text(encoding="utf-8") for path in docs.glob("*.md")]
     build = [*docs.glob("*.py"), *(docs / "_ext").glob("*.py")]
     texts = [path.read_text(encoding="utf-8") for path in build]
     texts = [text.replace("from __future__ import annotations\n", "") for text in texts]
-    texts += [cell for page in pages for cell in cells.findall(page)]
+    texts += map(code_of, pages)
     return modules | {"docs": "\n".join(texts)}
 
 

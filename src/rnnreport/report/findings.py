@@ -17,7 +17,7 @@ from rnnreport.report.record import Finding
 from rnnreport.runs.store import Result
 from rnnreport.show.tables import interval_text, share_text
 
-__all__ = ["Findings", "findings"]
+__all__ = ["Findings", "findings", "ran_here"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Findings:
 def findings(part: PartName, profile: Profile = "auto") -> Findings:
     """Return the findings of one part; missing results are computed."""
     return _FINDINGS[part](profile)
+
+
+def ran_here(data: str, seconds: float, headline: str) -> str:
+    """Say what this build ran on a generated sample, beside the recorded run."""
+    return f"This build ran the same code on {data} in {seconds:.0f} s: {headline}."
 
 
 def _captioning(profile: Profile) -> Findings:

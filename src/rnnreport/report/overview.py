@@ -8,7 +8,7 @@ from itertools import groupby
 from rnnreport.asked import ASKED, Asked
 from rnnreport.equations import SOURCE_NUMBERS, LedgerTable
 from rnnreport.names import PartName
-from rnnreport.report.findings import Findings, findings
+from rnnreport.report.findings import Findings, findings, ran_here
 from rnnreport.report.record import Finding, Record, load_record
 from rnnreport.show.html import Html, Markup, joined, tag
 
@@ -77,8 +77,8 @@ def _group(part: PartName, ours: Findings, record: Record) -> Markup:
     return _heading(
         part,
         _TITLES[part],
-        f"Recorded on {record.date[:10]}, on {record.data['name']}. This build ran the same code "
-        f"on {ours.data} in {ours.seconds:.0f} s: {ours.headline}.",
+        f"Recorded on {record.date[:10]}, on {record.data['name']}. "
+        + ran_here(ours.data, ours.seconds, ours.headline),
     )
 
 

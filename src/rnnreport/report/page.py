@@ -11,7 +11,7 @@ from typing import Any
 
 from rnnreport.data.assets import DataFormatError
 from rnnreport.names import PartName
-from rnnreport.report.findings import findings
+from rnnreport.report.findings import findings, ran_here
 from rnnreport.report.provenance import provenance
 from rnnreport.report.record import Exhibit, Pictures, Record, load_record
 from rnnreport.report.recorded import description
@@ -39,8 +39,13 @@ class Page:
         on = results[0].data["fingerprint"]
         self.part = part
         self.results = [result for result in results if result.data["fingerprint"] == on]
-        self.is_real = results[0].data["profile"] == "full"
-        self.record: Record | None = None if self.is_real else load_record(part)
+        real = results[0].data["profile"] == "full"
+        self.record: Record | None = None if real else load_record(part)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the page shows this build, which has the real data."""
+        return self.record is None
 
     def source(self, headline: str = "") -> Html:
         """Say which data the page's numbers rest on.
@@ -55,10 +60,8 @@ class Page:
             return Html(here._repr_html_(), str(here))
         title = f"Real data: the recorded run of {self.record.date[:10]}"
         seconds = sum(result.wall_time for result in self.results)
-        line = (
-            f"This build ran the same code on {self.results[0].data['name']} in {seconds:.0f} s: "
-            f"{headline or findings(self.part).headline}."
-        )
+        headline = headline or findings(self.part).headline
+        line = ran_here(self.results[0].data["name"], seconds, headline)
         box = tag(
             "div",
             tag("p", title, class_="admonition-title"),
@@ -87,7 +90,7 @@ class Page:
         """
         if self.record is None:
             return _html(function(*arguments))
-        recorded = _html(_exhibit(self.record, function))
+        recorded = _html(_exhibit(self.record, function.__name__))
         if not here:
             return recorded
         fold = _fold("The same from this build, on a generated sample", function(*arguments))
@@ -120,7 +123,11 @@ class Page:
         """
         from myst_nb import glue  # here: only a page needs it
 
-        facts = function(*arguments) if self.record is None else _exhibit(self.record, function)
+        facts = (
+            function(*arguments)
+            if self.record is None
+            else _exhibit(self.record, function.__name__)
+        )
         if not isinstance(facts, dict):
             raise TypeError(f"{function.__name__} must give texts by name, got {facts!r}")
         for name, text in facts.items():
@@ -131,8 +138,7 @@ def _fold(summary: str, shown: Exhibit | Figure) -> Markup:
     return tag("details", tag("summary", summary), _html(shown), class_="ran-here")
 
 
-def _exhibit(record: Record, function: Callable[..., Any]) -> Exhibit:
-    name = function.__name__
+def _exhibit(record: Record, name: str) -> Exhibit:
     if name not in record.exhibits:
         raise DataFormatError(
             f"the record of {record.part!r} has no {name!r}: run `{record.command}` where the real "
@@ -143,7 +149,7 @@ def _exhibit(record: Record, function: Callable[..., Any]) -> Exhibit:
 
 def recorded(part: PartName, name: str) -> Html:
     """Show one exhibit of a record, on any page."""
-    return _html(load_record(part).exhibits[name])
+    return _html(_exhibit(load_record(part), name))
 
 
 def _html(exhibit: Exhibit | Figure) -> Html:
