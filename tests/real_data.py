@@ -1,14 +1,15 @@
-"""The marks of tests that need real data: they run where RNNREPORT_DATA holds it."""
+"""Tests that need real data: their marks, and the small set of photographs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from rnnreport.data.assets import find
+from rnnreport.data.assets import find, require
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
@@ -25,3 +26,12 @@ def needs(*assets: str) -> Callable[[Test], Test]:
         return marked
 
     return mark
+
+
+def small_flickr8k() -> Path:
+    """Return the folder of the 900 photographs where it lies beside all, else what is there.
+
+    Features of 8,000 photographs take minutes.
+    """
+    small = Path(os.environ["RNNREPORT_DATA"]) / "flickr8k_900"
+    return small if small.is_dir() else require("flickr8k")

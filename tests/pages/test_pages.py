@@ -232,6 +232,19 @@ def test_what_scrolls_sideways_fades_where_it_goes_on(window: Any) -> None:
 
 
 @built
+@pytest.mark.parametrize("window", [WIDTHS[0], 1100, WIDTHS[1]], indirect=True)
+def test_galleries_reach_into_the_margin_where_there_is_one(window: Any) -> None:
+    show(window, "captioning")
+    text, pictures = (
+        window.locator(selector).first.bounding_box()
+        for selector in (".bd-article section > p", ".bd-article .full-width")
+    )
+    beyond = pictures["x"] + pictures["width"] - text["x"] - text["width"]
+    assert beyond > 200 if window.viewport_size["width"] == WIDTHS[0] else abs(beyond) < 20
+    assert overflow_faults(window) == []
+
+
+@built
 def test_copy_button_copies_the_code(window: Any) -> None:
     show(window, "rnn")
     window.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -2,7 +2,7 @@ import base64
 import io
 import re
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -159,6 +159,14 @@ def test_gallery_of_one_shape_is_marked() -> None:
     for images, kind in (([black, black], "gallery gallery-uniform"), ([black, wide], "gallery")):
         (attrs,) = Tags(gallery(images, ["a", "b"], ["x", "y"]).html).named("div")
         assert attrs["class"] == kind
+
+
+@pytest.mark.parametrize("layout", ["", "wide"])
+def test_three_pictures_reach_into_the_margin(layout: Literal["", "wide"]) -> None:
+    black = np.zeros((2, 3))
+    for count in (2, 3):
+        shown = gallery([black] * count, ["a"] * count, ["x"] * count, layout=layout)
+        assert ("full-width" in shown.html) == (count == 3)
 
 
 def test_gallery_shrinks_and_leaves_the_original() -> None:

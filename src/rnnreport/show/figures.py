@@ -266,8 +266,11 @@ class Gallery(Html):
             figures.append(tag("figure", element, tag("figcaption", _caption(picture.caption))))
         kind = "gallery gallery-uniform" if len(sizes) == 1 else "gallery"
         html = tag("div", *figures, class_=kind, role="group", aria_label=label)
-        if layout:
-            html = tag("div", html, class_=f"gallery-{layout}")
+        kinds = [f"gallery-{layout}"] if layout else []
+        if len(figures) > 2:
+            kinds.append("full-width")  # the theme's: as wide as the text and its margin
+        if kinds:
+            html = tag("div", html, class_=" ".join(kinds))
         return cls(html, label, tuple(pictures), layout)
 
 

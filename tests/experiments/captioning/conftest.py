@@ -1,4 +1,4 @@
-"""Made-up photographs."""
+"""Photographs: made-up ones, and the small set of real ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from real_data import small_flickr8k
 
 
 @pytest.fixture
@@ -28,3 +29,14 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         csv.writer(file).writerows([("image", "caption"), *rows])
     monkeypatch.setenv("RNNREPORT_DATA", str(root))
     return root
+
+
+@pytest.fixture
+def small_set(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the data folder hold the small set of real photographs, and nothing else."""
+    root = tmp_path_factory.getbasetemp() / "small"
+    root.mkdir(exist_ok=True)
+    folder = root / "flickr8k"
+    if not folder.is_symlink():  # one path for all tests: what was read of it is kept
+        folder.symlink_to(small_flickr8k())
+    monkeypatch.setenv("RNNREPORT_DATA", str(root))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import torch
 from PIL import Image
 from real_data import needs
 
-from rnnreport.data.assets import DataFormatError, MissingDataError, require
+from rnnreport.data.assets import DataFormatError, MissingDataError
 from rnnreport.data.flickr8k import load_flickr8k, split_by_name
 from rnnreport.experiments.captioning import by_heart
 from rnnreport.experiments.captioning.by_heart import ByHeartConfig, images, run
@@ -203,26 +201,8 @@ def test_the_whole_sample_is_learned_by_heart(cell: CellType) -> None:
     assert len({record["image"] for record in result.details["train"]}) == 50
 
 
-@pytest.fixture(scope="module")
-def some_photographs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let the data folder hold some photographs of Flickr8k: features of all take minutes."""
-    whole = load_flickr8k(require("flickr8k"))
-    root = tmp_path_factory.mktemp("data")
-    folder = root / "flickr8k" / "Images"
-    folder.mkdir(parents=True)
-    names = list(whole.captions)[:200]
-    for name in names:
-        (folder / name).symlink_to(whole.path(name))
-    with (root / "flickr8k" / "captions.txt").open("w", encoding="utf-8", newline="") as file:
-        rows = [(name, " ".join(words)) for name in names for words in whole.captions[name]]
-        csv.writer(file).writerows([("image", "caption"), *rows])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RNNREPORT_DATA", str(root))
-        yield
-
-
 @needs("flickr8k")
-@pytest.mark.usefixtures("some_photographs")
+@pytest.mark.usefixtures("small_set")
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_real_photographs_are_learned_by_heart(cell: CellType) -> None:
     result = run(by_heart.configs("full")[cell])
