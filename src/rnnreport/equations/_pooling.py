@@ -316,7 +316,7 @@ POOLING: tuple[Equation[SentenceProblem, WordSizes], ...] = (
     ),
     _entry(
         "P8",
-        "scores, binary loss",
+        "logits, binary loss",
         rf"{d('s_n')} = \frac{{p_n - y_n}}{{N}}",
         "sigmoid_loss",
         left=lambda p: proof.gradient(lambda s: sigmoid_loss(p, s), p.scores),

@@ -334,7 +334,7 @@ TEMPORAL: tuple[Equation[TemporalProblem, WordSizes], ...] = (
     ),
     _entry(
         "T8",
-        "scores, masked softmax loss",
+        "logits, masked softmax loss",
         rf"{d('(s_{tn})_v')} = \frac{{m_{{tn}}}}{{N}} "
         r"\left( (p_{tn})_v - \mathbb{1}_{v=y_{tn}} \right)",
         "temporal_softmax_loss",
