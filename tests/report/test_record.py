@@ -310,7 +310,7 @@ def test_a_page_without_real_data_leads_with_the_recorded_run() -> None:
         "Three. 2 runs, 2 minutes of computing on A machine, 2 cores; last run 2026-" in source.html
     )
     assert "python 3.11, torch 2" in source.html
-    assert "Command: nox -s record -- style." in source.html
+    assert "Command: <code>nox -s record -- style</code>." in source.html
     assert "The code that computes it has changed since then" in source.html
     ran = "This build ran the same code on drawn paintings in 12 s: two pictures are painted."
     assert f"<summary>{ran}</summary>" in source.html

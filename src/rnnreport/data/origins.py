@@ -97,7 +97,7 @@ ORIGINS: dict[str, Origin] = {
             ),
         ),
         note=(
-            "All of Flickr8k at full size; the recorded results used 7,925 of these photographs, "
+            "All of Flickr8k at full size; the recorded results used 7,919 of these photographs, "
             "made smaller, in their official parts"
         ),
     ),

@@ -62,10 +62,11 @@ class Page:
         seconds = sum(result.wall_time for result in self.results)
         headline = headline or findings(self.part).headline
         line = ran_here(self.results[0].data["name"], seconds, headline)
+        text = description(self.record)
         box = tag(
             "div",
             tag("p", title, class_="admonition-title"),
-            tag("p", description(self.record)),
+            tag("p", *_breakable(text), " Command: ", tag("code", self.record.command), "."),
             tag("details", tag("summary", line), tag("p", here.lines[1])),
             class_="admonition note provenance provenance-full",
         )
@@ -136,6 +137,12 @@ class Page:
 
 def _fold(summary: str, shown: Exhibit | Figure) -> Markup:
     return tag("details", tag("summary", summary), _html(shown), class_="ran-here")
+
+
+def _breakable(text: str) -> list[str]:
+    """Let a narrow screen break the name of a file behind a line, and not within a word."""
+    first, *others = text.split("_")
+    return [first, *(part for other in others for part in (Markup("_<wbr>"), other))]
 
 
 def _exhibit(record: Record, name: str) -> Exhibit:

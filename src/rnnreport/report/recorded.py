@@ -44,7 +44,7 @@ def description(record: Record) -> str:
         )
     text = (
         f"{amount[:1].upper()}{amount[1:]}.{vectors} {runs} on {record.machine}; last run "
-        f"{record.date[:16].replace('T', ' ')} UTC; {versions}. Command: {record.command}."
+        f"{record.date[:16].replace('T', ' ')} UTC; {versions}."
     )
     if code_of(record.part) != record.code:
         text += " The code that computes it has changed since then; its settings have not."

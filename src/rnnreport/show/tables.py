@@ -61,7 +61,8 @@ def framed(head: Sequence[str], rows: Iterable[Markup], label: str) -> Html:
     label
         What the table shows.
     """
-    top = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in head)))
+    titles = (title.replace("-", "\u2011") for title in head)  # BLEU-4 is one word
+    top = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in titles)))
     body = tag("tbody", *(tag("tr", row) for row in rows))
     content = tag("table", top, body, class_="table numbers")
     frame = tag("div", content, class_="table-scroll", tabindex=0, role="region", aria_label=label)
@@ -88,4 +89,6 @@ def p_text(p: float) -> str:
 
 def share_text(share: float) -> str:
     """Write a share in per cent, with two digits that count where it is small."""
+    if 0 < share < 1e-5:
+        return "below 0.001 %"
     return f"{100 * share:.2g} %" if share < 0.095 else f"{100 * share:.0f} %"

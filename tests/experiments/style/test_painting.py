@@ -237,6 +237,18 @@ def test_a_study_and_its_figures(study: style_study.Study) -> None:
     assert figure.svg("light").startswith("<?xml")
 
 
+def test_a_share_is_that_of_the_image_shown(
+    study: style_study.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, (result,) = list(study.results.items())[-1]
+    sides, losses = result.history["short_side"], result.history["style"]
+    grown = next(k for k, side in enumerate(sides) if side != sides[0])  # losses leap there
+    shown = replace(result, config=result.config | {"snapshots": (grown,)})
+    monkeypatch.setattr(style_figures, "_picture", lambda *_: Image.new("RGB", (40, 30)))
+    steps = style_figures.steps_gallery(replace(study, results={name: (shown,)})).html
+    assert f"{share_text(losses[grown - 1] / losses[0])} of the first style loss" in steps
+
+
 @pytest.mark.usefixtures("files")
 def test_a_second_network_paints_where_its_weights_are(
     study: style_study.Study, monkeypatch: pytest.MonkeyPatch
@@ -298,7 +310,15 @@ def test_the_real_painting_is_painted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0.00456, "0.46 %"), (0.0456, "4.6 %"), (0.456, "46 %"), (1.0, "100 %")]
+    ("share", "text"),
+    [
+        (0.0, "0 %"),
+        (3.8e-8, "below 0.001 %"),
+        (0.00456, "0.46 %"),
+        (0.0456, "4.6 %"),
+        (0.456, "46 %"),
+        (1.0, "100 %"),
+    ],
 )
 def test_shares_in_words(share: float, text: str) -> None:
     assert share_text(share) == text

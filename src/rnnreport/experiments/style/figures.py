@@ -151,10 +151,11 @@ def steps_gallery(study: Study) -> Gallery:
     last = _steps(result)
     steps = [step for step in result.config["snapshots"] if step < last]
     images = [_picture(result, f"after_{step}") for step in steps] + [_picture(result, "image")]
-    captions, alts = [], []
+    grown, captions, alts = _growth(result), [], []
     for step, image in zip([*steps, last], images, strict=True):
         caption = f"after {step} step{'s' if step > 1 else ''}, {min(image.size)} px"
-        left = share_text(result.history["style"][step] / result.history["style"][0])
+        at = step - 1 if step in grown else step  # what follows is of a larger image
+        left = share_text(result.history["style"][at] / result.history["style"][0])
         captions.append(caption)
         alts.append(
             f"{study.data.paintings[name].title}, {caption}: {left} of the first style loss."
