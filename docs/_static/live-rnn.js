@@ -236,7 +236,7 @@
 
   // -- The chart -----------------------------------------------------------------------------------
 
-  const [LEFT, RIGHT_EDGE, TOP, BOTTOM] = [6, 694, 24, 216];
+  const [LEFT, RIGHT_EDGE, TOP, BOTTOM] = [72, 664, 16, 208];
 
   const height = (decade) =>
     TOP + ((BOTTOM - TOP) * (DECADES - Math.min(Math.max(decade, -DECADES), DECADES))) / (2 * DECADES);

@@ -611,7 +611,7 @@ def _scroll(table: Markup, label: str) -> Markup:
 
 # -- The chart -------------------------------------------------------------------------------------
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 6, 694, 24, 216
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 664, 16, 208
 
 
 def _chart(found: Values, written: Mapping[str, str]) -> Markup:
@@ -620,9 +620,9 @@ def _chart(found: Values, written: Mapping[str, str]) -> Markup:
         y = f"{_height(decade):.1f}"
         power = "1" if decade == 0 else f"10{str(decade).translate(_SUPERSCRIPTS)}"
         lines.append(tag("path", class_="live-grid", d=f"M{_LEFT} {y}H{_RIGHT}"))
-        lines.append(tag("text", power, class_="live-power", x=_LEFT, y=y, dy="-0.3em"))
+        lines.append(tag("text", power, class_="live-power", x=_LEFT - 10, y=y, dy="0.35em"))
     lines += [
-        tag("text", str(t), class_="live-step", x=f"{_across(t):.1f}", y=_BOTTOM + 24)
+        tag("text", f"t = {t}", class_="live-step", x=f"{_across(t):.1f}", y=_BOTTOM + 24)
         for t in range(10, LONG + 1, 10)
     ]
     svg = tag(
@@ -630,7 +630,7 @@ def _chart(found: Values, written: Mapping[str, str]) -> Markup:
         *lines,
         tag("path", class_="live-bare", d=_way(found, "bare")),
         tag("path", class_="live-long", d=_way(found, "long")),
-        viewBox=f"0 0 {_RIGHT + 16} {_BOTTOM + 30}",
+        viewBox=f"0 0 {_RIGHT + 46} {_BOTTOM + 30}",
         role="img",
         aria_label=f"Norm of the gradient at each of {LONG} steps. {written['long']}",
     )

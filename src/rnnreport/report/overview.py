@@ -1,4 +1,4 @@
-"""The front page's table: every figure of the source, and what was found on real data."""
+"""The front page's table: every result of the source, and what was found on real data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TITLES: Mapping[PartName, str] = {
 
 
 def overview(ledger: LedgerTable) -> Html:
-    """Lay out every figure of the source beside what was found on real data.
+    """Lay out every result of the source beside what was found on real data.
 
     That is what this build found, where the real data is; elsewhere the recorded run has it, and a
     line for each part says what this build ran on a generated sample.
@@ -36,7 +36,7 @@ def overview(ledger: LedgerTable) -> Html:
         body = [_row(each, by_name) for each in asked]
         rows.append(tag("tbody", _group(part, ours, record), *body))
     head = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in _COLUMNS)))
-    label = "Every figure of the source beside what was found on real data"
+    label = "Every result of the source beside what was found on real data"
     table = tag("table", head, *rows, class_="table")
     frame = tag(
         "div",
