@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 
 __all__ = ["Html", "Markup", "joined", "tag"]
@@ -66,6 +67,9 @@ def tag(name: str, /, *content: str | Html, **attributes: object) -> Markup:
 
 
 def _escaped(content: str | Html) -> str:
+    """Write text as HTML; a number and its per cent stay in one line."""
     if isinstance(content, Html):
         return content.html
-    return content if isinstance(content, Markup) else html.escape(content)
+    if isinstance(content, Markup):
+        return content
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", html.escape(content))
