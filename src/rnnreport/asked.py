@@ -83,5 +83,6 @@ ASKED: tuple[Asked, ...] = (
     _text("rnn", "RNN"),
     _text("lstm", "LSTM"),
     _text("bilstm", "Bidirectional LSTM"),
+    _text("pretrained", "Bidirectional LSTM, pretrained"),
 )
 """All figures of the source but its equations, in its order, and what it leaves open."""

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 __all__ = [
     "ALL_PAGES",
     "BACKBONES",
+    "BIDIRECTIONAL",
     "CELLS",
     "MODELS",
     "MODES",
@@ -16,6 +17,7 @@ __all__ = [
     "PAGES",
     "PARTS",
     "PROFILES",
+    "RECURRENT",
     "RESOLVED_PROFILES",
     "TRAINING_TIMES",
     "BackboneName",
@@ -44,9 +46,15 @@ CELLS: tuple[CellType, ...] = get_args(CellType)
 
 Dataset = Literal["flickr8k", "coco"]
 
-ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm"]
+ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm", "pretrained"]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
-"""The text classifiers, in the source's order; the source has no ``bilstm``."""
+"""The text classifiers, in the source's order; the last two are not the source's."""
+
+RECURRENT: tuple[ModelName, ...] = ("rnn", "lstm", "bilstm", "pretrained")
+"""Those that read a sentence word by word."""
+
+BIDIRECTIONAL: tuple[ModelName, ...] = ("bilstm", "pretrained")
+"""Those that read it in both directions."""
 
 Mode = Literal["frozen", "finetuned"]
 MODES: tuple[Mode, ...] = get_args(Mode)

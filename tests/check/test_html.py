@@ -130,7 +130,11 @@ def test_a_page_says_what_is_wrong_and_shows_the_equations() -> None:
     assert "<code>g</code> is already a tanh" in text
     row = re.search(r"<tr>(?:(?!</tr>).)*<code>dWx</code>.*?</tr>", text)
     assert row is not None
-    assert re.findall(r"<td[^>]*>(.*?)</td>", row[0]) == ["10\N{NO-BREAK SPACE}%", "right", "10\N{NO-BREAK SPACE}%"]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row[0]) == [
+        "10\N{NO-BREAK SPACE}%",
+        "right",
+        "10\N{NO-BREAK SPACE}%",
+    ]
 
 
 def test_less_keeps_the_change_and_the_case_to_itself() -> None:

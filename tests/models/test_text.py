@@ -373,7 +373,7 @@ def test_a_dropped_feature_is_dropped_from_all_words_of_a_sentence() -> None:
     vectors = torch.ones(V, 50)
     model = recurrent(PassOn, vectors=vectors, hidden_dim=50, embedding_dropout=0.25)
     sentences = pack(100 * ROWS)
-    forward = model._states(sentences.padded(), sentences.lengths, generator(0))
+    forward = model.states(sentences.padded(), sentences.lengths, generator(0))
     assert forward.shape == (4, 300, 50)
     assert torch.equal(forward, forward[:1].expand_as(forward))
     assert not torch.equal(forward[0, 0], forward[0, 1])  # each sentence has its own

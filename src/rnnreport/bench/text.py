@@ -21,7 +21,7 @@ from rnnreport.data.sentences import Sentences
 from rnnreport.experiments.text.fitting import train_epoch
 from rnnreport.experiments.text.settings import SETTINGS, TextConfig
 from rnnreport.experiments.text.trained import build_model
-from rnnreport.names import MODELS, ModelName
+from rnnreport.names import BIDIRECTIONAL, MODELS, RECURRENT, ModelName
 
 _TYPES, _SHORTEST, _LONGEST = 7641, 5, 15
 _GLOVE_DIM = 100
@@ -123,12 +123,12 @@ class _PlainClassifier(torch.nn.Module):
         self.embedding.weight.requires_grad_(config.model != "glove-fixed")
         self.recurrent: torch.nn.RNNBase | None = None
         size = dim
-        if config.model in ("rnn", "lstm", "bilstm"):
+        if config.model in RECURRENT:
             kind = torch.nn.RNN if config.model == "rnn" else torch.nn.LSTM
-            both = config.model == "bilstm"
+            both = config.model in BIDIRECTIONAL
             self.recurrent = kind(dim, config.hidden_dim, batch_first=True, bidirectional=both)
             size = config.hidden_dim * (2 if both else 1)
-        self.pooling = "max" if config.model == "bilstm" else "last"
+        self.pooling = "max" if config.model in BIDIRECTIONAL else "last"
         self.embedding_dropout = torch.nn.Dropout(config.embedding_dropout)
         self.dropout = torch.nn.Dropout(config.dropout)
         self.linear = torch.nn.Linear(size, 1)

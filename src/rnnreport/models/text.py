@@ -144,13 +144,13 @@ class EmbeddingAverage(TextClassifier):
     ) -> None:
         super().__init__()
         self.vectors = torch.nn.Parameter(vectors.clone(), requires_grad=not fixed)
-        self.output = _affine(vectors.shape[1], generator)
+        self.output = affine(vectors.shape[1], 1, generator)
         self.dropout = dropout
 
     def forward(self, sentences: Sentences, generator: Generator | None = None) -> Tensor:
         """Score sentences; see :meth:`TextClassifier.forward`."""
         average = nn.embedding_bag(sentences.words, sentences.lengths, self.vectors, average=True)
-        score: Tensor = self.output(_drop(average, self.dropout, generator))
+        score: Tensor = self.output(thinned(average, self.dropout, generator))
         return score[:, 0]
 
     @torch.no_grad()
@@ -237,7 +237,7 @@ class RecurrentClassifier(TextClassifier):
                 # Orthogonal blocks neither shrink nor stretch a state on its way through time.
                 for gate in torch.split(weight.detach(), hidden_dim):
                     torch.nn.init.orthogonal_(gate, generator=generator)
-        self.output = _affine(directions * hidden_dim, generator)
+        self.output = affine(directions * hidden_dim, 1, generator)
         self.pooling = pooling
         self.embedding_dropout = embedding_dropout
         self.dropout = dropout
@@ -250,14 +250,14 @@ class RecurrentClassifier(TextClassifier):
         if generator is not None and self.word_dropout:
             dropped = _rand_like(words, generator) < self.word_dropout
             words = torch.where(dropped & (words >= self.first_rare), _UNKNOWN, words)
-        states = self._states(words, lengths, generator)
+        states = self.states(words, lengths, generator)
         if self.pooling == "max":
             pooled = nn.max_pool(states, lengths)
         else:
             H = self.recurrent.hidden_size
             last = states[lengths - 1, torch.arange(len(lengths), device=words.device)]
             pooled = torch.cat([last[:, :H], states[0, :, H:]], dim=1)  # the other way ends first
-        score: Tensor = self.output(_drop(pooled, self.dropout, generator))
+        score: Tensor = self.output(thinned(pooled, self.dropout, generator))
         return score[:, 0]
 
     def scores_by_step(self, sentences: Sentences) -> Tensor:
@@ -283,14 +283,29 @@ class RecurrentClassifier(TextClassifier):
         """
         if self.recurrent.bidirectional:
             raise ValueError("scores_by_step needs a model of one direction, got one of two")
-        states = self._states(sentences.padded(), sentences.lengths, None)
+        states = self.states(sentences.padded(), sentences.lengths, None)
         if self.pooling == "max":
             states = states.cummax(0).values
         scores: Tensor = self.output(states)
         return scores[:, :, 0]
 
-    def _states(self, words: Tensor, lengths: Tensor, generator: Generator | None) -> Tensor:
-        """Run the layer; its states at every word, (T, N, H), or (T, N, 2H) in two directions."""
+    def states(self, words: Tensor, lengths: Tensor, generator: Generator | None) -> Tensor:
+        """Run the layer.
+
+        Parameters
+        ----------
+        words : Tensor, shape (T, N), int64
+            Padded sentences.
+        lengths : Tensor, shape (N,), int64
+            How many words each has.
+        generator
+            Draws which features of the word vectors are dropped; without it none is.
+
+        Returns
+        -------
+        Tensor, shape (T, N, H) or (T, N, 2H)
+            The states at every word, in one direction or in two.
+        """
         x = embedding(words, self.vectors)
         if generator is not None:
             # One mask a sentence: a feature is dropped from all of its words or from none.
@@ -302,9 +317,10 @@ class RecurrentClassifier(TextClassifier):
         return pad_packed_sequence(self.recurrent(packed)[0])[0]
 
 
-def _affine(size: int, generator: Generator) -> torch.nn.Linear:
-    layer = torch.nn.Linear(size, 1)
-    _initialise(layer, size, generator)
+def affine(n_in: int, n_out: int, generator: Generator) -> torch.nn.Linear:
+    """Return torch's affine layer, its first weights drawn from a generator."""
+    layer = torch.nn.Linear(n_in, n_out)
+    _initialise(layer, n_in, generator)
     return layer
 
 
@@ -316,7 +332,8 @@ def _initialise(module: torch.nn.Module, size: int, generator: Generator) -> Non
         )
 
 
-def _drop(x: Tensor, share: float, generator: Generator | None) -> Tensor:
+def thinned(x: Tensor, share: float, generator: Generator | None) -> Tensor:
+    """Drop a share of the elements and scale up the rest; without a generator drop nothing."""
     return x if generator is None or not share else x * _keep(x, share, generator)
 
 

@@ -14,6 +14,7 @@ from rnnreport.nn._functions import (
     embedding_bag,
     max_pool,
     sigmoid_loss,
+    softmax_loss,
     style_loss,
     total_variation_loss,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "embedding_bag",
     "max_pool",
     "sigmoid_loss",
+    "softmax_loss",
     "style_loss",
     "total_variation_loss",
 ]

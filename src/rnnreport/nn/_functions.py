@@ -200,6 +200,25 @@ def sigmoid_loss(s: Tensor, y: Tensor) -> Tensor:
     return _LossFunction.of(layers.sigmoid_loss, s, y)
 
 
+def softmax_loss(s: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of classes; see :func:`rnnreport.layers.temporal_softmax_loss`.
+
+    Parameters
+    ----------
+    s : Tensor, shape (N, V)
+        Logits.
+    y : Tensor, shape (N,), int64 or int32
+        Indices of the right classes.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The mean loss.
+    """
+    everything = torch.ones_like(y, dtype=torch.bool)
+    return _LossFunction.of(layers.temporal_softmax_loss, s[None], y[None], everything[None])
+
+
 def content_loss(F: Tensor, P: Tensor, weight: float) -> Tensor:
     """Compare two maps place by place; see :func:`rnnreport.layers.content_loss`.
 

@@ -36,7 +36,7 @@ from rnnreport.experiments.text.word_vectors import WordVectorsConfig
 from rnnreport.experiments.transfer.choice import ChoiceConfig
 from rnnreport.experiments.transfer.rate import RateConfig
 from rnnreport.experiments.transfer.training import TransferConfig
-from rnnreport.names import MODELS, BackboneName, ResolvedProfile
+from rnnreport.names import MODELS, RECURRENT, BackboneName, ResolvedProfile
 from rnnreport.report.parts import Plan, Runs
 from rnnreport.runs import store
 from rnnreport.runs.engine import Workers, count
@@ -75,6 +75,7 @@ _SENTENCES = {
         "rnn": 120e-6,
         "lstm": 200e-6,
         "bilstm": 400e-6,
+        "pretrained": 400e-6,
     },
     "sample": {
         "bag": 10e-6,
@@ -84,11 +85,12 @@ _SENTENCES = {
         "rnn": 45e-6,
         "lstm": 91e-6,
         "bilstm": 175e-6,
+        "pretrained": 175e-6,
     },
 }
 _NUMBERS = {
     "full": {"bag": 1, "average": 100, "glove-fixed": 100}
-    | dict.fromkeys(("glove", "rnn", "lstm", "bilstm"), 175),
+    | dict.fromkeys(("glove", *RECURRENT), 175),
     "sample": {"bag": 1} | dict.fromkeys(MODELS[1:], 50),
 }
 _WORD_VECTORS = {"full": 16e-6, "sample": 3.3e-6}

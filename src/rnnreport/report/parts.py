@@ -16,9 +16,10 @@ from rnnreport.experiments.captioning import study as captioning_study
 from rnnreport.experiments.captioning import training as captioning_training
 from rnnreport.experiments.style import painting
 from rnnreport.experiments.style import study as style_study
-from rnnreport.experiments.text import live, word_vectors
+from rnnreport.experiments.text import language, live, word_vectors
 from rnnreport.experiments.text import study as text_study
 from rnnreport.experiments.text import training as text_training
+from rnnreport.experiments.text.first_vectors import own_vectors
 from rnnreport.experiments.transfer import choice, rate
 from rnnreport.experiments.transfer import study as transfer_study
 from rnnreport.experiments.transfer import training as transfer_training
@@ -218,17 +219,20 @@ def _text(profile: ResolvedProfile) -> tuple[Runs, ...]:
     sizes = [each for each in text_study.size_configs(profile) if each not in classifiers]
     vectors = [word_vectors.WordVectorsConfig(profile=profile)]
     vectors += [
-        text_training.own_vectors(config)
-        for config in (*classifiers, *sizes, *order)
-        if config.vectors == "own"
+        own_vectors(config) for config in (*classifiers, *sizes, *order) if config.vectors == "own"
     ]
+    pretrained = tuple(config for config in classifiers if config.model == "pretrained")
+    others = tuple(config for config in classifiers if config.model != "pretrained")
+    models = tuple(dict.fromkeys(map(language.language_config, pretrained)))
     more = tuple(config for config in order if config not in classifiers)
     return (
         Runs("word vectors", word_vectors, tuple(dict.fromkeys(vectors))),
         Runs("the LSTM inside the page", live, (live.default_config(profile),)),
         Runs("word vectors of several sizes", text_training, tuple(sizes), stage=1),
-        Runs("text classifiers", text_training, classifiers, stage=1),
+        Runs("a language model", language, models, stage=1),
+        Runs("text classifiers", text_training, others, stage=1),
         *((Runs("the order of words", text_training, more, stage=1),) if more else ()),
+        Runs("pretrained text classifiers", text_training, pretrained, stage=2),
     )
 
 

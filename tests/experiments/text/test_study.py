@@ -377,7 +377,14 @@ def test_the_table_of_sizes() -> None:
     rows = Tags(sizes_table(make_sizes(SIZED)).html).rows
     low, high = wilson(85, 100)
     interval = f"{low:.4f} – {high:.4f}"
-    assert rows[1] == ["GloVe 6B", "50", "0.8500", interval, "66.7\N{NO-BREAK SPACE}%", "75.0\N{NO-BREAK SPACE}%"]
+    assert rows[1] == [
+        "GloVe 6B",
+        "50",
+        "0.8500",
+        interval,
+        "66.7\N{NO-BREAK SPACE}%",
+        "75.0\N{NO-BREAK SPACE}%",
+    ]
     assert rows[-1][:3] == ["The source", str(VECTORS_DIM), "0.932"]
     assert len(Tags(sizes_table(make_sizes(SIZED, "sample")).html).rows) == len(rows) - 1
 
@@ -439,7 +446,12 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     page = Tags(element.html)
     head, bag, _, two, committee = page.rows
     assert {len(cells) for cells in page.rows} == {columns}
-    assert head[1:5] == ["Test accuracy", "± over seeds", "95\N{NO-BREAK SPACE}% interval", "p against bag of words"]
+    assert head[1:5] == [
+        "Test accuracy",
+        "± over seeds",
+        "95\N{NO-BREAK SPACE}% interval",
+        "p against bag of words",
+    ]
     low, high = wilson(29, 40)
     assert bag[:5] == ["Bag of words", "0.7250", "0.0354", f"{low:.4f} – {high:.4f}", "–"]
     assert two[:3] == ["Bidirectional LSTM", "0.9375", "0.0177"]

@@ -21,7 +21,7 @@ from rnnreport.data.assets import MissingDataError
 from rnnreport.data.sentences import Sentences
 from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments.text import data as text_data
-from rnnreport.experiments.text import fitting, word_vectors
+from rnnreport.experiments.text import first_vectors, fitting, word_vectors
 from rnnreport.experiments.text import settings as text_settings
 from rnnreport.experiments.text import trained as text_trained
 from rnnreport.experiments.text import training as text_training
@@ -47,7 +47,7 @@ FILE = "glove.6B.50d.txt"
 
 def clear_caches() -> None:
     text_data.text_data.cache_clear()
-    text_training._file_vectors.cache_clear()
+    first_vectors._file_vectors.cache_clear()
 
 
 pytestmark = pytest.mark.usefixtures("one_thread", "store")

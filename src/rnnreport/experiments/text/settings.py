@@ -27,6 +27,8 @@ class TextConfig:
         ``"glove-fixed"`` and ``"glove"``: the average of GloVe vectors that stay, and of ones that
         are trained further. ``"rnn"`` and ``"lstm"``: a recurrent layer over GloVe vectors, its
         last state. ``"bilstm"``: an LSTM in each direction, for each feature its largest value.
+        ``"pretrained"``: the same, whose vectors and LSTMs have learned to guess words before
+        (:mod:`rnnreport.experiments.text.language`).
     profile
         ``"full"``: the source's sentences; ``"sample"``: generated ones.
     vectors
@@ -92,6 +94,8 @@ class TextConfig:
         check_at_least(1 if self.vectors == "none" else 0, wordvec_dim=self.wordvec_dim)
 
 
+_BILSTM: Mapping[str, Any] = {"wordvec_dim": 100, "embedding_dropout": 0.5, "epochs": 6}
+
 SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
     "bag": {
         "vectors": "none",
@@ -111,7 +115,8 @@ SETTINGS: Mapping[ModelName, Mapping[str, Any]] = {
     "glove": {"dropout": 0.5, "learning_rate": 3e-3, "epochs": 8},
     "rnn": {"wordvec_dim": 100, "embedding_dropout": 0.5},
     "lstm": {"wordvec_dim": 100, "embedding_dropout": 0.5, "epochs": 6},
-    "bilstm": {"wordvec_dim": 100, "embedding_dropout": 0.5, "epochs": 6},
+    "bilstm": _BILSTM,
+    "pretrained": _BILSTM,
 }
 """The settings of each model that differ from the defaults of :class:`TextConfig`."""
 
@@ -138,6 +143,7 @@ _SAMPLE: Mapping[ModelName, Mapping[str, Any]] = {
     },
     "lstm": _SAMPLE_LSTM,
     "bilstm": _SAMPLE_LSTM,
+    "pretrained": _SAMPLE_LSTM,
 }
 """What else is different for the sample, a tenth of the sentences."""
 

@@ -53,6 +53,7 @@ NAMES: Mapping[ModelName, str] = {
     "rnn": "RNN",
     "lstm": "LSTM",
     "bilstm": "Bidirectional LSTM",
+    "pretrained": "Bidirectional LSTM, pretrained",
 }
 """Names of the models on the pages."""
 

@@ -20,7 +20,7 @@ from rnnreport.models.text import (
     RecurrentClassifier,
     TextClassifier,
 )
-from rnnreport.names import ModelName, Profile
+from rnnreport.names import BIDIRECTIONAL, ModelName, Profile
 from rnnreport.runs import store
 from rnnreport.runs.shipped import load_shipped
 from rnnreport.runs.store import Result, load_tensors, weights_of
@@ -200,7 +200,7 @@ def _build_model(
             dropout=config.dropout,
             generator=generator,
         )
-    both = config.model == "bilstm"
+    both = config.model in BIDIRECTIONAL
     return RecurrentClassifier(
         vectors,
         cell=cells.RNN if config.model == "rnn" else cells.LSTM,
