@@ -27,7 +27,8 @@ from rnnreport.models.text import (
     RecurrentClassifier,
     TextClassifier,
 )
-from rnnreport.names import MODELS, ModelName
+from rnnreport.names import BIDIRECTIONAL, MODELS, ModelName
+from rnnreport.names import RECURRENT as READING
 
 V, D, H = 9, 3, 4
 UNKNOWN = 1
@@ -628,12 +629,12 @@ def test_the_configured_model_is_built(name: ModelName) -> None:
     assert torch.equal(model.vectors, draw_vectors())
     assert model.vectors.requires_grad == (name != "glove-fixed")
     assert model.dropout == 0.2
-    assert isinstance(model, RecurrentClassifier) == (name in ("rnn", "lstm", "bilstm"))
+    assert isinstance(model, RecurrentClassifier) == (name in READING)
     if isinstance(model, RecurrentClassifier):
         cell = nn.RNN if name == "rnn" else nn.LSTM
         assert type(model.recurrent) is cell
-        assert model.recurrent.bidirectional == (name == "bilstm")
-        assert model.pooling == ("max" if name == "bilstm" else "last")
+        assert model.recurrent.bidirectional == (name in BIDIRECTIONAL)
+        assert model.pooling == ("max" if name in BIDIRECTIONAL else "last")
         assert (model.embedding_dropout, model.word_dropout) == (0.1, 0.3)
         assert model.recurrent.hidden_size == 12
 

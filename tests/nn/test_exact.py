@@ -91,6 +91,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any]]] = {
     ),
     "max_pool": (lambda x: nn.max_pool(x, LENGTHS), {"x": draw(0, 3, 2, 2)}),
     "sigmoid_loss": (lambda s: nn.sigmoid_loss(s, LENGTHS.double() - 1), {"s": draw(0, 2)}),
+    "softmax_loss": (lambda s: nn.softmax_loss(s, LENGTHS), {"s": draw(0, 2, 4)}),
     "content_loss": (lambda F: nn.content_loss(F, draw(1, 2, 3), 0.3), {"F": draw(0, 2, 3)}),
     "style_loss": (
         lambda F: nn.style_loss(F, torch.eye(2, dtype=torch.float64), 0.3),

@@ -319,7 +319,10 @@ class RecurrentClassifier(TextClassifier):
 
 def affine(n_in: int, n_out: int, generator: Generator) -> torch.nn.Linear:
     """Return torch's affine layer, its first weights drawn from a generator."""
-    layer = torch.nn.Linear(n_in, n_out)
+    # torch's own first weights would be drawn from the global generator.
+    layer: torch.nn.Linear = torch.nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        torch.nn.Linear, n_in, n_out
+    )
     _initialise(layer, n_in, generator)
     return layer
 

@@ -30,6 +30,7 @@ from rnnreport.experiments.captioning.together import TogetherConfig
 from rnnreport.experiments.style.painting import StyleConfig
 from rnnreport.experiments.text import training as text_training
 from rnnreport.experiments.text.data import text_data
+from rnnreport.experiments.text.language import LanguageConfig
 from rnnreport.experiments.text.live import LiveConfig
 from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.word_vectors import WordVectorsConfig
@@ -95,6 +96,7 @@ _NUMBERS = {
 }
 _WORD_VECTORS = {"full": 16e-6, "sample": 3.3e-6}
 _LIVE = 24e-6
+_LANGUAGE = {"full": 2.4e-3, "sample": 0.45e-3}
 
 # Seconds for each photograph: the choice of the new layer, that of the rate, a fine-tuning.
 _TRANSFER = {
@@ -198,6 +200,11 @@ def _word_vectors(config: WordVectorsConfig) -> float:
     return sentences * config.epochs * _WORD_VECTORS[config.profile] * wider
 
 
+def _language(config: LanguageConfig) -> float:
+    text = config.classifier
+    return _sentences(text.profile, text.data_seed) * config.epochs * _LANGUAGE[text.profile]
+
+
 def _live(config: LiveConfig) -> float:
     return _sentences(config.profile, config.data_seed) * config.epochs * _LIVE
 
@@ -241,6 +248,7 @@ _RULES: Mapping[type, Callable[[Any], float | None]] = {
     TogetherConfig: _together,
     TextConfig: _text,
     WordVectorsConfig: _word_vectors,
+    LanguageConfig: _language,
     LiveConfig: _live,
     ChoiceConfig: _choice,
     RateConfig: _rate,

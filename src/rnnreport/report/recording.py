@@ -212,6 +212,7 @@ def _text() -> _Page:
             (text_figures.accuracy_by_length, study),
             (text_figures.words_figure, text_figures.word_weights(study)),
             (text_figures.negations_table, study),
+            (text_figures.language_facts, study, text.language_model("full")),
             (text_figures.live_facts, small),
             (text_figures.neighbours_table, vectors),
             (text_figures.neighbour_facts, vectors),

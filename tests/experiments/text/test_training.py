@@ -29,7 +29,7 @@ from rnnreport.experiments.text.settings import TextConfig, default_config
 from rnnreport.experiments.text.trained import TrainedClassifier, latest
 from rnnreport.experiments.text.training import run
 from rnnreport.experiments.text.word_vectors import WordVectorsConfig
-from rnnreport.names import MODELS, ModelName
+from rnnreport.names import MODELS, RECURRENT, ModelName
 from rnnreport.report.provenance import provenance
 from rnnreport.runs import engine
 from rnnreport.runs.definitions import definitions
@@ -695,7 +695,7 @@ def test_default_configurations_on_real_data(files: Path) -> None:
         "bag": ("none", ""),
         "average": ("none", ""),
         "glove-fixed": ("file", FILE),
-        **dict.fromkeys(("glove", "rnn", "lstm", "bilstm"), ("files", "")),
+        **dict.fromkeys(("glove", *RECURRENT), ("files", "")),
     }
 
 

@@ -55,6 +55,7 @@ __all__ = [
     "disagreements",
     "facts",
     "kinds_table",
+    "language_facts",
     "learning_curves",
     "live_facts",
     "mistakes",
@@ -448,6 +449,17 @@ def _origins(result: Result) -> str:
     if None in origins:
         return str(result.data["vectors"])
     return _listed([f"{size} numbers of {corpus}" for corpus, size in filter(None, origins)])
+
+
+def language_facts(study: Study, language: Result) -> dict[str, str]:
+    """Return the numbers of the sentences about the language model, by name."""
+    pairs = zip(study.right("pretrained"), study.right("bilstm"), strict=True)
+    return {
+        "language-epochs": str(language.config["epochs"]),
+        "language-perplexity": f"{math.exp(language.metrics['dev_loss']):.0f}",
+        "language-seconds": f"{language.wall_time:.0f} s",
+        "language-p": p_text(max(mcnemar(*pair) for pair in pairs)),
+    }
 
 
 def _mistake_facts(study: Study) -> dict[str, str]:

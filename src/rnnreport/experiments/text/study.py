@@ -17,7 +17,7 @@ from rnnreport.data.vocabulary import Vocabulary
 from rnnreport.experiments import study as study_of_runs
 from rnnreport.experiments.significance import fisher, mcnemar, wilson
 from rnnreport.experiments.study import results_by
-from rnnreport.experiments.text import live, training, word_vectors
+from rnnreport.experiments.text import language, live, training, word_vectors
 from rnnreport.experiments.text.data import TextData, text_data
 from rnnreport.experiments.text.settings import SEEDS, TextConfig, default_config
 from rnnreport.names import MODELS, ModelName, Profile, ResolvedProfile
@@ -34,6 +34,7 @@ __all__ = [
     "Sizes",
     "Study",
     "configs",
+    "language_model",
     "order_configs",
     "order_study",
     "origin",
@@ -310,6 +311,12 @@ def own_vectors(profile: Profile = "auto") -> Result:
     """Train word vectors on the training sentences, or return the stored results."""
     resolved = resolve(profile, *NEEDS["text"])
     return word_vectors.run(word_vectors.WordVectorsConfig(resolved))
+
+
+def language_model(profile: Profile = "auto") -> Result:
+    """Train the language model of the pretrained classifiers, or return the stored results."""
+    pretrained = default_config("pretrained", profile=resolve(profile, *NEEDS["text"]))
+    return language.run(language.language_config(pretrained))
 
 
 def small_lstm(profile: Profile = "auto") -> Result:
