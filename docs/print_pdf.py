@@ -24,7 +24,7 @@ from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
-SCALE = 0.8  # what is 10.5 points in print.css is 8.4 on paper
+SCALE = 0.78  # what is 10.5 points in print.css is 8.2 on paper
 WIDTH = round((210 - 2 * 15) / 25.4 * 96 / SCALE)  # px between the margins of print.css on A4
 HEIGHT = round((297 - 18 - 15) / 25.4 * 96 / SCALE)
 LEFT_OUT = (

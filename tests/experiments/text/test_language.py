@@ -34,7 +34,7 @@ def tiny(**changes: Any) -> TextConfig:
 
 
 def test_the_loss_falls_below_that_of_a_guess_at_random() -> None:
-    config = language_config(tiny())
+    config = replace(language_config(tiny()), epochs=10)
     result = language.run(config)
     train, dev = result.history["train_loss"], result.history["dev_loss"]
     assert len(train) == len(dev) == config.epochs
