@@ -76,7 +76,7 @@ __all__ = [
 _SHORT_LIST: tuple[ModelName, ...] = ("bag", "average", "rnn", "lstm")  # no more lines in a plot
 _BY_LENGTH: tuple[ModelName, ...] = ("bag", "rnn", "lstm", "bilstm")
 _NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
-_LSTMS: tuple[ModelName, ...] = ("lstm", "bilstm")  # whose average is the best model
+_BEST: tuple[ModelName, ...] = ("pretrained",)  # whose average is best on the dev sentences
 _NEGATIONS = frozenset({"not", "n't"})
 _FOR, _AGAINST = "#3b8fc9", "#d9772b"  # as the coloured words, on light pages and on dark ones
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
@@ -85,7 +85,7 @@ _CERTAIN = 0.01  # below this p-value the page calls a difference more than chan
 def results_table(study: Study) -> Table:
     """Lay out each model's accuracy, with the source's numbers where the data is the source's.
 
-    The last line is the average of the LSTMs of all seeds.
+    The last line is the average of the pretrained models of all seeds.
     """
     compared = study.profile == "full"
     head = ["", "Test accuracy", "± over seeds", "95 % interval", "p against bag of words"]
@@ -102,11 +102,11 @@ def results_table(study: Study) -> Table:
             cells.append("–" if row.source is None else f"{row.source:.3f}")
             cells.append("–" if row.p_source is None else p_text(row.p_source))
         lines.append((row.name, cells))
-    runs = sum(len(study.results[model]) for model in _LSTMS)
-    accuracy, interval, p_bag = study.committee_row(*_LSTMS)
+    runs = sum(len(study.results[model]) for model in _BEST)
+    accuracy, interval, p_bag = study.committee_row(*_BEST)
     cells = [f"{accuracy:.4f}", "–", interval_text(interval), p_text(p_bag)]
     cells += ["–", "–"] if compared else []
-    lines.append((f"All {runs} LSTM models, averaged", cells))
+    lines.append((f"All {runs} pretrained models, averaged", cells))
     return table(head, lines, "Test accuracy of each model")
 
 
@@ -365,7 +365,7 @@ def negations_table(study: Study) -> Table:
 
     Bag of words and the LSTMs answer by the averages of their runs.
     """
-    bag, ours = ((study.committee(*models) > 0.5) == study.labels for models in (("bag",), _LSTMS))
+    bag, ours = ((study.committee(*models) > 0.5) == study.labels for models in (("bag",), _BEST))
     kinds = {"With “not” or “n't”": _NEGATIONS, "With “but”": frozenset({"but"})}
     groups = {
         name: torch.tensor([not words.isdisjoint(s) for s in study.data.splits.test.sentences])
@@ -382,8 +382,8 @@ def negations_table(study: Study) -> Table:
             p_text(mcnemar(ours[group], bag[group])),
         ]
         lines.append((name, cells))
-    runs = sum(len(study.results[model]) for model in _LSTMS)
-    head = ["Test sentences", "Number", "Praise", NAMES["bag"], f"{runs} LSTM models", "p"]
+    runs = sum(len(study.results[model]) for model in _BEST)
+    head = ["Test sentences", "Number", "Praise", NAMES["bag"], f"{runs} pretrained", "p"]
     return table(head, lines, "Test accuracy with a negation, with a turn and with neither")
 
 
@@ -454,29 +454,39 @@ def _origins(result: Result) -> str:
 def language_facts(study: Study, language: Result) -> dict[str, str]:
     """Return the numbers of the sentences about the language model, by name."""
     pairs = zip(study.right("pretrained"), study.right("bilstm"), strict=True)
+    before, after = (
+        statistics.fmean(result.metrics["dev_accuracy"] for result in study.results[model])
+        for model in ("bilstm", "pretrained")
+    )
     return {
+        "language-dev-before": f"{before:.4f}",
+        "language-dev-after": f"{after:.4f}",
         "language-epochs": str(language.config["epochs"]),
         "language-perplexity": f"{math.exp(language.metrics['dev_loss']):.0f}",
-        "language-seconds": f"{language.wall_time:.0f} s",
+        "language-time": _duration(language.wall_time),
         "language-p": p_text(max(mcnemar(*pair) for pair in pairs)),
     }
 
 
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+
+
 def _mistake_facts(study: Study) -> dict[str, str]:
-    """Return the numbers on the mistakes of the LSTMs, averaged and one by one."""
-    p = study.committee(*_LSTMS)
+    """Return the numbers on the mistakes of the pretrained models, averaged and one by one."""
+    p = study.committee(*_BEST)
     wrong = (p > 0.5) != study.labels
     bag_wrong = (study.committee("bag") > 0.5) != study.labels
-    always = ~torch.cat([study.right(model) for model in _LSTMS]).any(0)
+    always = ~torch.cat([study.right(model) for model in _BEST]).any(0)
     return {
-        "accuracy-all": f"{study.committee_row(*_LSTMS)[0]:.4f}",
-        "n-all": str(sum(len(study.results[model]) for model in _LSTMS)),
+        "accuracy-all": f"{study.committee_row(*_BEST)[0]:.4f}",
+        "n-all": str(sum(len(study.results[model]) for model in _BEST)),
         "wrong": f"{int(wrong.sum()):,}",
         "wrong-certain": f"{int((wrong & ((p - 0.5).abs() > 0.45)).sum()):,}",
         "wrong-always": f"{int(always.sum()):,}",
         "wrong-always-bag": f"{int((always & bag_wrong).sum()):,}",
         "bag-alone": f"{int((wrong & ~bag_wrong).sum()):,}",
-        "lstm-alone": f"{int((bag_wrong & ~wrong).sum()):,}",
+        "best-alone": f"{int((bag_wrong & ~wrong).sum()):,}",
     }
 
 
