@@ -50,7 +50,7 @@ from rnnreport.experiments.text.settings import TextConfig
 from rnnreport.experiments.text.study import NAMES, Row, Sizes, Study
 from rnnreport.experiments.text.trained import TrainedClassifier
 from rnnreport.experiments.text.word_vectors import WordVectorsConfig
-from rnnreport.names import MODELS, ModelName, ResolvedProfile
+from rnnreport.names import BIDIRECTIONAL, MODELS, ModelName, ResolvedProfile
 from rnnreport.runs.store import Outcome, Result
 from rnnreport.show.tables import p_text, table
 
@@ -440,7 +440,7 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     answers: Answers = {
         "bag": BAG,
         "bilstm": [answering(LABELS, wrong) for wrong in ([0, 1, 2], [2, 3])],
-        "pretrained": [answering(LABELS, wrong) for wrong in ([2, 3], [2, 3, 4])],
+        "pretrained": [answering(LABELS, [2, 3]), answering(LABELS, [3, 4], 0.8)],
     }
     element = results_table(make_study(make_data(LABELS, profile=profile), answers))
     page = Tags(element.html)
@@ -456,7 +456,7 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     assert bag[:5] == ["Bag of words", "0.7250", "0.0354", f"{low:.4f} – {high:.4f}", "–"]
     assert two[:3] == ["Bidirectional LSTM", "0.9375", "0.0177"]
     assert two[4] == "0.0078"  # of 9 against 0 and of 8 against 0 the larger
-    # Wrong are the third, the fourth and the fifth: where the two differ, neither is surer.
+    # Wrong are the third, on which the surer one is wrong, and the fourth, on which both are.
     low, high = wilson(38, 40)
     assert committee[:2] == ["All 2 pretrained models, averaged", "0.9500"]
     assert committee[3:5] == [f"{low:.4f} – {high:.4f}", "0.0020"]  # 10 against 0
@@ -703,9 +703,9 @@ def test_facts() -> None:
     # The labels of make_data's training sentences are all 1.
     assert (said["negated"], said["negated-praise"]) == ("4", "100 %")
     assert (said["not-bad"], said["not-bad-praise"]) == ("2", "2")
-    # On average the LSTMs are wrong on the last sentence, and on the one before, where the models
-    # of two directions are surer than the others.
-    assert (said["n-all"], said["wrong"], said["accuracy-all"]) == ("4", "2", f"{58 / 60:.4f}")
+    # On average the pretrained models are wrong on the last sentence, and on the one before, where
+    # the one that is wrong is surer.
+    assert (said["n-all"], said["wrong"], said["accuracy-all"]) == ("2", "2", f"{58 / 60:.4f}")
     assert (said["wrong-always"], said["wrong-always-bag"], said["wrong-certain"]) == (
         "1",
         "0",
