@@ -459,12 +459,12 @@ def language_facts(study: Study, language: Result) -> dict[str, str]:
         for model in ("bilstm", "pretrained")
     )
     return {
-        "language-dev-before": f"{before:.4f}",
-        "language-dev-after": f"{after:.4f}",
-        "language-epochs": str(language.config["epochs"]),
-        "language-perplexity": f"{math.exp(language.metrics['dev_loss']):.0f}",
-        "language-time": _duration(language.wall_time),
-        "language-p": p_text(max(mcnemar(*pair) for pair in pairs)),
+        "text-language-dev-before": f"{before:.4f}",
+        "text-language-dev-after": f"{after:.4f}",
+        "text-language-epochs": str(language.config["epochs"]),
+        "text-language-perplexity": f"{math.exp(language.metrics['dev_loss']):.0f}",
+        "text-language-time": _duration(language.wall_time),
+        "text-language-p": p_text(max(mcnemar(*pair) for pair in pairs)),
     }
 
 
