@@ -75,7 +75,7 @@ PARTS: tuple[PartName, ...] = get_args(PartName)
 TRAINING_TIMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "captioning": ("half a minute", "2 minutes for 900 photographs"),
-        "text": ("half a minute", "a minute"),
+        "text": ("half a minute", "a minute, or a quarter of an hour if pretrained"),
         "transfer": ("half a minute", "one minute frozen, 8 minutes fine-tuned"),
     }
 )
