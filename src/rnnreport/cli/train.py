@@ -109,7 +109,7 @@ def _text(model: str, profile: ResolvedProfile, seed: int) -> None:
         f"{result.metrics['best_epoch']:.0f}"
     )
     print(f"  accuracy    {result.metrics['test_accuracy']:.4f} on the test sentences")
-    print(f"Ask it: echo 'the food was great .' | rnnreport classify --model {model}")
+    print(f"Ask it: echo 'the soup was great .' | rnnreport classify --model {model}")
 
 
 def _transfer(mode: str, profile: ResolvedProfile, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -716,6 +717,28 @@ def test_facts() -> None:
 
 def test_vectors_without_a_known_origin_are_named_as_they_are() -> None:
     assert made_facts("mine.txt")["text-vectors"] == "mine.txt"
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(12, "tell"), (2, "cannot tell")])
+def test_language_facts(wrong: int, said: str) -> None:
+    answers: Answers = {
+        "bag": BAG,
+        "bilstm": [answering(LABELS, range(wrong))] * 2,
+        "pretrained": [answering(LABELS, [])] * 2,
+    }
+    study = make_study(make_data(LABELS), answers, metrics={"dev_accuracy": 0.9})
+    language = dataclasses.replace(
+        study.results["bilstm"][0],
+        config={"epochs": 5},
+        metrics={"dev_loss": math.log(50)},
+        wall_time=985.0,
+    )
+    found = figures.language_facts(study, language)
+    assert found["text-language-verdict"] == f"So the test sentences {said} the two apart."
+    assert found["text-language-p"] == ("0.0005" if wrong == 12 else "0.50")
+    assert (found["text-language-epochs"], found["text-language-perplexity"]) == ("5", "50")
+    assert found["text-language-time"] == "16 minutes"
+    assert found["text-language-dev-before"] == found["text-language-dev-after"] == "0.9000"
 
 
 # Sentences

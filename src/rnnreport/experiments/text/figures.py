@@ -458,13 +458,19 @@ def language_facts(study: Study, language: Result) -> dict[str, str]:
         statistics.fmean(result.metrics["dev_accuracy"] for result in study.results[model])
         for model in ("bilstm", "pretrained")
     )
+    p = max(mcnemar(*pair) for pair in pairs)
     return {
+        "text-language-verdict": (
+            "So the test sentences tell the two apart."
+            if p < _CERTAIN
+            else "So the test sentences cannot tell the two apart."
+        ),
         "text-language-dev-before": f"{before:.4f}",
         "text-language-dev-after": f"{after:.4f}",
         "text-language-epochs": str(language.config["epochs"]),
         "text-language-perplexity": f"{math.exp(language.metrics['dev_loss']):.0f}",
         "text-language-time": _duration(language.wall_time),
-        "text-language-p": p_text(max(mcnemar(*pair) for pair in pairs)),
+        "text-language-p": p_text(p),
     }
 
 
@@ -544,7 +550,7 @@ def words_figure(weights: Sequence[tuple[str, float]], count: int = 12) -> Figur
             ax.set_yticks(range(len(part)), [word for word, _ in part])
             ax.grid(visible=False, axis="y")
             ax.set_axisbelow(True)
-            ax.set_xlabel("weight")
+            ax.set_xlabel("size of the weight")
         axes[0].set_title("negative")
         axes[1].set_title("positive")
 
