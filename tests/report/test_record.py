@@ -403,6 +403,13 @@ def test_the_text_page_says_what_was_recorded() -> None:
     words = load_record("text").exhibits["words_figure"]
     assert isinstance(words, StoredFigure)
     assert " not," in words.alt
+    negations = load_record("text").exhibits["negations_table"]
+    assert isinstance(negations, Table)
+    cells = [line for _, line in negations.lines]
+    gains = [float(best) - float(bag) for _, _, bag, best, _ in cells]
+    assert gains[2] < min(gains[:2])
+    assert gains[2] > 0
+    assert [p.startswith("<") for *_, p in cells] == [True, False, True]
 
 
 def test_the_same_code_is_not_called_changed(recorded: Record) -> None:

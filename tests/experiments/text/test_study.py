@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -823,7 +823,7 @@ def test_words_figure() -> None:
     ):
         assert [label.get_text() for label in ax.get_yticklabels()] == words
         assert [bar.get_width() for bar in ax.patches] == lengths
-        assert ax.get_xlabel() == "weight"
+        assert ax.get_xlabel() == "size of the weight"
     (against,), (praise,) = ({bar.get_facecolor() for bar in ax.patches} for ax in (left, right))
     assert against[0] > against[2]  # more red than blue, as the coloured words are
     assert praise[0] < praise[2]
