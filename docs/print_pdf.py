@@ -27,9 +27,9 @@ from pypdf import PdfReader
 SCALE = 0.78  # what is 10.5 points in print.css is 8.2 on paper
 WIDTH = round((210 - 2 * 15) / 25.4 * 96 / SCALE)  # px between the margins of print.css on A4
 HEIGHT = round((297 - 18 - 15) / 25.4 * 96 / SCALE)
-LEFT_OUT = (
+LEFT_OUT = (  # in a book, what to read next is the next chapter
     "script, .headerlink, img.only-dark, button, form, .viewcode-link, p.page-info a,"
-    " .toctree-wrapper, link, details.ran-here, .tag_hide-input details.hide"
+    " .toctree-wrapper, link, details.ran-here, .tag_hide-input details.hide, #read-next"
 )
 API = "api"  # the folder of the pages that become an appendix of signatures
 IDS = ("id", "for", "name", "aria-describedby", "aria-labelledby", "aria-controls")
