@@ -8,7 +8,10 @@ _VOID = {"br", "hr", "img", "input", "link"}  # never closed
 
 
 class Tags(HTMLParser):
-    """Reads a piece of HTML, and refuses tags that do not match."""
+    """Reads a piece of HTML, and refuses tags that do not match.
+
+    Spaces and hyphens at which no line breaks are read as plain ones.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -33,6 +36,7 @@ class Tags(HTMLParser):
             assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        data = data.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NON-BREAKING HYPHEN}", "-")
         self.text += data
         if not {"td", "th"}.isdisjoint(self._open):
             self.rows[-1][-1] += data

@@ -310,8 +310,8 @@ def test_run_text_prints_a_row_for_each_model(
     first, head, *rows, last = capsys.readouterr().out.splitlines()
     assert first == "text, on pretended sentences (profile full): 7 sentences"
     assert last == ""
-    assert [line[2:28].strip() for line in rows] == [NAMES[model] for model in MODELS]
-    assert [line.split()[-1] for line in rows] == ["42"] * 7
+    assert [line[2:33].strip() for line in rows] == [NAMES[model] for model in MODELS]
+    assert [line.split()[-1] for line in rows] == ["42"] * len(MODELS)
     assert "0.9110  0.0141     0.8765 0.9432" in rows[1]
     for name, cells in {
         "bag": ["0.9100", "0.0141", "0.8765", "0.9432", "0.953", "42"],
@@ -319,7 +319,7 @@ def test_run_text_prints_a_row_for_each_model(
         "bilstm": ["0.9160", "0.0141", "0.8765", "0.9432", "0.03", "42"],
     }.items():
         line = rows[MODELS.index(name)]
-        assert line[28:].split() == cells
+        assert line[33:].split() == cells
         assert len(line) == len(head)
 
 

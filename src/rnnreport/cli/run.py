@@ -126,14 +126,14 @@ def _text(profile: ResolvedProfile) -> None:
     summary = study(profile)
     data = summary.data
     print(f"text, on {data.name} (profile {data.profile}): {data.about['amount']}")
-    print(f"  {'':<26}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")
+    print(f"  {'':<31}{'test':>7}{'±':>8}{'95 % interval':>18}{'p, bag':>10}{'source':>9}{'s':>7}")
     for row in summary.rows:
         interval = f"{row.interval[0]:.4f} {row.interval[1]:.4f}"
         p_bag = "" if row.p_bag is None else f"{row.p_bag:.1g}"
         source = "" if row.source is None else f"{row.source:.3f}"
         seconds = sum(result.wall_time for result in summary.results[row.model])
         print(
-            f"  {row.name:<26}{row.mean:7.4f}{row.deviation:8.4f}{interval:>18}{p_bag:>10}"
+            f"  {row.name:<31}{row.mean:7.4f}{row.deviation:8.4f}{interval:>18}{p_bag:>10}"
             f"{source:>9}{seconds:7.0f}"
         )
     print()

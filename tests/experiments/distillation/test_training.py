@@ -11,6 +11,7 @@ import safetensors
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tags import Tags
 from torch import nn
 
 from rnnreport.data.assets import MissingDataError
@@ -215,9 +216,9 @@ RECORD = {
 
 
 def test_what_the_page_shows_of_a_record() -> None:
-    errors = distillation_figures.errors_table(RECORD).html
-    assert '<th scope="row">relu2_1</th><td>2 %</td><td>0.4 %</td>' in errors
-    judged = distillation_figures.judged_table(RECORD).html
+    errors = Tags(distillation_figures.errors_table(RECORD).html)
+    assert ["relu2_1", "2 %", "0.4 %"] in errors.rows
+    judged = Tags(distillation_figures.judged_table(RECORD).html).text
     assert judged.index("31 %") < judged.index("1.2 %") < judged.index("0.4 %")
     assert judged.index("untrained") < judged.index("Embedded") < judged.index("VGG-19 itself")
     figure = distillation_figures.training_figure(RECORD)

@@ -383,8 +383,8 @@ def test_the_table_of_sizes() -> None:
         "50",
         "0.8500",
         interval,
-        "66.7\N{NO-BREAK SPACE}%",
-        "75.0\N{NO-BREAK SPACE}%",
+        "66.7 %",
+        "75.0 %",
     ]
     assert rows[-1][:3] == ["The source", str(VECTORS_DIM), "0.932"]
     assert len(Tags(sizes_table(make_sizes(SIZED, "sample")).html).rows) == len(rows) - 1
@@ -450,7 +450,7 @@ def test_results_table(profile: ResolvedProfile, columns: int) -> None:
     assert head[1:5] == [
         "Test accuracy",
         "± over seeds",
-        "95\N{NO-BREAK SPACE}% interval",
+        "95 % interval",
         "p against bag of words",
     ]
     low, high = wilson(29, 40)
