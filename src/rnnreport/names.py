@@ -48,7 +48,7 @@ Dataset = Literal["flickr8k", "coco"]
 
 ModelName = Literal["bag", "average", "glove-fixed", "glove", "rnn", "lstm", "bilstm", "pretrained"]
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
-"""The text classifiers, in the source's order; the last two are not the source's."""
+"""The text classifiers, in the source's order; it has no ``glove`` and none of the last two."""
 
 RECURRENT: tuple[ModelName, ...] = ("rnn", "lstm", "bilstm", "pretrained")
 """Those that read a sentence word by word."""
