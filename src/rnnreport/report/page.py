@@ -66,7 +66,7 @@ class Page:
         box = tag(
             "div",
             tag("p", title, class_="admonition-title"),
-            tag("p", *_breakable(text), " Command: ", tag("code", self.record.command), "."),
+            tag("p", _breakable(text), " Command: ", tag("code", self.record.command), "."),
             tag("details", tag("summary", line), tag("p", here.lines[1])),
             class_="admonition note provenance provenance-full",
         )
@@ -139,10 +139,9 @@ def _fold(summary: str, shown: Exhibit | Figure) -> Markup:
     return tag("details", tag("summary", summary), _html(shown), class_="ran-here")
 
 
-def _breakable(text: str) -> list[str]:
+def _breakable(text: str) -> Markup:
     """Let a narrow screen break the name of a file behind a line, and not within a word."""
-    first, *others = text.split("_")
-    return [first, *(part for other in others for part in (Markup("_<wbr>"), other))]
+    return Markup(joined(text).replace("_", "_<wbr>"))
 
 
 def _exhibit(record: Record, name: str) -> Exhibit:

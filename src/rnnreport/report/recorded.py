@@ -7,6 +7,7 @@ from rnnreport.experiments.text.live_figure import LiveLSTM
 from rnnreport.report.parts import code_of
 from rnnreport.report.record import Record, load_record, record_folder
 from rnnreport.runs.store import Result
+from rnnreport.show.tables import duration_text
 
 __all__ = ["description", "readers"]
 
@@ -35,7 +36,7 @@ def description(record: Record) -> str:
     versions = ", ".join(
         f"{name} {record.versions[name]}" for name in ("python", "torch", "torchvision", "numpy")
     )
-    runs = f"{len(record.runs)} runs, {_duration(record.seconds)} of computing"
+    runs = f"{len(record.runs)} runs, {duration_text(record.seconds)} of computing"
     amount = record.data["amount"].rstrip(".")
     vectors = ""
     if "vectors" in record.data:
@@ -49,7 +50,3 @@ def description(record: Record) -> str:
     if code_of(record.part) != record.code:
         text += " The code that computes it has changed since then; its settings have not."
     return text
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from rnnreport.show.html import Html, Markup, joined, tag
 
-__all__ = ["Table", "framed", "interval_text", "p_text", "share_text", "span_text", "table"]
+__all__ = [
+    "Table",
+    "duration_text",
+    "framed",
+    "interval_text",
+    "p_text",
+    "share_text",
+    "span_text",
+    "table",
+]
 
 _SENTENCE = 30  # a longer cell is broken into lines
 
@@ -85,6 +94,11 @@ def p_text(p: float) -> str:
     if p < 1e-4:
         return "< 10⁻⁶" if p < 1e-6 else "< 10⁻⁴"
     return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
+
+
+def duration_text(seconds: float) -> str:
+    """Write how long something took, in minutes from two on."""
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def share_text(share: float) -> str:

@@ -43,7 +43,16 @@ from rnnreport.show.plots import (
     Panel,
     line_plot,
 )
-from rnnreport.show.tables import Table, framed, interval_text, p_text, share_text, span_text, table
+from rnnreport.show.tables import (
+    Table,
+    duration_text,
+    framed,
+    interval_text,
+    p_text,
+    share_text,
+    span_text,
+    table,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MplFigure
@@ -76,7 +85,7 @@ __all__ = [
 _SHORT_LIST: tuple[ModelName, ...] = ("bag", "average", "rnn", "lstm")  # no more lines in a plot
 _BY_LENGTH: tuple[ModelName, ...] = ("bag", "rnn", "lstm", "bilstm")
 _NEIGHBOURS_OF = ("terrible", "delicious", "pizza", "waiter", "monday", "not")
-_BEST: tuple[ModelName, ...] = ("pretrained",)  # whose average is best on the dev sentences
+_BEST: ModelName = "pretrained"  # whose average is best on the dev sentences
 _NEGATIONS = frozenset({"not", "n't"})
 _FOR, _AGAINST = "#3b8fc9", "#d9772b"  # as the coloured words, on light pages and on dark ones
 _CERTAIN = 0.01  # below this p-value the page calls a difference more than chance
@@ -102,8 +111,8 @@ def results_table(study: Study) -> Table:
             cells.append("–" if row.source is None else f"{row.source:.3f}")
             cells.append("–" if row.p_source is None else p_text(row.p_source))
         lines.append((row.name, cells))
-    runs = sum(len(study.results[model]) for model in _BEST)
-    accuracy, interval, p_bag = study.committee_row(*_BEST)
+    runs = len(study.results[_BEST])
+    accuracy, interval, p_bag = study.committee_row(_BEST)
     cells = [f"{accuracy:.4f}", "–", interval_text(interval), p_text(p_bag)]
     cells += ["–", "–"] if compared else []
     lines.append((f"All {runs} pretrained models, averaged", cells))
@@ -363,9 +372,9 @@ def _lengths(study: Study) -> dict[int, Tensor]:
 def negations_table(study: Study) -> Table:
     """Lay out the accuracy on sentences with a negation, with a “but” and with neither.
 
-    Bag of words and the LSTMs answer by the averages of their runs.
+    Bag of words and the pretrained models answer by the averages of their runs.
     """
-    bag, ours = ((study.committee(*models) > 0.5) == study.labels for models in (("bag",), _BEST))
+    bag, ours = ((study.committee(model) > 0.5) == study.labels for model in ("bag", _BEST))
     kinds = {"With “not” or “n't”": _NEGATIONS, "With “but”": frozenset({"but"})}
     groups = {
         name: torch.tensor([not words.isdisjoint(s) for s in study.data.splits.test.sentences])
@@ -382,7 +391,7 @@ def negations_table(study: Study) -> Table:
             p_text(mcnemar(ours[group], bag[group])),
         ]
         lines.append((name, cells))
-    runs = sum(len(study.results[model]) for model in _BEST)
+    runs = len(study.results[_BEST])
     head = ["Test sentences", "Number", "Praise", NAMES["bag"], f"{runs} pretrained", "p"]
     return table(head, lines, "Test accuracy with a negation, with a turn and with neither")
 
@@ -469,24 +478,20 @@ def language_facts(study: Study, language: Result) -> dict[str, str]:
         "text-language-dev-after": f"{after:.4f}",
         "text-language-epochs": str(language.config["epochs"]),
         "text-language-perplexity": f"{math.exp(language.metrics['dev_loss']):.0f}",
-        "text-language-time": _duration(language.wall_time),
+        "text-language-time": duration_text(language.wall_time),
         "text-language-p": p_text(p),
     }
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-
-
 def _mistake_facts(study: Study) -> dict[str, str]:
     """Return the numbers on the mistakes of the pretrained models, averaged and one by one."""
-    p = study.committee(*_BEST)
+    p = study.committee(_BEST)
     wrong = (p > 0.5) != study.labels
     bag_wrong = (study.committee("bag") > 0.5) != study.labels
-    always = ~torch.cat([study.right(model) for model in _BEST]).any(0)
+    always = ~study.right(_BEST).any(0)
     return {
-        "accuracy-all": f"{study.committee_row(*_BEST)[0]:.4f}",
-        "n-all": str(sum(len(study.results[model]) for model in _BEST)),
+        "accuracy-all": f"{study.committee_row(_BEST)[0]:.4f}",
+        "n-all": str(len(study.results[_BEST])),
         "wrong": f"{int(wrong.sum()):,}",
         "wrong-certain": f"{int((wrong & ((p - 0.5).abs() > 0.45)).sum()):,}",
         "wrong-always": f"{int(always.sum()):,}",
